@@ -1,0 +1,1 @@
+"""Learning to match (sort) numbers: indelman Tables 1a and 1b."""

@@ -1,0 +1,1 @@
+"""From experiments to evidence: plans, records, tables, verdicts, tracking, audit, and the command line."""

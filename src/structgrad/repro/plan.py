@@ -1,0 +1,148 @@
+"""What a configuration and a scale ask for: the shards to train, and what each table may claim from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from structgrad.errors import UserError, unknown
+from structgrad.experiments import REGISTRY, Experiment
+from structgrad.repro.config import load_config, load_scale
+from structgrad.repro.paths import results
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What one job runs: replicas ``first`` .. ``first + count - 1`` of one arm x setting."""
+
+    scale: str
+    experiment: str
+    setting: str
+    arm: str
+    first: int
+    count: int
+
+    @property
+    def span(self) -> str:
+        """The replicas as ``first-last``."""
+        return f"{self.first}-{self.first + self.count - 1}"
+
+    @property
+    def id(self) -> str:
+        """``indelman_1a/d=25/direct/0-199``."""
+        return f"{self.experiment}/{self.setting}/{self.arm}/{self.span}"
+
+    @property
+    def path(self) -> Path:
+        """The shard's record."""
+        return results(self.scale) / "records" / self.experiment / self.setting / f"{self.arm}.{self.span}.json"
+
+
+@dataclass(frozen=True)
+class ExperimentPlan:
+    """One experiment at one scale. ``selected`` marks which arms and settings the configuration asks for."""
+
+    experiment: Experiment
+    comparable: bool
+    reason: str
+    overrides: Mapping[str, Any]
+    arm_overrides: Mapping[str, Mapping[str, Any]]
+
+    def config_of(self, arm: str) -> dict[str, Any]:
+        """The hyper-parameters of an arm at this scale."""
+        return {**self.experiment.config_of(arm), **self.overrides, **self.arm_overrides.get(arm, {})}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run will do. The tables have every published cell, whatever the selection."""
+
+    scale: str
+    config: Mapping[str, Any]
+    experiments: Mapping[str, ExperimentPlan]
+    shards: tuple[Shard, ...]
+
+    def shards_of(self, experiment: str, setting: str | None = None, arm: str | None = None) -> list[Shard]:
+        """The shards of an experiment, of one setting or arm where given."""
+        return [
+            shard
+            for shard in self.shards
+            if shard.experiment == experiment
+            and setting in (None, shard.setting)
+            and arm in (None, shard.arm)
+        ]
+
+    def shard(self, identity: str) -> Shard:
+        """The shard of that id."""
+        by_id = {shard.id: shard for shard in self.shards}
+        if identity not in by_id:
+            raise unknown(f"shard of scale {self.scale}", identity, by_id)
+        return by_id[identity]
+
+
+def load_plan(scale: str | None = None, overrides: Mapping[str, Any] | None = None) -> Plan:
+    """The plan of ``config.yaml``, with another ``scale`` or other ``overrides`` where given.
+
+    Raises:
+        UserError: an unknown scale, experiment, arm, setting or hyper-parameter, with the nearest right word.
+    """
+    config = load_config({**(overrides or {}), **({"scale": scale} if scale else {})})
+    content = load_scale(config["scale"])
+    _check_names("experiment", content["experiments"], REGISTRY)
+    chosen = _select("experiment", config["experiments"], REGISTRY)
+    experiments = {
+        name: _experiment_plan(REGISTRY[name], content["experiments"][name])
+        for name in REGISTRY
+        if name in chosen and name in content["experiments"]
+    }
+    arms = _select("arm", config["arms"], (a.name for n in chosen for a in REGISTRY[n].arms))
+    settings = _select("setting", config["settings"], (s for n in chosen for s in REGISTRY[n].settings))
+    shards = [
+        shard
+        for name in experiments
+        for block in content["experiments"][name]["blocks"]
+        for shard in _block_shards(config, name, block)
+        if shard.arm in arms and shard.setting in settings
+    ]
+    if len({(s.experiment, s.setting, s.arm, s.first) for s in shards}) < len(shards):
+        raise UserError(f"workflow/scales/{config['scale']}.yaml names an arm x setting in two blocks")
+    return Plan(config["scale"], config, experiments, tuple(shards))
+
+
+def _experiment_plan(experiment: Experiment, content: Mapping[str, Any]) -> ExperimentPlan:
+    names = {arm.name for arm in experiment.arms}
+    for block in content["blocks"]:
+        _check_names("arm", block["arms"], names)
+        _check_names("setting", block["settings"], experiment.settings)
+    overrides, arm_overrides = content.get("overrides", {}), content.get("arm_overrides", {})
+    _check_names("arm", arm_overrides, names)
+    known = {key for arm in names for key in experiment.config_of(arm)}
+    for part in (overrides, *arm_overrides.values()):
+        _check_names("hyper-parameter", part, known)
+    return ExperimentPlan(experiment, content["comparable"], content["reason"], overrides, arm_overrides)
+
+
+def _block_shards(config: Mapping[str, Any], name: str, block: Mapping[str, Any]) -> Iterable[Shard]:
+    replicas = min(block["replicas"], config["replicas"] or block["replicas"])
+    size = min(block.get("slice", replicas), replicas)
+    for setting in block["settings"]:
+        for arm in block["arms"]:
+            for first in range(0, replicas, size):
+                yield Shard(config["scale"], name, setting, arm, first, min(size, replicas - first))
+
+
+def _select(kind: str, wanted: Any, known: Iterable[str]) -> set[str]:
+    known = set(known)
+    if wanted == "all":
+        return known
+    _check_names(kind, wanted, known)
+    return set(wanted)
+
+
+def _check_names(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    known = set(known)
+    for name in names:
+        if name not in known:
+            raise unknown(kind, name, known)
