@@ -1,0 +1,67 @@
+"""The papers' own numbers, as printed: one line a number in ``published_numbers.csv``, never mixed with ours."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+
+@dataclass(frozen=True)
+class Published:
+    """One printed number. ``text`` and ``spread_text`` keep the printed digits, which say how it was rounded."""
+
+    text: str
+    spread_text: str
+    unit: str
+    note: str
+
+    @property
+    def value(self) -> float:
+        """The printed value, in ``unit``."""
+        return float(self.text)
+
+    @property
+    def spread(self) -> float | None:
+        """The printed spread, or None where there is none."""
+        return float(self.spread_text) if self.spread_text else None
+
+    @property
+    def decimals(self) -> int:
+        """How many decimals are printed: ``100`` has none even where its neighbours have one."""
+        return len(self.text.partition(".")[2])
+
+    @property
+    def rounding(self) -> float:
+        """Half a unit of the last printed digit: how far rounding can have moved the value."""
+        return 0.5 * 10.0**-self.decimals
+
+
+Key = tuple[str, str, str, str, str]
+
+
+@cache
+def numbers() -> Mapping[Key, Published]:
+    """Every published number by (paper, table, row, column, metric).
+
+    Raises:
+        ValueError: the file names a cell twice, or holds something that is no number.
+    """
+    text = (files("structgrad.repro") / "published_numbers.csv").read_text(encoding="utf-8")
+    found: dict[Key, Published] = {}
+    for line in csv.DictReader(text.splitlines()):
+        key = (line["paper"], line["table"], line["row"], line["column"], line["metric"])
+        if key in found:
+            raise ValueError(f"published_numbers.csv names {'/'.join(key)} twice")
+        found[key] = number = Published(line["value"], line["spread"], line["unit"], line["note"])
+        _ = number.value, number.spread  # a misprint in our copy shows here, not in a table
+    return found
+
+
+def lookup(paper: str, table: str, row: str, column: str | None, metric: str | None) -> Published | None:
+    """The published number of a cell, or None where the paper prints none."""
+    if column is None or metric is None:
+        return None
+    return numbers().get((paper, table, row, column, metric))
