@@ -48,10 +48,10 @@ VERDICTS = {
 }
 
 # By published metric, in its unit. Reasons, given before there were results:
-# percent_sequences_perfect: 5 points are ten sequences of 200. The paper's comparisons at d = 25 and 40 rest on gaps of
-#   7 to 10 points, so a shift below 5 leaves its order standing; two honest runs of 200 at 90 % already differ by up
-#   to 5.9 points in 95 % of cases.
-# prop_wrong_mean: the paper's gaps there are 0.5 to 0.7 points, and several cells are printed to whole points only.
+# percent_sequences_perfect: 5 points are ten sequences of 200. What the paper says of learned noise at d = 25 and 40
+#   rests on gaps of 7 to 10 points, so a shift below 5 leaves that standing; two honest runs of 200 at 90 % already
+#   differ by up to 5.9 points in 95 % of cases.
+# prop_wrong_mean: the same gaps are 0.5 to 0.7 points, and several cells are printed to whole points only.
 MARGINS = {"percent_sequences_perfect": 5.0, "prop_wrong_mean": 0.5}
 
 SLACK = 1e-9  # equality at a border is inside, whatever the last bit says

@@ -1,0 +1,44 @@
+"""``structgrad tables``: the tables and figures, derived from the records."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import click
+
+from structgrad.repro.options import json_option, plan_options
+from structgrad.repro.plan import Plan
+
+
+@click.command()
+@plan_options
+@json_option
+@click.option("--quiet", is_flag=True, help="Write the files and print nothing.")
+def command(plan: Plan, as_json: bool, quiet: bool) -> None:
+    """Build the tables and figures of a scale from its records, and print the tables.
+
+    Every table is written as csv, md, html and LaTeX to results/<scale>/tables/, every figure as the csv of its data
+    and an svg to results/<scale>/figures/. Nothing is trained; cells without a record are marked not_attempted.
+
+    Example: structgrad tables --scale paper
+    """
+    from structgrad.repro.figures import write_figures
+    from structgrad.repro.tables import COLUMNS, csv_row, tables, to_terminal, write_tables
+
+    written = [*write_tables(plan), *write_figures(plan)]
+    if quiet:
+        return
+    shown = tables(plan)
+    if as_json:
+        rows = [dict(zip(COLUMNS, csv_row(cell), strict=True)) for table in shown.values() for cell in table.cells]
+        click.echo(json.dumps({"files": [str(path) for path in written], "cells": rows}, indent=1))
+        return
+    from rich.console import Console
+
+    console = Console(width=max(100, shutil.get_terminal_size().columns))
+    for table in shown.values():
+        for drawn in to_terminal(table):
+            console.print(drawn)
+    legend = "; ".join(f"{mark} {verdict}" for verdict, mark, _ in next(iter(shown.values())).legend)
+    console.print(f"ours [95 % interval over replicas] (published) verdict: {legend}", markup=False)

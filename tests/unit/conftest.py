@@ -1,0 +1,106 @@
+"""A throw-away project, and records in it whose numbers the test chooses."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from structgrad.repro.plan import Plan, Shard
+from structgrad.repro.records import save
+
+SOURCE = Path(__file__).resolve().parents[2]
+
+Report = Mapping[str, float]
+Fabricate = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The root of a project with this one's schemas and scales, and no results."""
+    for folder in ("schemas", "scales"):
+        shutil.copytree(SOURCE / "workflow" / folder, tmp_path / "workflow" / folder)
+    (tmp_path / "config.yaml").write_text("scale: paper\n", encoding="utf-8")
+    monkeypatch.setenv("STRUCTGRAD_ROOT", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def fabricate() -> Fabricate:
+    """Write a valid record for a shard from one mapping metric -> report a replica.
+
+    ``seeds`` are the data seeds, by default the same for every arm of a setting; ``changes`` replaces top-level
+    fields before the record is sealed.
+    """
+
+    def write(
+        plan: Plan,
+        shard: Shard,
+        reports: Sequence[Mapping[str, Report]],
+        seeds: Sequence[int] | None = None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        part = plan.experiments[shard.experiment]
+        replicas = range(shard.first, shard.first + shard.count)
+        record = {
+            "schema": "structgrad.record/1",
+            "id": shard.id,
+            "scale": shard.scale,
+            "paper": part.experiment.paper,
+            "table": part.experiment.table,
+            "experiment": shard.experiment,
+            "setting": shard.setting,
+            "arm": shard.arm,
+            "replicas": {"first": shard.first, "count": shard.count},
+            "config": part.config_of(shard.arm),
+            "seeds": {"data": list(seeds or (1000 + r for r in replicas)), "init": list(replicas)},
+            "results": [
+                {"replica": r, "epochs": 7, "stopped": "patience", "metrics": dict(m), "final": {"sigma": 0.7}}
+                for r, m in zip(replicas, reports, strict=True)
+            ],
+            "history": {"epoch": [0.0, 1.0], "loss": [0.5, 0.25]},
+            "provenance": {
+                "source_digest": hashlib.sha256(b"source").hexdigest(),
+                "git_commit": "0" * 40,
+                "git_dirty": False,
+                "lock_digest": None,
+                "data_digest": hashlib.sha256(b"data").hexdigest(),
+                "libraries": {"torch": "2.11.0"},
+                "command": f"structgrad run {shard.id} --scale {shard.scale}",
+            },
+            "run": {
+                "started": "2025-01-01T00:00:00Z",
+                "finished": "2025-01-01T00:01:00Z",
+                "seconds": 60.0,
+                "resumed": 0,
+                "peak_memory_mb": 100.0,
+                "device": "cpu",
+                "threads": 2,
+                "hardware": {"cpu": "made up"},
+            },
+        }
+        return save({**record, **(changes or {})}, shard.path)
+
+    return write
+
+
+@pytest.fixture
+def sorted_report() -> Callable[..., dict[str, Report]]:
+    """The four metrics of one replica of the sorting tables: ``right`` of ``trials`` sequences perfect, the others
+    with a share ``wrong`` of their positions wrong, and the same of 100 more sequences."""
+
+    def report(right: int, right_100: int, trials: int = 1, wrong: float = 0.25) -> dict[str, Report]:
+        def both(name: str, good: int, of: int) -> dict[str, Report]:
+            bad = of - good
+            return {
+                f"percent_sequences_perfect{name}": {"successes": good, "trials": of},
+                f"prop_wrong_mean{name}": {"sum": bad * wrong, "sum_squares": bad * wrong**2, "count": of},
+            }
+
+        return both("", right, trials) | both("_100", right_100, 100)
+
+    return report
