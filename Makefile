@@ -1,0 +1,114 @@
+# structgrad's front door: every target sets up what it needs, once, and then works without network.
+# Needs: make, and python3 (3.11 or newer) with its venv module. `make` alone explains the targets.
+
+SCALE ?=
+CORES ?=
+ARGS ?=
+PYTHON ?= python3
+
+VENV := .venv
+READY := $(VENV)/.ready
+# The jobs of the workflow say `python`: they must find the one in .venv.
+RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+# Without SCALE the command line takes the scale of config.yaml.
+SCALE_OPTION := $(if $(SCALE),--scale $(SCALE))
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+.PHONY: help setup reproduce test test-slow lint bench audit report ui lock clean
+
+help: ## this page
+	@echo 'structgrad reproduces the tables of three papers on learning through a discrete argmax.'
+	@echo 'Start with `make reproduce`: it sets up .venv from requirements.lock (the first time only: some'
+	@echo 'minutes, 6 GB), trains what is missing, and prints our tables beside the published ones.'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo 'Variables:'
+	@echo '  SCALE=smoke|desktop|paper   minutes, hours, or the published protocol in full (default: config.yaml)'
+	@echo '  CORES=4                     how many cores the workflow may use (default: all)'
+	@echo '  ARGS="-k audit"             more arguments for pytest'
+	@echo '  PYTHON=python3.12           the Python that .venv is made from'
+	@echo
+	@echo 'Examples:  make reproduce SCALE=desktop CORES=2'
+	@echo '           make audit SCALE=paper'
+	@echo 'More:      .venv/bin/structgrad --help, and config.yaml, which chooses experiments and arms.'
+
+setup: $(READY) ## make .venv as requirements.lock says; nothing to do when it is there
+	@echo 'Ready: make reproduce, make test, or .venv/bin/structgrad --help'
+
+reproduce: $(READY) ## train what is missing, then tables, figures, tracking and report [SCALE= CORES=]
+	@$(RUN) structgrad reproduce $(SCALE_OPTION) $(if $(CORES),--cores $(CORES))
+
+test: $(READY) ## run the tests, without the slow ones [ARGS=]
+	@$(RUN) python -m pytest -m 'not slow' $(ARGS)
+
+test-slow: $(READY) ## run the slow tests only [ARGS=]
+	@$(RUN) python -m pytest -m slow $(ARGS)
+
+lint: $(READY) ## style, types, import arrows and the workflow's own lint; runs them all, then says which failed
+	@failed=''; \
+	check() { echo "== $$*"; env $(RUN) "$$@" || failed="$$failed $$1"; }; \
+	check ruff check .; \
+	check ruff format --check .; \
+	check pyright --pythonpath $(VENV)/bin/python; \
+	check lint-imports; \
+	check snakefmt --check Snakefile workflow; \
+	check snakemake --lint; \
+	[ -z "$$failed" ] || { echo "lint: failed:$$failed" >&2; exit 1; }
+
+bench: $(READY) ## time the hot operations against their peers, as ratios
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(RUN) python "$$file" || exit 1; done
+
+audit: $(READY) ## check that every number is what it claims to be [SCALE=]
+	@$(RUN) structgrad audit $(SCALE_OPTION)
+
+report: $(READY) ## write the report, its RO-Crate and the manifest from the records [SCALE=]
+	@$(RUN) structgrad report $(SCALE_OPTION)
+
+ui: $(READY) ## browse the runs of results/<scale>/mlflow.db in MLflow [SCALE=]
+	@$(RUN) structgrad tracking ui $(SCALE_OPTION)
+
+# ARGS=--upgrade moves every version to the newest that pyproject.toml allows; without it only what must move moves.
+lock: $(READY) ## resolve pyproject.toml into requirements.lock and environment.yml (needs network) [ARGS=--upgrade]
+	@$(VENV)/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-config \
+	  --custom-compile-command 'make lock' --quiet --output-file requirements.lock $(ARGS)
+	@{ echo '# The conda twin of requirements.lock: the same versions, made by `make lock`, held to it by a test.'; \
+	  echo '#   conda env create -f environment.yml && conda activate structgrad'; \
+	  echo '#   pip install --no-deps --no-build-isolation -e .'; \
+	  echo 'name: structgrad'; \
+	  echo 'channels:'; \
+	  echo '  - conda-forge'; \
+	  echo 'dependencies:'; \
+	  echo '  - python=3.11'; \
+	  echo '  - pip'; \
+	  echo '  - pip:'; \
+	  sed -n 's/^\([a-z0-9].*==.*[^ ]\) \\$$/      - \1/p' requirements.lock; } > environment.yml.tmp
+	@mv environment.yml.tmp environment.yml
+
+clean: ## delete caches and results/smoke; keeps .venv, checkpoints and the committed results
+	@rm -rf build dist results/smoke .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The last line is the stamp: an interrupted set-up starts again where it stopped. The installer is the uv that the
+# lock pins, itself checked against the lock's hashes; where uv cannot reach the packages (a mirror that only pip is
+# told about, say) pip installs the same files, more slowly.
+$(READY): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "structgrad: there is no $(PYTHON) here: install Python 3.11 or newer," \
+	  "or name one as in: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "structgrad: $(PYTHON) is" \
+	  "$$($(PYTHON) --version 2>&1), which is too old: Python 3.11 or newer is needed; name one as in:" \
+	  "make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "structgrad: $(PYTHON) lacks the venv module:" \
+	  "install it (Debian, Ubuntu: apt install python3-venv) or name another as in: make setup PYTHON=python3.12" >&2; exit 1; }
+	@echo "Setting up $(VENV) from requirements.lock (the first time: some minutes and 6 GB)"
+	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.txt
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.txt
+	@export UV_HTTP_TIMEOUT="$${UV_HTTP_TIMEOUT:-300}"; \
+	  $(VENV)/bin/uv pip install --python $(VENV)/bin/python --require-hashes -r requirements.lock || { \
+	  echo "structgrad: uv could not install the lock; trying pip" >&2; \
+	  $(VENV)/bin/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock; }
+	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --offline --no-deps --no-build-isolation -e .
+	@touch $@
