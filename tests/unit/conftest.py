@@ -33,8 +33,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fabricate() -> Fabricate:
     """Write a valid record for a shard from one mapping metric -> report a replica.
 
-    ``seeds`` are the data seeds, by default the same for every arm of a setting; ``changes`` replaces top-level
-    fields before the record is sealed.
+    ``seeds`` are the data seeds, by default the same for every arm of a setting; ``changes`` replaces
+    top-level fields before the record is sealed.
     """
 
     def write(
@@ -59,7 +59,7 @@ def fabricate() -> Fabricate:
             "config": part.config_of(shard.arm),
             "seeds": {"data": list(seeds or (1000 + r for r in replicas)), "init": list(replicas)},
             "results": [
-                {"replica": r, "epochs": 7, "stopped": "patience", "metrics": dict(m), "final": {"sigma": 0.7}}
+                {"replica": r, "epochs": 7, "stopped": "patience", "metrics": dict(m), "final": {}}
                 for r, m in zip(replicas, reports, strict=True)
             ],
             "history": {"epoch": [0.0, 1.0], "loss": [0.5, 0.25]},
@@ -90,8 +90,8 @@ def fabricate() -> Fabricate:
 
 @pytest.fixture
 def sorted_report() -> Callable[..., dict[str, Report]]:
-    """The four metrics of one replica of the sorting tables: ``right`` of ``trials`` sequences perfect, the others
-    with a share ``wrong`` of their positions wrong, and the same of 100 more sequences."""
+    """The four metrics of one replica of the sorting tables: ``right`` of ``trials`` sequences perfect, the
+    others with a share ``wrong`` of their positions wrong, and the same of 100 more sequences."""
 
     def report(right: int, right_100: int, trials: int = 1, wrong: float = 0.25) -> dict[str, Report]:
         def both(name: str, good: int, of: int) -> dict[str, Report]:

@@ -61,8 +61,8 @@ def collect(plan: Plan, name: str) -> list[Cell]:
     """All cells of an experiment, run or not: settings, then arms, then metrics, in their declared order.
 
     Raises:
-        RecordError: a record is damaged, is not the shard it lies at, was trained with other hyper-parameters than
-            the plan's, or holds replicas that another record of the cell holds, too.
+        RecordError: a record is damaged, is not the shard it lies at, was trained with other hyper-parameters
+            than the plan's, or holds replicas that another record of the cell holds, too.
     """
     part = plan.experiments[name]
     cells = []
@@ -121,7 +121,7 @@ def estimate(reports: Sequence[Mapping[str, float]], metric: Metric, identity: s
 
 
 def seed_of(identity: str) -> int:
-    """The seed of everything random that is derived from a cell: the same on every machine and at every scale."""
+    """The seed of what is random in deriving a cell: the same on every machine and at every scale."""
     return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big")
 
 

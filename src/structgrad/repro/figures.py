@@ -27,7 +27,7 @@ MARKERS = ("o", "s", "^", "D", "v", "x", "P", "*")
 DASHES = ("-", "-", "--", "-", "--", ":", "-.", "-.")
 STEP = 0.022  # arms stand so far apart (as a fraction of x) that their bars do not hide each other
 
-STYLE = {
+STYLE: Any = {
     "svg.hashsalt": "structgrad",
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
@@ -48,7 +48,8 @@ def build_figures(plan: Plan) -> dict[Path, bytes]:
         path = results(plan.scale) / "figures" / f"{experiment.paper}_{experiment.table}.csv"
         contents[path] = data = figure_data(experiment, collect(plan, name))
         standing = "" if part.comparable else " (protocol cut, not comparable)"
-        title = f"{experiment.paper} Table {experiment.table}: {experiment.title}, scale {plan.scale}{standing}"
+        title = f"{experiment.paper} Table {experiment.table}: {experiment.title}"
+        title += f", scale {plan.scale}{standing}"
         contents[path.with_suffix(".svg")] = draw(data, title, experiment.axis)
     return contents
 
@@ -64,8 +65,8 @@ def write_figures(plan: Plan) -> list[Path]:
 def figure_data(experiment: Experiment, cells: Iterable[Cell]) -> bytes:
     """The csv under :data:`COLUMNS`: one line for every cell that has a value, ours or published.
 
-    Metrics that are set beside the same published one share a panel; the last declared is its ``line`` (the finest),
-    the others are its ``points``.
+    Metrics that are set beside the same published one share a panel; the last declared is its ``line`` (the
+    finest), the others are its ``points``.
     """
     panels = _panels(experiment.metrics)
     text = io.StringIO()
@@ -87,7 +88,7 @@ def figure_data(experiment: Experiment, cells: Iterable[Cell]) -> bytes:
                 cell.arm.column,
                 cell.arm.answers or "",
                 cell.setting,
-                _position(cell.setting, experiment.settings),
+                position(cell.setting, experiment.settings),
                 *(fixed(getattr(ours, part, None), digits) for part in ("value", "low", "high")),
                 ours.n if ours else 0,
                 cell.published.text if cell.published else "",
@@ -99,7 +100,8 @@ def figure_data(experiment: Experiment, cells: Iterable[Cell]) -> bytes:
 def draw(data: bytes, title: str, axis: str) -> bytes:
     """The svg of :func:`figure_data`: a panel a published metric, side by side.
 
-    Lines with bands are ours with 95 % intervals, small dots the coarser metric, hollow markers the published values.
+    Lines with bands are ours with 95 % intervals, small dots the coarser metric, hollow markers the published
+    values.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -108,7 +110,9 @@ def draw(data: bytes, title: str, axis: str) -> bytes:
     rows = list(csv.DictReader(data.decode("utf-8").splitlines()))
     panels = list(dict.fromkeys(row["panel"] for row in rows))
     arms = list(dict.fromkeys(row["arm"] for row in rows))
-    with mpl.rc_context({**mpl.rcParamsDefault, **STYLE}):  # nobody's own style shows
+    with mpl.rc_context():
+        mpl.rcdefaults()  # nobody's own style shows
+        mpl.rcParams.update(STYLE)
         figure = Figure(figsize=(5.2 * max(1, len(panels)), 4.6), layout="constrained")
         FigureCanvasSVG(figure)
         handles: dict[str, Any] = {}
@@ -121,7 +125,8 @@ def draw(data: bytes, title: str, axis: str) -> bytes:
             _dress(axes, here, axis)
         figure.suptitle(title, fontsize=10)
         if handles:
-            figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False)
+            names, lines = handles.keys(), handles.values()
+            figure.legend(lines, names, loc="outside lower center", ncols=4, frameon=False)
         picture = io.BytesIO()
         figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
     return picture.getvalue()
@@ -134,7 +139,7 @@ def _panels(metrics: Sequence[Metric]) -> dict[str, list[Metric]]:
     return panels
 
 
-def _position(setting: str, settings: Sequence[str]) -> str:
+def position(setting: str, settings: Sequence[str]) -> str:
     """The number in ``d=25``; the place in the list where a setting holds none."""
     tail = setting.partition("=")[2]
     return tail if tail.replace(".", "", 1).isdigit() else str(settings.index(setting) + 1)
@@ -152,8 +157,9 @@ def _draw_arm(
     if line:
         style = DASHES[place % len(DASHES)]
         (handle,) = axes.plot(
-            _x(line, shift), _y(line), style, color=colour, marker=marker, markersize=4.5, linewidth=1.4, zorder=3
-        )
+            _x(line, shift), _y(line), style,
+            color=colour, marker=marker, markersize=4.5, linewidth=1.4, zorder=3,
+        )  # fmt: skip
         handles[line[0]["column"]] = handle
         band = [row for row in line if row["ci_low"]]
         if band:
@@ -193,7 +199,7 @@ def _dress(axes: Any, rows: Sequence[dict[str, str]], axis: str) -> None:
     if rows[0]["better"] == "lower":  # errors span decades, and zero is among them
         axes.set_yscale("symlog", linthresh=0.1, linscale=0.5)
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=-0.02)
     axes.set_xlabel(axis)
     axes.set_ylabel(f"{rows[0]['title']} ({rows[0]['unit']})")
 

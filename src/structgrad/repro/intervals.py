@@ -1,7 +1,8 @@
 """95 % intervals over replicas: what another set of trainings would plausibly have given.
 
-The replica (one data set, one initialisation, one training) is the independent unit; the items that one replica is
-tested on share its network and count together. Everything here is in fractions; a cell scales to its unit.
+The replica (one data set, one initialisation, one training) is the independent unit; the items that one
+replica is tested on share its network and count together. Everything here is in fractions; a cell scales to
+its unit.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ def proportion(successes: Sequence[int], trials: Sequence[int]) -> Estimate:
 
         n* = min(n, p (1 - p) / var(p) * (t[n-1] / t[G-1])^2),        t[k]: the 97.5 % point of Student's t,
 
-    var(p) being the ratio estimator's variance between replicas. One trial a replica is plain Clopper-Pearson.
-    Where p is 0 or 1 the replicas show no variance and n* = n. A single replica falls back on its own trials: the
-    interval then says nothing about another training, and n = 1 beside it says so.
+    var(p) being the ratio estimator's variance between replicas. One trial a replica is plain
+    Clopper-Pearson. Where p is 0 or 1 the replicas show no variance and n* = n. A single replica falls back
+    on its own trials: the interval then says nothing about another training, and n = 1 beside it says so.
 
     Args:
         successes, trials: per replica.
@@ -82,10 +83,10 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
 def mean(sums: Sequence[float], squares: Sequence[float], counts: Sequence[int], seed: int) -> Estimate:
     """The mean over all items with a percentile bootstrap over replicas of the ratio sum / count.
 
-    The percentile interval of few replicas is too short. Its level is therefore widened as Student's t widens the
-    normal interval (the "expanded percentile interval", Hesterberg 2015, The American Statistician 69(4)): the tails
-    are Phi(-sqrt(G / (G - 1)) t[G-1]). Replicas that are all equal give an interval of no width; a single replica
-    gives none at all.
+    The percentile interval of few replicas is too short. Its level is therefore widened as Student's t widens
+    the normal interval (the "expanded percentile interval", Hesterberg 2015, The American Statistician
+    69(4)): the tails are Phi(-sqrt(G / (G - 1)) t[G-1]). Replicas that are all equal give an interval of no
+    width; a single replica gives none at all.
 
     Args:
         sums, squares, counts: per replica, over its items.
@@ -100,9 +101,9 @@ def mean(sums: Sequence[float], squares: Sequence[float], counts: Sequence[int],
     return Estimate(value, low, high, len(counts), spread)
 
 
-def expanded_level(groups: int) -> float:
-    """The confidence level at which the percentile bootstrap of ``groups`` replicas covers as Student's t would."""
-    reach = sqrt(groups / (groups - 1)) * stats.t.ppf((1 + LEVEL) / 2, groups - 1)
+def expanded_level(groups: int, level: float = LEVEL) -> float:
+    """The level at which the bootstrap of ``groups`` replicas covers as Student's t does at ``level``."""
+    reach = sqrt(groups / (groups - 1)) * stats.t.ppf((1 + level) / 2, groups - 1)
     return float(1 - 2 * stats.norm.sf(reach))
 
 

@@ -10,8 +10,8 @@ SURE = 9  # decimals that no machine's summation order touches
 def fixed(value: float | None, digits: int) -> str:
     """``value`` with that many decimals, empty for None.
 
-    The last bits of a float may differ between machines; they are cut at the ninth decimal first, so that a value
-    that lies on a border falls to the same side everywhere.
+    The last bits of a float may differ between machines; they are cut at the ninth decimal first, so that a
+    value that lies on a border falls to the same side everywhere.
     """
     if value is None:
         return ""

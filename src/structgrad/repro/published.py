@@ -1,4 +1,4 @@
-"""The papers' own numbers, as printed: one line a number in ``published_numbers.csv``, never mixed with ours."""
+"""The papers' own numbers, as printed: one line a number in ``published_numbers.csv``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importlib.resources import files
 
 @dataclass(frozen=True)
 class Published:
-    """One printed number. ``text`` and ``spread_text`` keep the printed digits, which say how it was rounded."""
+    """One printed number. ``text`` and ``spread_text`` keep its digits: they say how it was rounded."""
 
     text: str
     spread_text: str

@@ -1,15 +1,14 @@
 """Tables of an experiment in csv, md, html and LaTeX, rebuilt byte for byte from the records.
 
-The csv has one line a cell and every digit; the others show, per metric, one row a setting and one group of columns
-an arm: ours [95 % interval] (published) mark.
+The csv has one line a cell and every digit; the others show, per metric, one row a setting and one group of
+columns an arm: ours [95 % interval] (published) mark.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,7 +27,8 @@ COLUMNS = (
 )  # fmt: skip
 MORE_DIGITS = 2  # of the csv over what a reader is shown
 MARKS = {
-    "reproduced": "✓", "close": "≈", "differs": "✗", "not_comparable": "·", "not_attempted": "–", "no_data": "∅",
+    "reproduced": "✓", "close": "≈", "differs": "✗", "not_comparable": "·",
+    "not_attempted": "–", "no_data": "∅",
 }  # fmt: skip
 TEX_MARKS = {
     "reproduced": r"$\surd$", "close": r"$\approx$", "differs": r"$\times$", "not_comparable": r"$\cdot$",
@@ -53,8 +53,7 @@ class Shown:
     @property
     def line(self) -> str:
         """``87.5 [82.1, 91.7] (89.5) ✓`` and less where less is known."""
-        parts = (self.value, self.interval, f"({self.published})" if self.published else "", self.mark)
-        return " ".join(part for part in parts if part)
+        return _joined(self.value, self.interval, _brackets(self.published), self.mark)
 
 
 @dataclass(frozen=True)
@@ -152,19 +151,20 @@ def to_markdown(table: Table) -> str:
 
 
 def to_html(table: Table, to_results: str = "../") -> str:
-    """A fragment (one ``section``); ``to_results`` leads from the page that holds it to ``results/<scale>/``."""
+    """A fragment (one ``section``); ``to_results`` leads from its page to ``results/<scale>/``."""
     return _templates().get_template("table.html.j2").render(table=_relinked(table, to_results))
 
 
 def to_latex(table: Table) -> str:
-    """One booktabs table a metric (packages: booktabs, graphicx); two lines a setting: ours, then the paper's."""
-    blocks = [f"% {_tex_comment(table.heading)}", "% needs \\usepackage{booktabs,graphicx}"]
+    """One booktabs table a metric; two lines a setting: ours, then the paper's."""
+    blocks = [f"% {table.heading}", "% needs \\usepackage{booktabs,graphicx}"]
     for panel in table.panels:
         heads = " & ".join(_tex(name) for name in (table.axis, *(arm.column for arm in panel.arms)))
         blocks += [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{_tex(f'{table.heading}: {panel.metric.title} ({panel.metric.unit}). {table.scale_line}')}",
+            rf"\caption{{{_tex(f'{table.heading}: {panel.metric.title} ({panel.metric.unit}).')}",
+            _tex(table.scale_line),
             "Ours with 95\\,\\% intervals over replicas; below, the published value and the verdict "
             f"({', '.join(f'{TEX_MARKS[v]} {_tex(v)}' for v in VERDICTS)}).}}",
             r"\resizebox{\linewidth}{!}{%",
@@ -174,15 +174,15 @@ def to_latex(table: Table) -> str:
             r"\midrule",
         ]
         for setting, cells in panel.rows:
-            ours = [" ".join(filter(None, (cell.value, cell.interval))) for cell in cells]
-            theirs = [" ".join(filter(None, (_brackets(cell.published), TEX_MARKS[cell.verdict]))) for cell in cells]
+            ours = [_joined(cell.value, cell.interval) for cell in cells]
+            theirs = [_joined(_brackets(cell.published), TEX_MARKS[cell.verdict]) for cell in cells]
             blocks += [rf"{' & '.join([_tex(setting), *ours])} \\", rf"{' & '.join(['', *theirs])} \\"]
         blocks += [r"\bottomrule", r"\end{tabular}}", r"\end{table}", ""]
     return "\n".join(blocks)
 
 
 def to_terminal(table: Table) -> list[Any]:
-    """One ``rich`` table a metric."""
+    """One ``rich`` table a metric; in a cell ours and the verdict, the interval, the paper's number."""
     from rich.box import SIMPLE
     from rich.markup import escape
     from rich.table import Table as RichTable
@@ -196,7 +196,8 @@ def to_terminal(table: Table) -> list[Any]:
         for arm in panel.arms:
             drawn.add_column(arm.column)
         for setting, cells in panel.rows:
-            drawn.add_row(setting, *(_marked_up(cell, styles.get(cell.verdict, "dim"), escape) for cell in cells))
+            texts = (_marked_up(cell, styles.get(cell.verdict, "dim"), escape) for cell in cells)
+            drawn.add_row(setting, *texts)
         shown.append(drawn)
     return shown
 
@@ -246,9 +247,11 @@ def _shown(cell: Cell) -> Shown:
 
 
 def _marked_up(cell: Shown, style: str, escape: Any) -> str:
-    first = " ".join(part for part in (cell.value, _brackets(cell.published), cell.mark) if part)
-    second = f"\n[dim]{escape(cell.interval)}[/]" if cell.interval else ""
-    return f"[{style}]{escape(first)}[/]{second}"
+    interval = escape(cell.interval.strip("[]").replace(", ", "–"))
+    lines = [f"[{style}]{_joined(cell.value, cell.mark)}[/]"]
+    lines += [f"[dim]{interval}[/]"] if interval else []
+    lines += [f"paper {cell.published}"] if cell.published else []
+    return "\n".join(lines)
 
 
 def _link(path: Path, scale: str) -> str:
@@ -256,8 +259,6 @@ def _link(path: Path, scale: str) -> str:
 
 
 def _relinked(table: Table, to_results: str) -> Table:
-    from dataclasses import replace
-
     def cell(shown: Shown) -> Shown:
         return replace(shown, links=tuple(to_results + link for link in shown.links))
 
@@ -276,6 +277,10 @@ def _templates() -> Any:
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
 
 
+def _joined(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
+
+
 def _brackets(text: str) -> str:
     return f"({text})" if text else ""
 
@@ -284,7 +289,3 @@ def _tex(text: str) -> str:
     for special in "&%#_$":
         text = text.replace(special, f"\\{special}")
     return text
-
-
-def _tex_comment(lines: Sequence[str] | str) -> str:
-    return " ".join(str(lines).split())

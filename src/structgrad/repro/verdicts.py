@@ -1,30 +1,31 @@
 """THE rule that turns a number of ours and a printed one into a verdict. Fixed before results were looked at.
 
-The question is whether the published value could be the same quantity as ours, given all that is known to blur the
-two. Three things blur them:
+The question is whether the published value could be the same quantity as ours, given all that is known to
+blur the two. Three things blur them:
 
 1. **Our sampling**: the 95 % interval over our replicas (:mod:`structgrad.repro.intervals`).
-2. **Their sampling**, where its meaning is known. A printed proportion that is a possible count out of the published
-   number of items has that binomial's Wilson interval. One that is not (91.6 % "of 200") came from some other number
-   of items, so nothing is known and nothing is added. A printed mean with its spread over individual items has the
-   half-width 1.96 spread / sqrt(items).
-3. **Their rounding**: half a unit of the last digit that is actually printed. It is a bound, not a chance, so it is
-   added last and in full.
+2. **Their sampling**, where its meaning is known. A printed proportion that is a possible count out of the
+   published number of items has that binomial's Wilson interval. One that is not (91.6 % "of 200") came from
+   some other number of items, so nothing is known and nothing is added. A printed mean with its spread over
+   individual items has the half-width 1.96 spread / sqrt(items).
+3. **Their rounding**: half a unit of the last digit that is actually printed. It is a bound, not a chance, so
+   it is added last and in full.
 
-Two independent samples are compared by the interval of their difference, which is shorter than the sum of the two
-intervals: squares add, side by side (Newcombe 1998, Statistics in Medicine 17; MOVER, Zou & Donner 2008). With ``a``
-our half-width on the side that faces the published value and ``b`` theirs on the side that faces ours:
+Two independent samples are compared by the interval of their difference, which is shorter than the sum of the
+two intervals: squares add, side by side (Newcombe 1998, Statistics in Medicine 17; MOVER, Zou & Donner 2008).
+With ``a`` our half-width on the side that faces the published value and ``b`` theirs on the side that faces
+ours:
 
     reproduced       |ours - published| <= sqrt(a^2 + b^2) + rounding
     close            else, |ours - published| <= the metric's margin
     differs          else
-    not_comparable   the scale cut more than the number of replicas, the paper prints nothing for the cell, or a
-                     single replica gives no interval
+    not_comparable   the scale cut more than the number of replicas, the paper prints nothing for the cell, or
+                     a single replica gives no interval
     not_attempted    there is no record
     no_data          there is no record because its data set was missing
 
-A short run has a wide interval and is reproduced easily: read a verdict with n and the interval that stand beside it.
-:attr:`Judgement.allowed` says how large a difference the cell could have hidden.
+A short run has a wide interval and is reproduced easily: read a verdict with n and the interval that stand
+beside it. :attr:`Judgement.allowed` says how large a difference the cell could have hidden.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ VERDICTS = {
 }
 
 # By published metric, in its unit. Reasons, given before there were results:
-# percent_sequences_perfect: 5 points are ten sequences of 200. What the paper says of learned noise at d = 25 and 40
-#   rests on gaps of 7 to 10 points, so a shift below 5 leaves that standing; two honest runs of 200 at 90 % already
-#   differ by up to 5.9 points in 95 % of cases.
+# percent_sequences_perfect: 5 points are ten sequences of 200. What the paper says of learned noise at d = 25
+#   and 40 rests on gaps of 7 to 10 points, so a shift below 5 leaves that standing; two honest runs of 200 at
+#   90 % already differ by up to 5.9 points in 95 % of cases.
 # prop_wrong_mean: the same gaps are 0.5 to 0.7 points, and several cells are printed to whole points only.
 MARGINS = {"percent_sequences_perfect": 5.0, "prop_wrong_mean": 0.5}
 
@@ -59,7 +60,7 @@ SLACK = 1e-9  # equality at a border is inside, whatever the last bit says
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict and how it came about; ``distance`` and ``allowed`` are in the metric's unit, None if not compared."""
+    """A verdict and how it came about; ``distance`` and ``allowed`` in the metric's unit, if compared."""
 
     verdict: str
     reason: str

@@ -18,8 +18,9 @@ from structgrad.repro.plan import Plan
 def command(plan: Plan, as_json: bool, quiet: bool) -> None:
     """Build the tables and figures of a scale from its records, and print the tables.
 
-    Every table is written as csv, md, html and LaTeX to results/<scale>/tables/, every figure as the csv of its data
-    and an svg to results/<scale>/figures/. Nothing is trained; cells without a record are marked not_attempted.
+    Every table is written as csv, md, html and LaTeX to results/<scale>/tables/, every figure as the csv of
+    its data and an svg to results/<scale>/figures/. Nothing is trained; cells without a record are marked
+    not_attempted.
 
     Example: structgrad tables --scale paper
     """
@@ -31,7 +32,8 @@ def command(plan: Plan, as_json: bool, quiet: bool) -> None:
         return
     shown = tables(plan)
     if as_json:
-        rows = [dict(zip(COLUMNS, csv_row(cell), strict=True)) for table in shown.values() for cell in table.cells]
+        cells = [cell for table in shown.values() for cell in table.cells]
+        rows = [dict(zip(COLUMNS, csv_row(cell), strict=True)) for cell in cells]
         click.echo(json.dumps({"files": [str(path) for path in written], "cells": rows}, indent=1))
         return
     from rich.console import Console
@@ -41,4 +43,4 @@ def command(plan: Plan, as_json: bool, quiet: bool) -> None:
         for drawn in to_terminal(table):
             console.print(drawn)
     legend = "; ".join(f"{mark} {verdict}" for verdict, mark, _ in next(iter(shown.values())).legend)
-    console.print(f"ours [95 % interval over replicas] (published) verdict: {legend}", markup=False)
+    console.print(f"ours with its 95 % interval over replicas, then the paper's; {legend}", markup=False)

@@ -1,0 +1,31 @@
+"""``structgrad explain``: where one number comes from."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from structgrad.repro.options import json_option, plan_options
+from structgrad.repro.plan import Plan
+
+
+@click.command()
+@click.argument("cell")
+@plan_options
+@json_option
+def command(plan: Plan, cell: str, as_json: bool) -> None:
+    """Show where the number in CELL comes from: records, seeds, source, device, and why its verdict is what
+    it is.
+
+    A cell is paper/table/row/column/metric, as in the tables' csv; quote it, for columns hold spaces.
+
+    Example: structgrad explain "indelman/1a/d=25/Direct/percent_sequences_perfect" --scale paper
+    """
+    from structgrad.repro.explain import as_text, explain, shown_digits
+
+    told = explain(plan, cell)
+    if as_json:
+        click.echo(json.dumps(told, indent=1, ensure_ascii=False))
+    else:
+        click.echo(as_text(told, shown_digits(plan, cell)))

@@ -1,0 +1,101 @@
+"""Where one number comes from: the cell, the rule's reasoning, and every record behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from structgrad.repro.cells import Cell, Evidence, find
+from structgrad.repro.numbers import fixed
+from structgrad.repro.paths import project_root
+from structgrad.repro.plan import Plan
+from structgrad.repro.tables import MORE_DIGITS
+
+
+def explain(plan: Plan, identity: str) -> dict[str, Any]:
+    """Everything known about a cell, as data.
+
+    Raises:
+        UserError: no such cell; the line names the nearest.
+    """
+    cell = find(plan, identity)
+    ours, theirs, verdict = cell.estimate, cell.published, cell.judgement
+    return {
+        "cell": cell.id,
+        "title": f"{cell.metric.title}, {cell.arm.column} at {cell.setting}",
+        "scale": cell.scale,
+        "unit": cell.metric.unit,
+        "value": ours.value if ours else None,
+        "interval": [ours.low, ours.high] if ours else None,
+        "spread": ours.spread if ours else None,
+        "n": ours.n if ours else 0,
+        "published": theirs.text if theirs else None,
+        "published_spread": (theirs.spread_text or None) if theirs else None,
+        "published_note": (theirs.note or None) if theirs else None,
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+        "smallest_difference_shown": verdict.allowed,
+        "records": [_record(piece) for piece in cell.evidence],
+        "commands": _commands(plan, cell),
+    }
+
+
+def as_text(told: dict[str, Any], digits: int) -> str:
+    """:func:`explain` for people."""
+    lines = [told["cell"], f"  {told['title']} (scale {told['scale']})"]
+    if told["value"] is None:
+        lines.append("  ours        none")
+    else:
+        low, high = told["interval"]
+        interval = f" [{fixed(low, digits)}, {fixed(high, digits)}]" if low is not None else " (no interval)"
+        spread = f", spread over items {fixed(told['spread'], digits)}" if told["spread"] is not None else ""
+        value = f"{fixed(told['value'], digits)} {told['unit']}{interval}"
+        lines.append(f"  ours        {value}, n = {told['n']}{spread}")
+    printed = told["published"] or "none"
+    if told["published_spread"]:
+        printed += f" ± {told['published_spread']}"
+    note = f" ({told['published_note']})" if told["published_note"] else ""
+    lines.append(f"  published   {printed}{note}")
+    lines.append(f"  verdict     {told['verdict']}: {told['reason']}")
+    for record in told["records"]:
+        lines.append(f"  record      {record['path']}")
+        lines += [f"    {name:<9} {value}" for name, value in record.items() if name != "path"]
+    lines.append("  make it again")
+    lines += [f"    {command}" for command in told["commands"]]
+    return "\n".join(lines)
+
+
+def shown_digits(plan: Plan, identity: str) -> int:
+    """How many decimals the table's csv gives this cell."""
+    return find(plan, identity).metric.digits + MORE_DIGITS
+
+
+def _record(piece: Evidence) -> dict[str, Any]:
+    record, made, ran = piece.record, piece.record["provenance"], piece.record["run"]
+    seeds = {role: _span(values) for role, values in record["seeds"].items()}
+    commit = made["git_commit"] or "unknown"
+    return {
+        "path": str(piece.path.relative_to(project_root())),
+        "digest": record["digest"],
+        "replicas": f"{record['replicas']['count']}, from number {record['replicas']['first']}",
+        "seeds": "; ".join(f"{role} {span}" for role, span in seeds.items()),
+        "source": made["source_digest"],
+        "commit": commit + (" (with uncommitted changes)" if made["git_dirty"] else ""),
+        "data": made["data_digest"],
+        "device": f"{ran['device']}, {ran['threads']} threads",
+        "finished": ran["finished"],
+        "seconds": ran["seconds"],
+        "command": made["command"],
+    }
+
+
+def _span(values: list[int]) -> str:
+    return ", ".join(map(str, values)) if len(values) <= 3 else f"{values[0]}, {values[1]}, ... {values[-1]}"
+
+
+def _commands(plan: Plan, cell: Cell) -> list[str]:
+    trained = [piece.record["provenance"]["command"] for piece in cell.evidence]
+    shards = plan.shards_of(cell.experiment.name, cell.setting, cell.arm.name)
+    training = trained or [f"structgrad run {shard.id} --scale {plan.scale}" for shard in shards]
+    if not training:
+        return [f"(not part of this run; see config.yaml and workflow/scales/{plan.scale}.yaml)"]
+    return [*training, f"structgrad tables --scale {plan.scale}"]
