@@ -71,13 +71,14 @@ def check(content: dict[str, Any], schema_name: str, where: str) -> dict[str, An
 def _explain(error: jsonschema.ValidationError, where: str) -> UserError:
     place = ".".join(str(part) for part in error.absolute_path)
     at = f"{where}: {place}" if place else where
+    rule: Any = error.schema
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = error.schema.get("properties", {})
+        known = rule.get("properties", {})
         wrong = next((key for key in error.instance if key not in known), None)
         return UserError(f"{at}: {unknown('key', wrong, known)}")
     if error.validator == "oneOf":
         return UserError(f"{at}: {error.instance!r} is neither 'all' nor a list of names")
     if error.validator == "type":
-        wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+        wanted = [rule["type"]] if isinstance(rule["type"], str) else rule["type"]
         return UserError(f"{at}: {error.instance!r} is not of type {' or '.join(wanted)}")
     return UserError(f"{at}: {error.message}")

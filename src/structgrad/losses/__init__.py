@@ -1,0 +1,1 @@
+"""What is minimised when a prediction goes through an argmax."""

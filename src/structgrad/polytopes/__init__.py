@@ -1,0 +1,1 @@
+"""What is predicted: one combinatorial object a file, each with its maximiser."""

@@ -1,0 +1,90 @@
+"""``structgrad run``: train one shard."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from structgrad.repro.options import json_option, plan_options
+from structgrad.repro.plan import Plan
+
+
+@click.command()
+@click.argument("shard")
+@plan_options
+@click.option("--threads", default=1, show_default=True, help="Cores for solvers and noise; changes no number.")
+@click.option("--time-budget", type=float, help="Seconds until it checkpoints and exits with code 75.")
+@click.option("--checkpoint-every", default=60.0, show_default=True, help="Seconds between checkpoints.")
+@json_option
+def command(
+    shard: str, plan: Plan, threads: int, time_budget: float | None, checkpoint_every: float, as_json: bool
+) -> None:
+    """Train all replicas of one arm x setting and write their record.
+
+    SHARD is an id from `structgrad list --shards`, for example
+
+        structgrad run indelman_1a/d=5/direct/0-9 --scale smoke
+
+    A run that was killed goes on from its last checkpoint and ends with the same numbers, to the bit.
+    """
+    from structgrad.repro.run import OUT_OF_TIME, run_shard
+    from structgrad.training.loop import OutOfTimeError
+
+    chosen = plan.shard(shard)
+    budget = time_budget if time_budget is not None else plan.config["time_budget"]
+    progress = Progress(chosen.id, chosen.count)
+    try:
+        record = run_shard(plan, chosen, progress, threads, checkpoint_every, budget)
+    except OutOfTimeError:
+        progress.close()
+        click.echo(f"structgrad: {chosen.id}: the time budget ran out; run again to go on", err=True)
+        sys.exit(OUT_OF_TIME)
+    progress.close()
+    click.echo(records_json(record) if as_json else summary(record))
+
+
+def records_json(record: dict) -> str:
+    """The record as one line of JSON."""
+    import json
+
+    return json.dumps(record)
+
+
+def summary(record: dict) -> str:
+    """One line that says what came out."""
+    parts = []
+    for name in record["results"][0]["metrics"]:
+        found = [result["metrics"][name] for result in record["results"]]
+        if "successes" in found[0]:
+            share = sum(part["successes"] for part in found) / sum(part["trials"] for part in found)
+            parts.append(f"{name} {100 * share:.4g}")
+    run = record["run"]
+    return f"{record['id']}: {', '.join(parts)}; {run['seconds']:.1f} s, {run['peak_memory_mb']:.0f} MB"
+
+
+class Progress:
+    """A bar of finished replicas on a terminal; elsewhere a line now and then, so that logs stay short."""
+
+    def __init__(self, name: str, replicas: int, every: float = 30.0) -> None:
+        from tqdm import tqdm
+
+        self.name, self.replicas, self.every = name, replicas, every
+        self.quiet = not sys.stderr.isatty()
+        self.bar = tqdm(total=replicas, desc=name, unit="replica", disable=self.quiet)
+        self.said = time.monotonic()
+
+    def __call__(self, step: int, active: int, numbers: dict[str, float]) -> None:
+        """Show that ``active`` replicas still train after ``step`` epochs."""
+        shown = {key: f"{value:.3g}" for key, value in numbers.items()}
+        self.bar.n = self.replicas - active
+        self.bar.set_postfix({"epoch": step, **shown})
+        if self.quiet and time.monotonic() - self.said > self.every:
+            self.said = time.monotonic()
+            text = ", ".join(f"{key} {value}" for key, value in shown.items())
+            click.echo(f"{self.name}: epoch {step}, {active} of {self.replicas} replicas train, {text}", err=True)
+
+    def close(self) -> None:
+        """Leave the line."""
+        self.bar.close()

@@ -1,0 +1,74 @@
+"""Digests of what a number depends on: the package's sources, and the lock of its libraries."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import tokenize
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from structgrad.repro.paths import project_root
+
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def source_digest(module: str) -> str:
+    """sha256 over ``module`` and every module of the package that it imports, directly or not.
+
+    Comments and docstrings do not count, so that explaining the code reruns nothing, and neither do the packages'
+    ``__init__`` files on the way: what they import for convenience is not what the module uses.
+    """
+    lines = [f"{name} {_file_digest(_file(name))}" for name in sorted(closure(module))]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@cache
+def closure(module: str) -> frozenset[str]:
+    """The names of ``module`` and all modules of structgrad that it imports."""
+    return frozenset({module}) | _graph().find_upstream_modules(module)
+
+
+@cache
+def _graph():
+    import grimp
+
+    return grimp.build_graph("structgrad", cache_dir=None, exclude_type_checking_imports=True)
+
+
+@cache
+def _file(module: str) -> Path:
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(module)
+    return Path(spec.origin)
+
+
+@cache
+def _file_digest(path: Path) -> str:
+    return hashlib.sha256(essence(path.read_text(encoding="utf-8")).encode()).hexdigest()
+
+
+def essence(source: str) -> str:
+    """The source without comments, docstrings and blank lines."""
+    lines = source.splitlines()
+    drop: list[tuple[int, int, int, int]] = []
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            drop.append((token.start[0], token.start[1], token.end[0], token.end[1]))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            text = node.body[0]
+            drop.append((text.lineno, text.col_offset, text.end_lineno or 0, text.end_col_offset or 0))
+    for top, left, bottom, right in sorted(drop, reverse=True):
+        head, tail = lines[top - 1].encode()[:left], lines[bottom - 1].encode()[right:]
+        lines[top - 1 : bottom] = [(head + tail).decode()] + [""] * (bottom - top)
+    return "\n".join(stripped for line in lines if (stripped := line.rstrip()))
+
+
+def lock_digest() -> str | None:
+    """sha256 of ``requirements.lock``; None where there is none."""
+    path = project_root() / "requirements.lock"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

@@ -1,0 +1,112 @@
+"""Run one shard: train what its record needs, and write the record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+
+from structgrad.errors import UserError
+from structgrad.repro import records
+from structgrad.repro.digests import lock_digest, source_digest
+from structgrad.repro.paths import work
+from structgrad.repro.plan import Plan, Shard
+from structgrad.repro.provenance import git_state, hardware, libraries, peak_memory_mb
+
+OUT_OF_TIME = 75  # EX_TEMPFAIL: what a cluster requeues and the workflow retries
+Show = Callable[[int, int, dict[str, float]], None]
+
+
+def trainer_digest(plan: Plan, experiment: str) -> str:
+    """The source digest of what trains an experiment: the trainer's module and all that it imports."""
+    return source_digest(plan.experiments[experiment].experiment.trainer.partition(":")[0])
+
+
+def resolve(name: str) -> Any:
+    """The object that ``module:name`` names."""
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def run_shard(
+    plan: Plan, shard: Shard, show: Show, threads: int, checkpoint_every: float, budget: float | None
+) -> dict[str, Any]:
+    """Train the shard (or go on from its checkpoint), write its record and return it.
+
+    Raises:
+        structgrad.training.loop.OutOfTimeError: the budget ran out; the state is in the checkpoint.
+        UserError: the device is missing, or the disk is full.
+    """
+    from structgrad.parallel import set_threads
+    from structgrad.training.checkpoint import Checkpoint
+    from structgrad.training.job import Job
+    from structgrad.training.loop import Limits
+
+    started, clock = datetime.now(UTC), time.monotonic()
+    experiment = plan.experiments[shard.experiment].experiment
+    config = plan.experiments[shard.experiment].config_of(shard.arm)
+    device = plan.config["device"]
+    _check_device(device)
+    set_threads(threads)
+    sources = trainer_digest(plan, shard.experiment)
+    key = hashlib.sha256(json.dumps([shard.id, config, sources], sort_keys=True).encode()).hexdigest()
+    checkpoint = Checkpoint(work() / shard.scale / shard.id / "checkpoint.pt", key)
+    job = Job(
+        shard.experiment, shard.setting, shard.arm, shard.first, shard.count,
+        config, checkpoint, Limits(checkpoint_every, budget), show, device,
+    )  # fmt: skip
+    outcome = resolve(experiment.trainer)(job)
+    commit, dirty = git_state()
+    record = {
+        "schema": records.SCHEMA,
+        "id": shard.id,
+        "scale": shard.scale,
+        "paper": experiment.paper,
+        "table": experiment.table,
+        "experiment": shard.experiment,
+        "setting": shard.setting,
+        "arm": shard.arm,
+        "replicas": {"first": shard.first, "count": shard.count},
+        "config": config,
+        "seeds": outcome.seeds,
+        "provenance": {
+            "source_digest": sources,
+            "git_commit": commit,
+            "git_dirty": dirty,
+            "lock_digest": lock_digest(),
+            "data_digest": resolve(experiment.digester)(config, shard.setting, outcome.seeds["data"]),
+            "libraries": libraries(),
+            "command": f"structgrad run {shard.id} --scale {shard.scale}",
+        },
+        "run": {
+            "started": started.isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(outcome.seconds_before + time.monotonic() - clock, 2),
+            "resumed": outcome.resumed,
+            "peak_memory_mb": peak_memory_mb(),
+            "device": device,
+            "threads": threads,
+            "hardware": hardware(device),
+        },
+        "history": outcome.history,
+        "results": [{"replica": shard.first + index, **result} for index, result in enumerate(outcome.results)],
+    }
+    saved = records.save(record, shard.path)
+    checkpoint.clear()
+    return saved
+
+
+def _check_device(device: str) -> None:
+    if device == "cpu":
+        return
+    import torch
+
+    count = torch.cuda.device_count()
+    index = int(device.partition(":")[2] or 0)
+    if index >= count:
+        has = f"{count} CUDA device{'s' if count != 1 else ''}"
+        raise UserError(f"device {device} asked for, but this machine shows {has}; set device: cpu in config.yaml")

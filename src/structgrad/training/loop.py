@@ -1,0 +1,98 @@
+"""The loop around a batch of replicas: step, drop the finished, checkpoint, mind the time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from structgrad.training.checkpoint import Checkpoint
+
+
+class OutOfTimeError(Exception):
+    """The time budget ran out; the state is in the checkpoint."""
+
+
+class Trainee(Protocol):
+    """A batch of replicas that trains step by step. Its numbers must not depend on when it is saved."""
+
+    def step(self) -> tuple[Tensor, dict[str, float]]:
+        """One step of every active replica: the mask of those that are done, and numbers to show."""
+        ...
+
+    def finish(self, done: Tensor) -> None:
+        """Evaluate the replicas in the mask and drop them from the batch."""
+        ...
+
+    def active(self) -> int:
+        """How many replicas still train."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Everything that later steps and results depend on."""
+        ...
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """The inverse of :meth:`state`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to save and when to hand back, in seconds."""
+
+    checkpoint_every: float = 60.0
+    budget: float | None = None
+
+
+def train(
+    trainee: Trainee,
+    checkpoint: Checkpoint,
+    limits: Limits,
+    show: Callable[[int, int, dict[str, float]], None],
+) -> tuple[int, float]:
+    """Train until no replica is active.
+
+    Returns how often the job had been resumed before, and the seconds that it had trained before this run.
+
+    Args:
+        trainee: the batch; restored from the checkpoint where there is one.
+        checkpoint: where the state is kept while the job is not done.
+        limits: the checkpoint interval and the time budget.
+        show: called after each step with the step's number, the active replicas, and numbers to show.
+
+    Raises:
+        OutOfTimeError: the budget ran out; a rerun goes on from the checkpoint.
+    """
+    steps = resumed = 0
+    before = 0.0
+    saved = checkpoint.load()
+    if saved is not None:
+        trainee.restore(saved["trainee"])
+        steps, resumed, before = saved["steps"], saved["resumed"] + 1, saved["seconds"]
+    started = last_saved = time.monotonic()
+
+    def save() -> None:
+        seconds = before + time.monotonic() - started
+        checkpoint.save({"trainee": trainee.state(), "steps": steps, "resumed": resumed, "seconds": seconds})
+
+    try:
+        while trainee.active():
+            done, numbers = trainee.step()
+            steps += 1
+            if bool(done.any()):
+                trainee.finish(done)
+            show(steps, trainee.active(), numbers)
+            now = time.monotonic()
+            if limits.budget is not None and now - started > limits.budget and trainee.active():
+                raise OutOfTimeError
+            if now - last_saved > limits.checkpoint_every:
+                save()
+                last_saved = now
+    except (OutOfTimeError, KeyboardInterrupt):
+        save()
+        raise
+    return resumed, before
