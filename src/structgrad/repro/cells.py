@@ -64,16 +64,13 @@ def collect(plan: Plan, name: str) -> list[Cell]:
         RecordError: a record is damaged, is not the shard it lies at, was trained with other hyper-parameters
             than the plan's, or holds replicas that another record of the cell holds, too.
     """
-    part = plan.experiments[name]
-    cells = []
-    for setting in part.experiment.settings:
-        for arm in part.experiment.arms:
-            shards = plan.shards_of(name, setting, arm.name)
-            evidence = tuple(_evidence(part, shards))
-            missing = None if evidence else _missing_data(shards)
-            for metric in part.experiment.metrics:
-                cells.append(_cell(plan.scale, part, setting, arm, metric, evidence, missing))
-    return cells
+    experiment = plan.experiments[name].experiment
+    return [
+        cell
+        for setting in experiment.settings
+        for arm in experiment.arms
+        for cell in _cells(plan, name, setting, arm, experiment.metrics)
+    ]
 
 
 def find(plan: Plan, identity: str) -> Cell:
@@ -82,16 +79,16 @@ def find(plan: Plan, identity: str) -> Cell:
     Raises:
         UserError: there is none; the line names the nearest.
     """
-    ids = {
-        cell_id(part.experiment, setting, arm, metric): name
+    places = {
+        cell_id(part.experiment, setting, arm, metric): (name, setting, arm, (metric,))
         for name, part in plan.experiments.items()
         for setting in part.experiment.settings
         for arm in part.experiment.arms
         for metric in part.experiment.metrics
     }
-    if identity not in ids:
-        raise unknown("cell", identity, ids)
-    return next(cell for cell in collect(plan, ids[identity]) if cell.id == identity)
+    if identity not in places:
+        raise unknown("cell", identity, places)
+    return _cells(plan, *places[identity])[0]
 
 
 def per_replica(evidence: Sequence[Evidence], metric: Metric) -> dict[int, Mapping[str, float]]:
@@ -125,6 +122,13 @@ def seed_of(identity: str) -> int:
     return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big")
 
 
+def _cells(plan: Plan, name: str, setting: str, arm: Arm, metrics: Sequence[Metric]) -> list[Cell]:
+    part, shards = plan.experiments[name], plan.shards_of(name, setting, arm.name)
+    evidence = tuple(_evidence(part, shards))
+    missing = None if evidence else _missing_data(shards)
+    return [_cell(plan.scale, part, setting, arm, metric, evidence, missing) for metric in metrics]
+
+
 def _cell(
     scale: str,
     part: ExperimentPlan,
@@ -153,15 +157,16 @@ def _cell(
 def _evidence(part: ExperimentPlan, shards: Sequence[Shard]) -> list[Evidence]:
     found, seen = [], dict[int, Path]()
     for shard in sorted(shards, key=lambda shard: shard.first):
-        if not shard.path.exists():
+        path = shard.path
+        if not path.exists():
             continue
-        record = _load(shard.path, shard.path.read_bytes())
+        record = _load(path, path.read_bytes())
         _belongs(record, shard, part)
         for result in record["results"]:
-            other = seen.setdefault(result["replica"], shard.path)
-            if other != shard.path:
-                raise RecordError(f"{shard.path}: replica {result['replica']} is in {other}, too")
-        found.append(Evidence(shard.path, record))
+            other = seen.setdefault(result["replica"], path)
+            if other != path:
+                raise RecordError(f"{path}: replica {result['replica']} is in {other}, too")
+        found.append(Evidence(path, record))
     return found
 
 

@@ -24,6 +24,7 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
         "title": f"{cell.metric.title}, {cell.arm.column} at {cell.setting}",
         "scale": cell.scale,
         "unit": cell.metric.unit,
+        "digits": cell.metric.digits + MORE_DIGITS,
         "value": ours.value if ours else None,
         "interval": [ours.low, ours.high] if ours else None,
         "spread": ours.spread if ours else None,
@@ -39,8 +40,9 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
     }
 
 
-def as_text(told: dict[str, Any], digits: int) -> str:
+def as_text(told: dict[str, Any]) -> str:
     """:func:`explain` for people."""
+    digits = told["digits"]
     lines = [told["cell"], f"  {told['title']} (scale {told['scale']})"]
     if told["value"] is None:
         lines.append("  ours        none")
@@ -62,11 +64,6 @@ def as_text(told: dict[str, Any], digits: int) -> str:
     lines.append("  make it again")
     lines += [f"    {command}" for command in told["commands"]]
     return "\n".join(lines)
-
-
-def shown_digits(plan: Plan, identity: str) -> int:
-    """How many decimals the table's csv gives this cell."""
-    return find(plan, identity).metric.digits + MORE_DIGITS
 
 
 def _record(piece: Evidence) -> dict[str, Any]:

@@ -145,9 +145,7 @@ def position(setting: str, settings: Sequence[str]) -> str:
     return tail if tail.replace(".", "", 1).isdigit() else str(settings.index(setting) + 1)
 
 
-def _draw_arm(
-    axes: Any, rows: Sequence[dict[str, str]], place: int, arms: int, handles: dict[str, Any]
-) -> None:
+def _draw_arm(axes: Any, rows: Sequence[dict[str, str]], place: int, arms: int, handles: dict[str, Any]) -> None:
     colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
     shift = _shift(place, arms)
     line = [row for row in rows if row["role"] == "line" and row["value"]]
@@ -168,9 +166,7 @@ def _draw_arm(
             axes.vlines(_x(band, shift), low, high, color=colour, linewidth=1.0, zorder=2)
 
 
-def _draw_published(
-    axes: Any, rows: Sequence[dict[str, str]], arms: Sequence[str], handles: dict[str, Any]
-) -> None:
+def _draw_published(axes: Any, rows: Sequence[dict[str, str]], arms: Sequence[str], handles: dict[str, Any]) -> None:
     """Each published column once, in the colour of the first arm that answers it."""
     printed: dict[tuple[str, str], dict[str, str]] = {}
     for row in rows:

@@ -28,7 +28,8 @@ def paired(differences: Sequence[float], side: Side, family: int, seed: int) -> 
         agrees = (values[0] > 0) == (side == "greater")
         return float(stats.binomtest(len(values) if agrees else 0, len(values), alternative="greater").pvalue)
     if 2.0 ** -len(values) * family > ALPHA:
-        return float(stats.ttest_1samp(values, 0.0, alternative=side)[1])
+        student: Any = stats.ttest_1samp(values, 0.0, alternative=side)
+        return float(student.pvalue)
     test = stats.permutation_test(
         (values,),
         lambda x, axis: x.mean(axis=axis),
@@ -53,7 +54,8 @@ def unpaired(first: Sequence[float], second: Sequence[float], side: Side) -> flo
         if x[0] == y[0]:
             return 1.0
         return float(stats.mannwhitneyu(x, y, alternative=side, method="exact").pvalue)
-    return float(stats.ttest_ind(x, y, equal_var=False, alternative=side)[1])
+    welch: Any = stats.ttest_ind(x, y, equal_var=False, alternative=side)
+    return float(welch.pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

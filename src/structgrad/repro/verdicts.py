@@ -100,9 +100,7 @@ def judge(
     return _compare(metric, estimate, published, items, estimate.low, estimate.high)
 
 
-def published_half_width(
-    metric: Metric, published: Published, items: int | None, towards: int
-) -> tuple[float, str]:
+def published_half_width(metric: Metric, published: Published, items: int | None, towards: int) -> tuple[float, str]:
     """The published value's own half-width on the side ``towards`` (-1 below, +1 above it), and why.
 
     Zero where its meaning is not known.

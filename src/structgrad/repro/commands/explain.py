@@ -22,10 +22,7 @@ def command(plan: Plan, cell: str, as_json: bool) -> None:
 
     Example: structgrad explain "indelman/1a/d=25/Direct/percent_sequences_perfect" --scale paper
     """
-    from structgrad.repro.explain import as_text, explain, shown_digits
+    from structgrad.repro.explain import as_text, explain
 
     told = explain(plan, cell)
-    if as_json:
-        click.echo(json.dumps(told, indent=1, ensure_ascii=False))
-    else:
-        click.echo(as_text(told, shown_digits(plan, cell)))
+    click.echo(json.dumps(told, indent=1, ensure_ascii=False) if as_json else as_text(told))

@@ -1,0 +1,226 @@
+"""Claims on made-up records for each verdict; the tests behind them against enumeration and hand calculation."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from scipy import stats
+
+from structgrad.experiments import REGISTRY
+from structgrad.repro import claims as module
+from structgrad.repro.claims import KINDS, VERDICTS, build_claims, claims, judge_claims, sides, write_claims
+from structgrad.repro.plan import load_plan
+from structgrad.repro.significance import holm, paired, slope, unpaired
+
+METRIC = "percent_sequences_perfect_100"
+BASE = {
+    "id": "made-up", "experiment": "indelman_1a", "sentence": "so", "where": "here", "predicate": "such",
+    "metric": METRIC,
+}  # fmt: skip
+BETTER = BASE | {
+    "kind": "better", "quantifier": "each", "settings": ["d=5", "d=10"],
+    "first": {"arm": "direct_stochastic"}, "second": {"arm": "direct"},
+}  # fmt: skip
+DESIGN = {"settings": ["d=5", "d=10", "d=25"], "replicas": 8}
+
+
+@pytest.fixture
+def plan(project):
+    return load_plan("paper", DESIGN)
+
+
+@pytest.fixture
+def score(fabricate, sorted_report):
+    """Write records whose replicas sort the given numbers of 100 sequences."""
+
+    def write(plan, arm, setting, values, experiment="indelman_1a", **more):
+        shard = plan.shards_of(experiment, setting, arm)[0]
+        trials = 1 if experiment == "indelman_1a" else 100
+        values = np.resize(values, shard.count)
+        fabricate(plan, shard, [sorted_report(trials, int(value), trials) for value in values], **more)
+
+    return write
+
+
+def only(plan, monkeypatch, claim):
+    monkeypatch.setattr(module, "claims", lambda: (claim,))
+    (judged,) = judge_claims(plan)
+    return judged
+
+
+def test_better_at_each_setting_is_supported(plan, score, monkeypatch):
+    for setting in ("d=5", "d=10"):
+        score(plan, "direct", setting, [80, 90, 70, 85])
+        score(plan, "direct_stochastic", setting, [85, 96, 74, 91])
+    judged = only(plan, monkeypatch, BETTER)
+    assert judged["verdict"] == "supported"
+    assert [detail["lead"] for detail in judged["results"]] == [5.25, 5.25]
+    assert judged["results"][0]["replicas"] == "8 pairs"
+    # of the 2^8 sign patterns only the observed one reaches its sum; Holm doubles it
+    assert judged["results"][0]["p_better"] == pytest.approx(2 / 2**8, abs=1e-6)
+    assert len(judged["records"]) == 4
+
+
+def test_better_somewhere_is_enough_for_any_but_not_for_each(plan, score, monkeypatch):
+    for setting, lead in (("d=5", [0, 1, -1, 0]), ("d=10", [5, 6, 4, 6])):
+        score(plan, "direct", setting, [80, 90, 70, 85])
+        score(plan, "direct_stochastic", setting, np.add([80, 90, 70, 85], lead))
+    assert only(plan, monkeypatch, BETTER)["verdict"] == "undecided"
+    judged = only(plan, monkeypatch, BETTER | {"quantifier": "any"})
+    assert (judged["verdict"], judged["reason"]) == ("supported", "better at d=10; open at d=5")
+
+
+def test_worse_anywhere_is_not_supported(plan, score, monkeypatch):
+    for setting, lead in (("d=5", -5), ("d=10", 5)):
+        score(plan, "direct", setting, [80, 90, 70, 85])
+        score(plan, "direct_stochastic", setting, np.add([80, 91, 70, 85], lead))
+    for quantifier in ("each", "any"):
+        judged = only(plan, monkeypatch, BETTER | {"quantifier": quantifier})
+        assert (judged["verdict"], judged["reason"]) == ("not_supported", "better at d=10; worse at d=5")
+
+
+def test_lower_is_better_for_errors(plan, score, monkeypatch):
+    score(plan, "direct", "d=5", [80, 90, 70, 85])
+    score(plan, "direct_stochastic", "d=5", [85, 96, 74, 91])
+    judged = only(plan, monkeypatch, BETTER | {"metric": "prop_wrong_mean_100", "settings": ["d=5"]})
+    assert judged["verdict"] == "supported"
+    assert judged["results"][0]["lead"] == pytest.approx(5.25 * 0.25)
+
+
+def test_missing_settings_leave_each_undecided_and_all_missing_not_attempted(plan, score, monkeypatch):
+    assert only(plan, monkeypatch, BETTER)["verdict"] == "not_attempted"
+    score(plan, "direct", "d=5", [80, 90, 70, 85])
+    assert only(plan, monkeypatch, BETTER)["verdict"] == "not_attempted"
+    score(plan, "direct_stochastic", "d=5", [85, 96, 74, 91])
+    judged = only(plan, monkeypatch, BETTER)
+    assert (judged["verdict"], judged["missing"]) == ("undecided", ["d=10"])
+    assert judged["reason"] == "better at d=5; not run at d=10"
+
+
+def test_a_cut_scale_is_not_comparable(project, score, monkeypatch):
+    plan = load_plan("smoke", DESIGN)
+    score(plan, "direct", "d=5", [80, 90, 70, 85])
+    score(plan, "direct_stochastic", "d=5", [85, 96, 74, 91])
+    judged = only(plan, monkeypatch, BETTER | {"settings": ["d=5"]})
+    assert judged["verdict"] == "not_comparable"
+    assert judged["results"][0]["outcome"] == "better"  # the numbers stand, the verdict does not
+
+
+def test_other_data_or_another_table_is_compared_unpaired(plan, score, monkeypatch):
+    x, y = [85, 96, 74, 91], [80, 90, 70, 85]
+    score(plan, "direct_stochastic", "d=5", x)
+    score(plan, "direct", "d=5", y, seeds=range(50, 58))
+    judged = only(plan, monkeypatch, BETTER | {"settings": ["d=5"]})
+    assert (judged["verdict"], judged["results"][0]["replicas"]) == ("undecided", "8 against 8")
+    score(plan, "direct", "d=5", [99, 98, 100], "indelman_1b", seeds=range(90, 95))
+    across = BETTER | {
+        "settings": ["d=5"], "quantifier": "any",
+        "first": {"experiment": "indelman_1b", "arm": "direct"}, "second": {"arm": "direct"},
+    }  # fmt: skip
+    judged = only(plan, monkeypatch, across)
+    assert (judged["verdict"], judged["results"][0]["replicas"]) == ("supported", "5 against 8")
+
+
+@pytest.mark.parametrize(
+    ("leads", "verdict"),
+    [((0, 5, 20), "supported"), ((20, 5, 0), "not_supported"), ((5, 6, 5), "undecided")],
+)
+def test_widening(plan, score, monkeypatch, leads, verdict):
+    for setting, lead in zip(DESIGN["settings"], leads, strict=True):
+        score(plan, "direct", setting, [70, 60, 65, 72])
+        score(plan, "direct_stochastic", setting, np.add([71, 58, 66, 71], lead))
+    claim = BETTER | {"kind": "widening", "settings": DESIGN["settings"]}
+    assert only(plan, monkeypatch, claim)["verdict"] == verdict
+    longer = claim | {"settings": [*DESIGN["settings"], "d=40"]}
+    assert only(plan, monkeypatch, longer)["verdict"] == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [([20, 25, 18], "supported"), ([48, 52, 50], "undecided"), ([80, 75, 85], "not_supported")],
+)
+def test_below_a_threshold(plan, score, monkeypatch, values, verdict):
+    score(plan, "direct", "d=5", values)
+    claim = BASE | {"kind": "below", "threshold": 50, "first": {"arm": "direct"}, "settings": ["d=5"]}
+    assert only(plan, monkeypatch, claim)["verdict"] == verdict
+    if verdict == "supported":
+        assert only(plan, monkeypatch, claim | {"settings": ["d=5", "d=10"]})["verdict"] == "undecided"
+
+
+def test_claims_name_what_exists():
+    for claim in claims():
+        assert claim["kind"] in KINDS
+        assert claim["sentence"]
+        for side in sides(claim):
+            experiment = REGISTRY[side["experiment"]]
+            experiment.arm(side["arm"])
+            experiment.metric(claim["metric"])
+            assert set(claim["settings"]) <= set(experiment.settings)
+    assert len({claim["id"] for claim in claims()}) == len(claims())
+
+
+def test_file_rebuilds_byte_for_byte_and_the_command_prints_it(plan, score):
+    score(plan, "direct", "d=5", [80, 90, 70, 85])
+    score(plan, "direct_stochastic", "d=5", [85, 96, 74, 91])
+    content = build_claims(plan)
+    assert write_claims(plan).read_bytes() == content == build_claims(load_plan("paper", DESIGN))
+    assert {claim["verdict"] for claim in json.loads(content)["claims"]} <= set(VERDICTS)
+    from structgrad.repro.commands.claims import command
+
+    options = [f"--set={key}={json.dumps(value)}" for key, value in DESIGN.items()]
+    assert CliRunner().invoke(command, [*options, "--json"], catch_exceptions=False).output.encode() == content
+    assert "undecided" in CliRunner().invoke(command, options).output
+
+
+def test_paired_is_the_sign_flip_test():
+    """Against all 2^10 sign patterns."""
+    differences = [3.0, -1.0, 2.0, 2.5, 0.0, 4.0, -0.5, 1.0, 1.5, -2.0]
+    sums = [np.dot(signs, differences) for signs in product((-1, 1), repeat=10)]
+    expected = np.mean([total >= sum(differences) - 1e-9 for total in sums])
+    assert paired(differences, "greater", 1, seed=1) == pytest.approx(expected, abs=1e-12)
+
+
+def test_paired_falls_back_where_sign_flips_cannot_decide():
+    """2^-5 = 0.03 is enough for one setting, but not for six."""
+    differences = [3.0, 1.0, 2.0, 2.5, 4.0]
+    assert paired(differences, "greater", 1, seed=1) == 2**-5
+    t = np.mean(differences) / (np.std(differences, ddof=1) / np.sqrt(5))
+    assert paired(differences, "greater", 6, seed=1) == pytest.approx(stats.t.sf(t, 4))
+
+
+def test_paired_without_differences_or_with_equal_ones():
+    assert paired([0.0] * 5, "greater", 1, seed=1) == 1
+    assert paired([2.0] * 5, "greater", 6, seed=1) == pytest.approx(2**-5)
+    assert paired([2.0] * 5, "less", 6, seed=1) == 1
+    assert paired([2.0], "greater", 1, seed=1) == 1
+
+
+def test_unpaired_is_welch_and_copes_with_constants():
+    """Welch by hand: x = 1, 2, 3 and y = 0, 1: t = 1.5 / sqrt(1/3 + 1/4)."""
+    t = 1.5 / np.sqrt(1 / 3 + 1 / 4)
+    degrees = (1 / 3 + 1 / 4) ** 2 / ((1 / 3) ** 2 / 2 + (1 / 4) ** 2 / 1)
+    assert unpaired([1, 2, 3], [0, 1], "greater") == pytest.approx(stats.t.sf(t, degrees))
+    assert unpaired([1, 1], [1, 1, 1], "greater") == 1
+    assert unpaired([2, 2, 2], [1, 1, 1], "greater") == pytest.approx(1 / 20)  # of 6 choose 3 orders one
+    assert unpaired([2], [1, 1], "greater") == 1
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+
+
+def test_slope_is_least_squares_with_a_sensible_interval():
+    rng = np.random.default_rng(0)
+    x = [0.0, 1.0, 3.0]
+    samples = [2 * place + rng.normal(size=30) for place in x]
+    value, low, high = slope(x, samples, seed=1)
+    assert value == pytest.approx(np.polyfit(x, [sample.mean() for sample in samples], 1)[0])
+    assert low < value < high
+    spread = sum((place - 4 / 3) ** 2 for place in x)
+    assert (high - low) / 2 == pytest.approx(1.7 / np.sqrt(30 * spread), rel=0.15)  # unit noise, 90 %
+    assert slope(x, [[0.0], [1.0], [3.0]], seed=1) == pytest.approx((1.0, 1.0, 1.0))
