@@ -91,9 +91,11 @@ clean: ## delete caches and results/smoke; keeps .venv, checkpoints and the comm
 	@rm -rf build dist results/smoke .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The last line is the stamp: an interrupted set-up starts again where it stopped. The installer is the uv that the
-# lock pins, itself checked against the lock's hashes; where uv cannot reach the packages (a mirror that only pip is
-# told about, say) pip installs the same files, more slowly.
+# The last line is the stamp, so an interrupted set-up is taken up again. While packages are being written .whole is
+# away: a set-up that is killed then starts over with a new .venv and the downloads in the cache, because an installer
+# takes a half-written package for a whole one. A mere failure, such as no network, throws nothing away.
+# The installer is the uv that the lock pins, itself checked against the lock's hashes; where uv cannot reach the
+# packages (a mirror that only pip is told about, say) pip installs the same files, more slowly.
 $(READY): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "structgrad: there is no $(PYTHON) here: install Python 3.11 or newer," \
 	  "or name one as in: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
@@ -103,12 +105,14 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "structgrad: $(PYTHON) lacks the venv module:" \
 	  "install it (Debian, Ubuntu: apt install python3-venv) or name another as in: make setup PYTHON=python3.12" >&2; exit 1; }
 	@echo "Setting up $(VENV) from requirements.lock (the first time: some minutes and 6 GB)"
-	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@{ [ -e $(VENV)/.whole ] && $(VENV)/bin/python -m pip --version >/dev/null 2>&1; } || \
+	  { $(PYTHON) -m venv --clear $(VENV) && touch $(VENV)/.whole; }
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.txt
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.txt
-	@export UV_HTTP_TIMEOUT="$${UV_HTTP_TIMEOUT:-300}"; \
-	  $(VENV)/bin/uv pip install --python $(VENV)/bin/python --require-hashes -r requirements.lock || { \
-	  echo "structgrad: uv could not install the lock; trying pip" >&2; \
-	  $(VENV)/bin/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock; }
+	@rm $(VENV)/.whole; export UV_HTTP_TIMEOUT="$${UV_HTTP_TIMEOUT:-300}" PIP_DISABLE_PIP_VERSION_CHECK=1; \
+	  $(VENV)/bin/python -m pip install --quiet --no-deps --require-hashes -r $(VENV)/uv.txt && { \
+	    $(VENV)/bin/uv pip install --python $(VENV)/bin/python --require-hashes -r requirements.lock || { \
+	      echo "structgrad: uv could not install the lock; trying pip" >&2; \
+	      $(VENV)/bin/python -m pip install --require-hashes -r requirements.lock; }; }; \
+	  status=$$?; touch $(VENV)/.whole; exit $$status
 	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --offline --no-deps --no-build-isolation -e .
 	@touch $@
