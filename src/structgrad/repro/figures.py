@@ -195,7 +195,7 @@ def _dress(axes: Any, rows: Sequence[dict[str, str]], axis: str) -> None:
     if rows[0]["better"] == "lower":  # errors span decades, and zero is among them
         axes.set_yscale("symlog", linthresh=0.1, linscale=0.5)
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.set_ylim(bottom=-0.02)
+        axes.set_ylim(-0.02, axes.get_ylim()[1] * 1.25)
     axes.set_xlabel(axis)
     axes.set_ylabel(f"{rows[0]['title']} ({rows[0]['unit']})")
 
