@@ -48,14 +48,14 @@ test-slow: $(READY) ## run the slow tests only [ARGS=]
 
 lint: $(READY) ## style, types, import arrows and the workflow's own lint; runs them all, then says which failed
 	@failed=''; \
-	check() { echo "== $$*"; env $(RUN) "$$@" || failed="$$failed $$1"; }; \
+	check() { echo "== $$*"; env $(RUN) "$$@" || failed="$$failed; $$*"; }; \
 	check ruff check .; \
 	check ruff format --check .; \
 	check pyright --pythonpath $(VENV)/bin/python; \
 	check lint-imports; \
 	check snakefmt --check Snakefile workflow; \
 	check snakemake --lint; \
-	[ -z "$$failed" ] || { echo "lint: failed:$$failed" >&2; exit 1; }
+	[ -z "$$failed" ] || { echo "lint: failed: $${failed#; }" >&2; exit 1; }
 
 bench: $(READY) ## time the hot operations against their peers, as ratios
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(RUN) python "$$file" || exit 1; done

@@ -42,10 +42,7 @@ def direct_dependencies() -> list[Requirement]:
     """What pyproject.toml asks for, in the core and in every extra."""
     project = PYPROJECT["project"]
     extras = project["optional-dependencies"].values()
-    return [
-        Requirement(line)
-        for line in (*project["dependencies"], *(line for extra in extras for line in extra))
-    ]
+    return [Requirement(line) for line in (*project["dependencies"], *(line for extra in extras for line in extra))]
 
 
 def conda_environment() -> tuple[list[str], list[str]]:
