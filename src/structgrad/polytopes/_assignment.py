@@ -2,8 +2,9 @@
 
 The primal-dual method of Jonker and Volgenant (1987), as Crouse (2016) states it, on a dense matrix: column prices
 ``v`` keep ``theta_ij - v_j <= u_i`` for all i, j with equality on matched pairs; rows that a greedy pass leaves free
-are matched by a Dijkstra search over reduced scores. Prices stay good when the scores change a little, which is why
-the perturbed problem of a finite difference costs a tenth of the first one.
+are matched by a Dijkstra search over reduced scores. Prices stay good when the scores change a little: the perturbed
+problem of a finite difference costs a tenth of the first one, and problems of one training set, solved one after
+another from the prices of the one before, cost a third. The optimum does not depend on where the search starts.
 
 Measured against scipy's ``linear_sum_assignment`` in ``benchmarks/``.
 """
@@ -83,28 +84,34 @@ def _column_maxima(scores, prices):
 
 
 @njit(cache=True, nogil=True)
-def assign(theta, columns):
-    """``columns[b, i]`` = the column of row i in the best assignment of ``theta[b]`` (float64 inside)."""
+def assign(theta, chain, columns):
+    """``columns[b, i]`` = the column of row i in the best assignment of ``theta[b]`` (float64 inside).
+
+    Every ``chain`` problems in a row lie near each other: all but the first start from the prices before them.
+    """
     batch, n = columns.shape
     scores, prices = np.empty((n, n)), np.empty(n)
     column_to_row, parent = np.empty(n, np.int64), np.empty(n, np.int64)
     distance, closed = np.empty(n), np.empty(n, np.bool_)
     for b in range(batch):
         scores[:] = theta[b]
-        _column_maxima(scores, prices)
+        if b % chain == 0:
+            _column_maxima(scores, prices)
         _search(scores, prices, columns[b], column_to_row, parent, distance, closed)
 
 
 @njit(cache=True, nogil=True)
-def assign_pair(theta, other, columns, other_columns):
+def assign_pair(theta, other, chain, columns, other_columns):
     """:func:`assign` for both problems of each pair, the second from the first one's prices."""
     batch, n = columns.shape
-    scores, prices = np.empty((n, n)), np.empty(n)
+    scores, prices, carried = np.empty((n, n)), np.empty(n), np.empty(n)
     column_to_row, parent = np.empty(n, np.int64), np.empty(n, np.int64)
     distance, closed = np.empty(n), np.empty(n, np.bool_)
     for b in range(batch):
         scores[:] = theta[b]
-        _column_maxima(scores, prices)
-        _search(scores, prices, columns[b], column_to_row, parent, distance, closed)
+        if b % chain == 0:
+            _column_maxima(scores, carried)
+        _search(scores, carried, columns[b], column_to_row, parent, distance, closed)
+        prices[:] = carried
         scores[:] = other[b]
         _search(scores, prices, other_columns[b], column_to_row, parent, distance, closed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from math import prod
 
 import torch
 from torch import Tensor
@@ -14,8 +15,10 @@ from structgrad.polytopes.base import Polytope
 class Matching(Polytope):
     """Permutation matrices ``y`` of shape ``(n, n)``: ``y[i, j] = 1`` where row i takes column j.
 
-    The maximiser is the linear assignment problem, solved exactly in float64 on the CPU. Exact ties (which
-    continuous scores do not have) are broken by the scan order of the solver, always alike for the same scores.
+    The maximiser is the linear assignment problem, solved exactly in float64 on the CPU. Of ``(R, ..., n, n)`` scores,
+    those that share the first index are solved one after another, each from the prices of the one before, which pays
+    where they resemble each other. Exact ties (which continuous scores do not have) are broken by the scan order of
+    the solver, always alike for the same scores under one first index.
     """
 
     def __init__(self, n: int) -> None:
@@ -29,7 +32,7 @@ class Matching(Polytope):
         self._check(theta)
         scores = _to_numpy(theta)
         columns = torch.empty(scores.shape[:-1], dtype=torch.int64)
-        assign(scores, columns.numpy())
+        assign(scores, _chain(theta), columns.numpy())
         return columns.view(theta.shape[:-1]).to(theta.device)
 
     def argmax(self, theta: Tensor) -> Tensor:
@@ -43,7 +46,7 @@ class Matching(Polytope):
             raise ValueError(f"theta {tuple(theta.shape)} and other {tuple(other.shape)} differ in shape")
         first, second = _to_numpy(theta), _to_numpy(other)
         columns = torch.empty((2, *first.shape[:-1]), dtype=torch.int64)
-        assign_pair(first, second, columns[0].numpy(), columns[1].numpy())
+        assign_pair(first, second, _chain(theta), columns[0].numpy(), columns[1].numpy())
         columns = columns.view(2, *theta.shape[:-1]).to(theta.device)
         return self.indicator(columns[0], theta), self.indicator(columns[1], theta)
 
@@ -55,6 +58,10 @@ class Matching(Polytope):
     def vertices(self) -> Tensor:
         columns = torch.tensor(list(permutations(range(self.n))))
         return self.indicator(columns, torch.empty(0, dtype=torch.float64))
+
+
+def _chain(theta: Tensor) -> int:
+    return max(1, prod(theta.shape[1:-2])) if theta.dim() > 3 else 1
 
 
 def _to_numpy(theta: Tensor):
