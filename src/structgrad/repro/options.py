@@ -11,9 +11,7 @@ import click
 from structgrad.repro.config import parse_overrides
 from structgrad.repro.plan import load_plan
 
-scale_option = click.option(
-    "--scale", default=None, help="smoke, desktop or paper (default: what config.yaml says)."
-)
+scale_option = click.option("--scale", default=None, help="smoke, desktop or paper (default: what config.yaml says).")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine to read.")
 
 
@@ -22,7 +20,10 @@ def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @scale_option
     @click.option(
-        "--set", "overrides", multiple=True, metavar="KEY=VALUE",
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
         help="Override a key of config.yaml, for example --set replicas=3 (may be repeated).",
     )
     @functools.wraps(command)

@@ -15,9 +15,7 @@ def project_root() -> Path:
     for folder in (start, *start.resolve().parents):
         if (folder / "workflow" / "scales").is_dir():
             return folder.resolve()
-    raise UserError(
-        f"no structgrad project at or above {start}; run from a checkout, or set STRUCTGRAD_ROOT to one"
-    )
+    raise UserError(f"no structgrad project at or above {start}; run from a checkout, or set STRUCTGRAD_ROOT to one")
 
 
 def results(scale: str) -> Path:

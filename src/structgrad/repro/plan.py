@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from structgrad.errors import UserError, unknown
 from structgrad.experiments import REGISTRY, Experiment
 from structgrad.repro.config import load_config, load_scale
 from structgrad.repro.paths import results
+
+SHARD_ID = r"([^/]+)/([^/]+)/([^/]+)/(\d+)-(\d+)"
 
 
 @dataclass(frozen=True)
@@ -69,17 +72,22 @@ class Plan:
         return [
             shard
             for shard in self.shards
-            if shard.experiment == experiment
-            and setting in (None, shard.setting)
-            and arm in (None, shard.arm)
+            if shard.experiment == experiment and setting in (None, shard.setting) and arm in (None, shard.arm)
         ]
 
     def shard(self, identity: str) -> Shard:
-        """The shard of that id."""
+        """The shard of that id: one of the plan, or any other range of replicas of one of its experiments."""
         by_id = {shard.id: shard for shard in self.shards}
-        if identity not in by_id:
+        if identity in by_id:
+            return by_id[identity]
+        name, setting, arm, first, last = (re.fullmatch(SHARD_ID, identity) or [None] * 6)[1:6]
+        if name is None or int(last) < int(first):
             raise unknown(f"shard of scale {self.scale}", identity, by_id)
-        return by_id[identity]
+        _check_names("experiment", [name], self.experiments)
+        experiment = self.experiments[name].experiment
+        _check_names("setting", [setting], experiment.settings)
+        _check_names("arm", [arm], (known.name for known in experiment.arms))
+        return Shard(self.scale, name, setting, arm, int(first), int(last) - int(first) + 1)
 
 
 def load_plan(scale: str | None = None, overrides: Mapping[str, Any] | None = None) -> Plan:

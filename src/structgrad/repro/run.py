@@ -7,15 +7,15 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import Any
 
 from structgrad.errors import UserError
-from structgrad.repro import records
+from structgrad.repro import datasets, records
 from structgrad.repro.digests import lock_digest, source_digest
 from structgrad.repro.paths import work
 from structgrad.repro.plan import Plan, Shard
 from structgrad.repro.provenance import git_state, hardware, libraries, peak_memory_mb
+from structgrad.repro.resolve import resolve
 
 OUT_OF_TIME = 75  # EX_TEMPFAIL: what a cluster requeues and the workflow retries
 Show = Callable[[int, int, dict[str, float]], None]
@@ -26,10 +26,10 @@ def trainer_digest(plan: Plan, experiment: str) -> str:
     return source_digest(plan.experiments[experiment].experiment.trainer.partition(":")[0])
 
 
-def resolve(name: str) -> Any:
-    """The object that ``module:name`` names."""
-    module, _, attribute = name.partition(":")
-    return getattr(import_module(module), attribute)
+def config_digest(plan: Plan, shard: Shard) -> str:
+    """sha256 of the shard's identity and hyper-parameters."""
+    config = plan.experiments[shard.experiment].config_of(shard.arm)
+    return hashlib.sha256(json.dumps([shard.id, config], sort_keys=True).encode()).hexdigest()
 
 
 def run_shard(
@@ -53,12 +53,14 @@ def run_shard(
     _check_device(device)
     set_threads(threads)
     sources = trainer_digest(plan, shard.experiment)
-    key = hashlib.sha256(json.dumps([shard.id, config, sources], sort_keys=True).encode()).hexdigest()
+    key = f"{config_digest(plan, shard)} {sources}"
     checkpoint = Checkpoint(work() / shard.scale / shard.id / "checkpoint.pt", key)
     job = Job(
         shard.experiment, shard.setting, shard.arm, shard.first, shard.count,
         config, checkpoint, Limits(checkpoint_every, budget), show, device,
     )  # fmt: skip
+    seeds = job.seeds("data", arm=None)
+    data = datasets.verified_digest(plan, shard, config, seeds)
     outcome = resolve(experiment.trainer)(job)
     commit, dirty = git_state()
     record = {
@@ -78,7 +80,7 @@ def run_shard(
             "git_commit": commit,
             "git_dirty": dirty,
             "lock_digest": lock_digest(),
-            "data_digest": resolve(experiment.digester)(config, shard.setting, outcome.seeds["data"]),
+            "data_digest": data,
             "libraries": libraries(),
             "command": f"structgrad run {shard.id} --scale {shard.scale}",
         },

@@ -14,8 +14,9 @@ from structgrad.repro.plan import Plan
 @click.command()
 @plan_options
 @json_option
+@click.option("--only", type=click.Choice(["tables", "figures"]), help="Write one kind of file; by default both.")
 @click.option("--quiet", is_flag=True, help="Write the files and print nothing.")
-def command(plan: Plan, as_json: bool, quiet: bool) -> None:
+def command(plan: Plan, as_json: bool, only: str | None, quiet: bool) -> None:
     """Build the tables and figures of a scale from its records, and print the tables.
 
     Every table is written as csv, md, html and LaTeX to results/<scale>/tables/, every figure as the csv of
@@ -27,7 +28,11 @@ def command(plan: Plan, as_json: bool, quiet: bool) -> None:
     from structgrad.repro.figures import write_figures
     from structgrad.repro.tables import COLUMNS, csv_row, tables, to_terminal, write_tables
 
-    written = [*write_tables(plan), *write_figures(plan)]
+    written = []
+    if only != "figures":
+        written += write_tables(plan)
+    if only != "tables":
+        written += write_figures(plan)
     if quiet:
         return
     shown = tables(plan)

@@ -1,0 +1,76 @@
+"""``structgrad list``: what can be reproduced."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from structgrad.repro.options import json_option, plan_options
+from structgrad.repro.plan import Plan
+
+
+@click.command()
+@plan_options
+@click.option("--shards", is_flag=True, help="One line a training job, with whether its record exists.")
+@click.option("--cells", is_flag=True, help="One line a table cell, as `structgrad explain` takes it.")
+@json_option
+def command(plan: Plan, shards: bool, cells: bool, as_json: bool) -> None:
+    """List the published tables, and the arms and settings that a scale runs for them.
+
+    Examples:
+
+        structgrad list
+
+        structgrad list --shards --scale paper
+    """
+    if shards:
+        found = [{"shard": shard.id, "record": shard.path.is_file()} for shard in plan.shards]
+        lines = [f"{'done   ' if row['record'] else 'to do  '} {row['shard']}" for row in found]
+    elif cells:
+        found = [{"cell": cell} for cell in _cells(plan)]
+        lines = [row["cell"] for row in found]
+    else:
+        found = [_describe(plan, name) for name in plan.experiments]
+        lines = [line for row in found for line in _paragraph(row)]
+    click.echo(json.dumps(found) if as_json else "\n".join(lines))
+
+
+def _describe(plan: Plan, name: str) -> dict:
+    part = plan.experiments[name]
+    chosen = plan.shards_of(name)
+    return {
+        "name": name,
+        "title": f"{part.experiment.paper} Table {part.experiment.table}: {part.experiment.title}",
+        "scale": plan.scale,
+        "comparable": part.comparable,
+        "reason": part.reason,
+        "arms": {arm.name: arm.note for arm in part.experiment.arms},
+        "settings": list(part.experiment.settings),
+        "settings_at_this_scale": list(dict.fromkeys(shard.setting for shard in chosen)),
+        "replicas": sorted({shard.first + shard.count for shard in chosen}),
+        "shards": len(chosen),
+        "records": sum(shard.path.is_file() for shard in chosen),
+    }
+
+
+def _paragraph(row: dict) -> list[str]:
+    kind = "comparable with the paper" if row["comparable"] else "not comparable with the paper"
+    return [
+        f"{row['name']}  {row['title']}",
+        f"  scale {row['scale']}: {kind} ({row['reason']})",
+        f"  settings {', '.join(row['settings_at_this_scale']) or 'none'} (published: {', '.join(row['settings'])})",
+        f"  {row['records']} of {row['shards']} training jobs done",
+        *(f"  {name:<24} {note}" for name, note in row["arms"].items()),
+        "",
+    ]
+
+
+def _cells(plan: Plan) -> list[str]:
+    return [
+        f"{part.experiment.paper}/{part.experiment.table}/{setting}/{arm.column}/{metric.name}"
+        for part in plan.experiments.values()
+        for setting in part.experiment.settings
+        for arm in part.experiment.arms
+        for metric in part.experiment.metrics
+    ]

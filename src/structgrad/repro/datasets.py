@@ -1,0 +1,58 @@
+"""The data of a scale: digests made before any training, which every training job then holds its own data to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from structgrad.errors import UserError
+from structgrad.repro.files import write_text
+from structgrad.repro.paths import results
+from structgrad.repro.plan import Plan, Shard
+from structgrad.repro.resolve import resolve
+
+
+def path_of(scale: str, experiment: str) -> Path:
+    """The file of an experiment's data digests."""
+    return results(scale) / "data" / f"{experiment}.json"
+
+
+def make(plan: Plan, experiment: str) -> dict[str, str]:
+    """Generate (or read) the data of every setting and write their digests; the digests by setting and replicas."""
+    from structgrad.training.seeds import seed_for
+
+    part = plan.experiments[experiment]
+    digester = resolve(part.experiment.digester)
+    digests: dict[str, str] = {}
+    for shard in plan.shards_of(experiment):
+        if _key(shard) not in digests:
+            replicas = range(shard.first, shard.first + shard.count)
+            seeds = [seed_for(experiment, shard.setting, None, replica, "data") for replica in replicas]
+            digests[_key(shard)] = digester(part.config_of(shard.arm), shard.setting, seeds)
+    content = {"experiment": experiment, "scale": plan.scale, "digests": digests}
+    write_text(path_of(plan.scale, experiment), json.dumps(content, indent=1) + "\n")
+    return digests
+
+
+def verified_digest(plan: Plan, shard: Shard, config: dict[str, Any], seeds: Sequence[int]) -> str:
+    """The digest of a shard's data, made anew and held to the one on file where there is one.
+
+    Raises:
+        UserError: the data is not what it was when the digests were made; nothing is trained on it.
+    """
+    found = resolve(plan.experiments[shard.experiment].experiment.digester)(config, shard.setting, seeds)
+    path = path_of(shard.scale, shard.experiment)
+    if path.is_file():
+        expected = json.loads(path.read_text(encoding="utf-8"))["digests"].get(_key(shard), found)
+        if expected != found:
+            raise UserError(
+                f"{shard.id}: the data has digest {found[:12]}, but {path} says {expected[:12]}; "
+                "nothing was trained. Delete that file if the data was changed on purpose"
+            )
+    return found
+
+
+def _key(shard: Shard) -> str:
+    return f"{shard.setting}/{shard.span}"

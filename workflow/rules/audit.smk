@@ -1,0 +1,14 @@
+rule audit:
+    input:
+        rules.report.output,
+    output:
+        touch(f"results/{PLAN.scale}/logs/audit.done"),
+    log:
+        f"results/{PLAN.scale}/logs/audit.log",
+    params:
+        options=OPTIONS,
+        scale=PLAN.scale,
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m structgrad audit --scale {params.scale} {params.options} 2>&1 | tee {log}"

@@ -1,0 +1,63 @@
+"""Validate the configuration and name files. What is computed, and how, is the package's business."""
+
+import sys
+from shlex import quote
+
+from structgrad.errors import UserError
+from structgrad.repro.config import read_yaml
+from structgrad.repro.digests import source_digest
+from structgrad.repro.paths import project_root
+from structgrad.repro.plan import load_plan
+from structgrad.repro.run import config_digest, trainer_digest
+
+try:
+    PLAN = load_plan(overrides=config)
+except UserError as error:
+    print(f"structgrad: {error}", file=sys.stderr)
+    sys.exit(2)
+
+# What --config changed is passed on, so that every job sees the same plan; the file itself every job reads.
+_WRITTEN = read_yaml(project_root() / "config.yaml")
+OPTIONS = " ".join(
+    f"--set {quote(f'{key}={value}')}"
+    for key, value in sorted(config.items())
+    if _WRITTEN.get(key) != value
+)
+SHARDS = {str(shard.path.relative_to(project_root())): shard for shard in PLAN.shards}
+
+
+wildcard_constraints:
+    scale=PLAN.scale,
+    experiment="|".join(PLAN.experiments) or "none",
+    setting=r"[^/]+",
+    arm=r"\w+",
+    span=r"\d+-\d+",
+
+
+def shard_of(wildcards):
+    """The shard whose record the wildcards name."""
+    return PLAN.shard(f"{wildcards.experiment}/{wildcards.setting}/{wildcards.arm}/{wildcards.span}")
+
+
+def sources_of(wildcards):
+    """The digest of the sources that a record depends on: editing them trains it anew, editing others does not."""
+    return trainer_digest(PLAN, wildcards.experiment)
+
+
+def config_of(wildcards):
+    """The digest of the hyper-parameters that a record depends on."""
+    return config_digest(PLAN, shard_of(wildcards))
+
+
+def shard_id(wildcards):
+    """The id that the command line takes."""
+    return quote(shard_of(wildcards).id)
+
+
+def table_files(folder, *endings):
+    """One file an experiment and ending, below results/<scale>/<folder>."""
+    return [
+        f"results/{PLAN.scale}/{folder}/{part.experiment.paper}_{part.experiment.table}.{ending}"
+        for part in PLAN.experiments.values()
+        for ending in endings
+    ]

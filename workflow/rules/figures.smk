@@ -1,0 +1,19 @@
+rule figures:
+    input:
+        list(SHARDS),
+    output:
+        report(
+            table_files("figures", "svg", "csv"),
+            caption="../report/figures.rst",
+            category="Figures",
+        ),
+    log:
+        f"results/{PLAN.scale}/logs/figures.log",
+    params:
+        sources=source_digest("structgrad.repro.figures"),
+        options=OPTIONS,
+        scale=PLAN.scale,
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m structgrad tables --scale {params.scale} {params.options} --only figures --quiet 2>&1 | tee {log}"

@@ -1,0 +1,20 @@
+rule report:
+    input:
+        rules.tables.output,
+        rules.figures.output,
+        rules.claims.output,
+        list(SHARDS),
+    output:
+        f"results/{PLAN.scale}/report.html",
+        f"results/{PLAN.scale}/ro-crate-metadata.json",
+        f"results/{PLAN.scale}/MANIFEST.sha256",
+    log:
+        f"results/{PLAN.scale}/logs/report.log",
+    params:
+        sources=source_digest("structgrad.repro.report"),
+        options=OPTIONS,
+        scale=PLAN.scale,
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m structgrad report --scale {params.scale} {params.options} 2>&1 | tee {log}"

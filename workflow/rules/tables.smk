@@ -1,0 +1,36 @@
+rule tables:
+    input:
+        list(SHARDS),
+    output:
+        report(
+            table_files("tables", "csv", "md", "html", "tex"),
+            caption="../report/tables.rst",
+            category="Tables",
+        ),
+    log:
+        f"results/{PLAN.scale}/logs/tables.log",
+    params:
+        sources=source_digest("structgrad.repro.tables"),
+        options=OPTIONS,
+        scale=PLAN.scale,
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m structgrad tables --scale {params.scale} {params.options} --only tables --quiet 2>&1 | tee {log}"
+
+
+rule claims:
+    input:
+        list(SHARDS),
+    output:
+        f"results/{PLAN.scale}/claims.json",
+    log:
+        f"results/{PLAN.scale}/logs/claims.log",
+    params:
+        sources=source_digest("structgrad.repro.claims"),
+        options=OPTIONS,
+        scale=PLAN.scale,
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m structgrad claims --scale {params.scale} {params.options} --quiet 2>&1 | tee {log}"

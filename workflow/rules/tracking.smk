@@ -1,0 +1,16 @@
+# One job writes to MLflow, after all training: parallel writers break a fresh SQLite store.
+rule tracking:
+    input:
+        list(SHARDS),
+    output:
+        touch(f"results/{PLAN.scale}/logs/tracking.done"),
+    log:
+        f"results/{PLAN.scale}/logs/tracking.log",
+    params:
+        sources=source_digest("structgrad.repro.tracking"),
+        options=OPTIONS,
+        scale=PLAN.scale,
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m structgrad tracking ingest --scale {params.scale} {params.options} 2>&1 | tee {log}"

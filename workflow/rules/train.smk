@@ -1,0 +1,22 @@
+rule train:
+    # ancient: the record itself says which data made it, and the job refuses data of another digest
+    input:
+        data=ancient("results/{scale}/data/{experiment}.json"),
+    output:
+        "results/{scale}/records/{experiment}/{setting}/{arm}.{span}.json",
+    log:
+        "results/{scale}/logs/train/{experiment}/{setting}/{arm}.{span}.log",
+    params:
+        sources=sources_of,
+        config=config_of,
+        shard=shard_id,
+        options=OPTIONS,
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=720,
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m structgrad run {params.shard} --scale {wildcards.scale} {params.options}"
+        " --threads {threads} 2>&1 | tee {log}"
