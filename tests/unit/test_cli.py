@@ -1,0 +1,80 @@
+"""The command line: teaches, answers machines, and turns mistakes into one line and exit code 2."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from structgrad.repro.cli import COMMANDS, cli, main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name):
+    result = CliRunner().invoke(cli, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert len(result.output) > 200
+
+
+def test_front_page_lists_every_command_without_loading_torch():
+    code = "import sys; from structgrad.repro.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert all(f"  {name} " in shown for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["lst"], "unknown command 'lst'; did you mean 'list'?"),
+        (["list", "--scale", "smol"], "unknown scale 'smol'; did you mean 'smoke'?"),
+        (["list", "--set", "arm=[direct]"], "config.yaml: unknown key 'arm'; did you mean 'arms'?"),
+        (["run", "indelman_1a/d=5/dircet/0-9"], "unknown arm 'dircet'; did you mean 'direct'?"),
+        (["run", "indelman_1a/d=5/direct/0-9", "--set", "device=cuda:7"], "device cuda:7 asked for"),
+        (["run"], "Missing argument 'SHARD'"),
+        (["reproduce", "--profile", "slrum"], "no profile 'slrum'"),
+        (["explain", "indelman/1a/d=5/Dirct/percent_sequences_perfect"], "Direct"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_2(project, capsys, arguments, line):
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    error = capsys.readouterr().err
+    assert left.value.code == 2
+    assert line in error
+    assert error.count("\n") == 1
+
+
+def test_outside_a_project(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STRUCTGRAD_ROOT", raising=False)
+    with pytest.raises(SystemExit) as left:
+        main(["list"])
+    assert left.value.code == 2
+    assert "no structgrad project at or above" in capsys.readouterr().err
+
+
+def test_list_for_machines(project):
+    shown = json.loads(CliRunner().invoke(cli, ["list", "--json", "--scale", "smoke"]).output)
+    assert [row["name"] for row in shown] == ["indelman_1a", "indelman_1b"]
+    shards = json.loads(CliRunner().invoke(cli, ["list", "--json", "--shards", "--scale", "smoke"]).output)
+    assert {"shard": "indelman_1a/d=5/direct/0-9", "record": False} in shards
+    cells = CliRunner().invoke(cli, ["list", "--cells", "--scale", "paper"]).output.splitlines()
+    assert "indelman/1a/d=25/Direct/percent_sequences_perfect" in cells
+    assert len(cells) == 2 * 6 * 6 * 4
+
+
+def test_data_digests_guard_the_training(project):
+    result = CliRunner().invoke(cli, ["data", "make", "indelman_1a", "--scale", "smoke", "--json"])
+    digests = json.loads(result.output)["indelman_1a"]
+    assert set(digests) == {"d=5/0-9", "d=10/0-9"}
+    path = project / "results/smoke/data/indelman_1a.json"
+    path.write_text(path.read_text().replace(digests["d=5/0-9"], "0" * 64))
+    from structgrad.errors import UserError
+
+    with pytest.raises(UserError, match="nothing was trained"):
+        CliRunner().invoke(cli, ["run", "indelman_1a/d=5/direct/0-9", "--scale", "smoke"], catch_exceptions=False)
+    assert not (project / "results/smoke/records").exists()

@@ -1,0 +1,87 @@
+"""Mistakes in a configuration become one line with the nearest right word."""
+
+import pytest
+import yaml
+
+from structgrad.errors import UserError
+from structgrad.repro.config import parse_overrides
+from structgrad.repro.plan import load_plan
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"scal": "smoke"}, r"config.yaml: unknown key 'scal'; did you mean 'scale'\?"),
+        ({"scale": "smok"}, r"unknown scale 'smok'; did you mean 'smoke'\?"),
+        ({"scale": "xyz"}, r"unknown scale 'xyz'; known: desktop, paper, smoke"),
+        ({"arms": ["dirct"]}, r"unknown arm 'dirct'; did you mean 'direct'\?"),
+        ({"arms": "direct"}, "config.yaml: arms: 'direct' is neither 'all' nor a list of names"),
+        ({"settings": ["d=7"]}, r"unknown setting 'd=7'; did you mean 'd=5'\?"),
+        ({"experiments": ["indelman1a"]}, r"unknown experiment 'indelman1a'; did you mean 'indelman_1a'\?"),
+        ({"replicas": "three"}, "config.yaml: replicas: 'three' is not of type integer or null"),
+        ({"replicas": 0}, "config.yaml: replicas: 0 is less than the minimum of 1"),
+        ({"device": "gpu"}, "config.yaml: device: 'gpu' does not match"),
+        ({"tracking": "ftp://x"}, "config.yaml: tracking: 'ftp://x' does not match"),
+    ],
+)
+def test_wrong_configuration(project, overrides, message):
+    with pytest.raises(UserError, match=message):
+        load_plan(overrides=overrides)
+
+
+def change_scale(project, change):
+    path = project / "workflow/scales/smoke.yaml"
+    content = yaml.safe_load(path.read_text())
+    change(content["experiments"]["indelman_1a"])
+    path.write_text(yaml.safe_dump(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda part: part["overrides"].update(epsilom=3), r"unknown hyper-parameter 'epsilom'; did you mean 'epsilon'\?"),
+        (lambda part: part["blocks"][0].update(replica=3), r"unknown key 'replica'; did you mean 'replicas'\?"),
+        (lambda part: part["blocks"].append(part["blocks"][0]), "names an arm x setting in two blocks"),
+        (lambda part: part["blocks"][0]["arms"].append("dsl"), "unknown arm 'dsl'"),
+        (lambda part: part.pop("reason"), "'reason' is a required property"),
+    ],
+)
+def test_wrong_scale_file(project, change, message):
+    change_scale(project, change)
+    with pytest.raises(UserError, match=message):
+        load_plan("smoke")
+
+
+def test_broken_yaml_names_its_line(project):
+    (project / "config.yaml").write_text("scale: smoke\narms: [direct\n")
+    with pytest.raises(UserError, match=r"config.yaml, line 3: not valid YAML"):
+        load_plan()
+
+
+def test_slices_cover_every_replica_once(project):
+    change_scale(project, lambda part: part["blocks"][0].update(replicas=10, slice=4))
+    shards = load_plan("smoke").shards_of("indelman_1a", "d=5", "direct")
+    assert [(s.first, s.count) for s in shards] == [(0, 4), (4, 4), (8, 2)]
+
+
+def test_replicas_are_a_cap(project):
+    assert {s.count for s in load_plan("paper", {"replicas": 7}).shards} == {5, 7}
+
+
+def test_a_shard_outside_the_plan_can_be_asked_for(project):
+    plan = load_plan("paper")
+    shard = plan.shard("indelman_1a/d=25/direct/10-12")
+    assert (shard.first, shard.count) == (10, 3)
+    for wrong in ("indelman_1a/d=25/dirct/0-1", "indelman_1a/d=26/direct/0-1", "x/d=5/direct/0-1", "direct", "a/b/c/3-1"):
+        with pytest.raises(UserError, match="unknown"):
+            plan.shard(wrong)
+
+
+def test_overrides_are_yaml():
+    assert parse_overrides(["replicas=3", "arms=[direct, no_solver]", "tracking=http://h:1"]) == {
+        "replicas": 3,
+        "arms": ["direct", "no_solver"],
+        "tracking": "http://h:1",
+    }
+    with pytest.raises(UserError, match="--set takes key=value"):
+        parse_overrides(["replicas"])

@@ -1,0 +1,72 @@
+"""Source digests: what they see and what they do not."""
+
+import pytest
+
+from structgrad.repro.digests import closure, essence
+
+TRAINER = "structgrad.experiments.sorting.train"
+
+SOURCE = '''"""Module."""
+# a comment
+import math  # why
+
+
+def area(r):  # another
+    """Docstring
+    of two lines."""
+    text = "# not a comment"
+    return math.pi * r**2, text
+
+
+class A:
+    """Only a docstring."""
+
+    x = """not a docstring"""
+'''
+
+
+def test_comments_and_docstrings_do_not_count():
+    for old, new in (
+        ("# a comment\n", ""),
+        ("  # why", ""),
+        ('"""Module."""', '"""Another text altogether."""'),
+        ("Docstring\n    of two lines.", "One line."),
+        ("Only a docstring.", "Other words, ümläuts too."),
+        ("\n\n\nclass", "\n\n\n\n\nclass"),
+    ):
+        assert old in SOURCE
+        assert essence(SOURCE.replace(old, new)) == essence(SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("r**2", "r**3"), ("# not a comment", "# no comment"), ("not a docstring", "none"), ("import math", "import cmath")],
+)
+def test_code_and_strings_count(old, new):
+    assert old in SOURCE
+    assert essence(SOURCE.replace(old, new)) != essence(SOURCE)
+
+
+def test_what_is_left_compiles():
+    compile(essence(SOURCE.replace('    """Only a docstring."""\n', "")), "essence", "exec")
+
+
+def test_a_trainer_depends_on_the_library_and_not_on_the_evidence():
+    names = closure(TRAINER)
+    assert {"structgrad.polytopes.matching", "structgrad.losses.direct", "structgrad.training.loop"} <= names
+    assert not any(name.startswith("structgrad.repro") for name in names)
+    assert "structgrad.experiments.sorting.spec" not in names, "settings reach the trainer through its config"
+
+
+def test_the_library_imports_no_workflow_package():
+    """A GPU node needs torch, numpy, scipy, numba and pandas, no more."""
+    import subprocess
+    import sys
+
+    code = (
+        f"import sys, {TRAINER}\n"
+        "bad = {'snakemake', 'mlflow', 'click', 'matplotlib', 'grimp', 'jsonschema'} & set(sys.modules)\n"
+        "sys.exit(f'imported {bad}' if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

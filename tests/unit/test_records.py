@@ -1,0 +1,84 @@
+"""Records: sealed, checked, written whole or not at all."""
+
+import errno
+import json
+
+import pytest
+
+from structgrad.errors import UserError
+from structgrad.repro import files, records
+from structgrad.repro.plan import load_plan
+
+METRICS = {
+    "percent_sequences_perfect": {"successes": 1, "trials": 1},
+    "prop_wrong_mean": {"sum": 0.0, "sum_squares": 0.0, "count": 1},
+}
+
+
+@pytest.fixture
+def record(project, fabricate):
+    plan = load_plan("paper")
+    shard = plan.shard("indelman_1b/d=5/direct/0-4")
+    return fabricate(plan, shard, [METRICS] * 5), shard.path
+
+
+def test_round_trip(record):
+    content, path = record
+    assert records.load(path) == content
+    assert records.digest(content) == content["digest"]
+
+
+def test_every_changed_digit_is_noticed(record):
+    """Each digit of the file outside ``run`` is changed in turn."""
+    _, path = record
+    text = path.read_text()
+    run = text.index('"run"')
+    end = text.index("\n", run)
+    changed = 0
+    for i, character in enumerate(text):
+        if character.isdigit() and not run < i < end and changed < 400:
+            path.write_text(text[:i] + str((int(character) + 1) % 10) + text[i + 1 :])
+            with pytest.raises(records.RecordError, match=path.name):
+                records.load(path)
+            changed += 1
+    assert changed > 100
+
+
+def test_times_and_machine_are_outside_the_digest(record):
+    content, _ = record
+    assert records.digest(content | {"run": {}}) == content["digest"]
+
+
+def test_missing_field_and_broken_json_are_named(record):
+    content, path = record
+    del content["seeds"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(records.RecordError, match="'seeds' is a required property"):
+        records.load(path)
+    path.write_text("{")
+    with pytest.raises(records.RecordError, match="not JSON"):
+        records.load(path)
+    path.unlink()
+    with pytest.raises(records.RecordError, match="cannot be read"):
+        records.load(path)
+
+
+def test_no_nan_in_a_record(record):
+    content, path = record
+    content["history"] = {"loss": [float("nan")]}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        records.save(content, path)
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "table.csv"
+    files.write_text(path, "old")
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(UserError, match="no space left to write .*table.csv; free some and run again"):
+        files.write_text(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
