@@ -61,8 +61,8 @@ def run_shard(
     )  # fmt: skip
     seeds = job.seeds("data", arm=None)
     data = datasets.verified_digest(plan, shard, config, seeds)
+    commit, dirty = git_state()  # before the training: the checkout may change during it
     outcome = resolve(experiment.trainer)(job)
-    commit, dirty = git_state()
     record = {
         "schema": records.SCHEMA,
         "id": shard.id,

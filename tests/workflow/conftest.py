@@ -1,0 +1,47 @@
+"""A copy of the project with its own sources, so that a test may edit the library."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Sources, workflow and configuration of the checkout in an empty folder."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in ("src", "workflow"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ("Snakefile", "config.yaml", "environment.yml", "pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, folder / name)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def python(clone: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run Python in the clone, with the clone's own sources."""
+
+    def run(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {
+            "PYTHONPATH": str(clone / "src"),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", str(clone / ".numba")),
+        }
+        environment.pop("STRUCTGRAD_ROOT", None)
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=clone, env=environment, capture_output=True, text=True, check=False
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{arguments} exited with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        return done
+
+    return run

@@ -1,0 +1,116 @@
+"""The whole chain on a small selection: it runs, reruns exactly what an edit touches, and says mistakes in a line."""
+
+import re
+
+import pytest
+
+SMALL = ["experiments=[indelman_1a]", "arms=[direct,no_solver]", "settings=[d=5]", "replicas=2"]
+DERIVED = {"tables", "claims", "figures", "tracking", "report", "all"}
+
+
+def planned(python):
+    """The rules that a dry run would execute, with how often."""
+    shown = python("-m", "snakemake", "--cores", "1", "--dry-run", "--config", *SMALL).stdout
+    if "Nothing to be done" in shown:
+        return {}
+    counts = shown[shown.index("Job stats:") :].split("total")[0]
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", counts, re.MULTILINE)}
+
+
+@pytest.fixture(scope="module")
+def reproduced(python):
+    options = [word for pair in SMALL for word in ("--set", pair)]
+    return python("-m", "structgrad", "reproduce", "--scale", "smoke", "--cores", "2", *options)
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_one_command_prints_the_tables_and_writes_everything(clone, reproduced):
+    assert "indelman Table 1a" in reproduced.stdout
+    assert "paper 98.5" in reproduced.stdout
+    results = clone / "results/smoke"
+    for name in (
+        "records/indelman_1a/d=5/direct.0-1.json",
+        "data/indelman_1a.json",
+        "tables/indelman_1a.csv",
+        "tables/indelman_1a.md",
+        "tables/indelman_1a.html",
+        "tables/indelman_1a.tex",
+        "figures/indelman_1a.svg",
+        "claims.json",
+        "report.html",
+        "ro-crate-metadata.json",
+        "MANIFEST.sha256",
+        "mlflow.db",
+    ):
+        assert (results / name).is_file(), name
+
+
+def test_nothing_is_done_twice(reproduced, python):
+    assert planned(python) == {}
+
+
+def test_the_audit_holds(reproduced, python):
+    options = [word for pair in SMALL for word in ("--set", pair)]
+    python("-m", "structgrad", "audit", "--scale", "smoke", *options)
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "rules"),
+    [
+        ("polytopes/matching.py", "if n < 1:", "if not n >= 1:", {"data": 1, "train": 2, **dict.fromkeys(DERIVED, 1)}),
+        ("polytopes/matching.py", "# noqa", "# another remark, noqa", {}),
+        ("repro/figures.py", "import", "import sys\nimport", {"figures": 1, "report": 1, "all": 1}),
+        ("repro/verdicts.py", "import", "import sys\nimport", dict.fromkeys(DERIVED - {"tracking"}, 1)),
+        ("repro/tracking.py", "import", "import sys\nimport", {"tracking": 1, "all": 1}),
+        ("repro/doctor.py", "import", "import sys\nimport", {}),
+    ],
+)
+def test_an_edit_reruns_exactly_what_depends_on_it(reproduced, clone, python, path, old, new, rules):
+    source = clone / "src/structgrad" / path
+    before = source.read_text()
+    edit(source, old, new)
+    try:
+        assert planned(python) == rules
+    finally:
+        source.write_text(before)
+    assert planned(python) == {}
+
+
+def test_a_changed_hyper_parameter_trains_anew(reproduced, clone, python):
+    scale = clone / "workflow/scales/smoke.yaml"
+    before = scale.read_text()
+    edit(scale, "max_epochs: 150", "max_epochs: 151")
+    try:
+        assert planned(python)["train"] == 2
+    finally:
+        scale.write_text(before)
+
+
+def test_planning_loads_nothing_heavy(python):
+    """What keeps a dry run under 3 s: torch and mlflow alone take longer than that on a cold disk."""
+    code = (
+        "import sys\nfrom snakemake.cli import main\n"
+        "sys.argv = ['snakemake', '--cores', '1', '--dry-run', '--quiet', 'all']\n"
+        "try:\n    main()\nexcept SystemExit as left:\n    assert not left.code\n"
+        "print({'torch', 'mlflow', 'matplotlib', 'pandas', 'numba', 'scipy'} & set(sys.modules))"
+    )
+    assert python("-c", code).stdout.strip().endswith("set()")
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        ("scale=smok", "structgrad: unknown scale 'smok'; did you mean 'smoke'?"),
+        ("arms=[direkt]", "structgrad: unknown arm 'direkt'; did you mean 'direct'?"),
+        ("replica=3", "structgrad: config.yaml: unknown key 'replica'; did you mean 'replicas'?"),
+    ],
+)
+def test_a_wrong_configuration_is_one_line_and_exit_2(python, option, line):
+    done = python("-m", "snakemake", "--cores", "1", "--dry-run", "--config", option, check=False)
+    assert done.returncode == 2
+    assert [said for said in done.stderr.splitlines() if said] == [line]
