@@ -80,9 +80,10 @@ class Plan:
         by_id = {shard.id: shard for shard in self.shards}
         if identity in by_id:
             return by_id[identity]
-        name, setting, arm, first, last = (re.fullmatch(SHARD_ID, identity) or [None] * 6)[1:6]
-        if name is None or int(last) < int(first):
+        parts = re.fullmatch(SHARD_ID, identity)
+        if parts is None or int(parts[5]) < int(parts[4]):
             raise unknown(f"shard of scale {self.scale}", identity, by_id)
+        name, setting, arm, first, last = parts.groups()
         _check_names("experiment", [name], self.experiments)
         experiment = self.experiments[name].experiment
         _check_names("setting", [setting], experiment.settings)
