@@ -5,10 +5,10 @@ rule audit:
         touch(f"results/{PLAN.scale}/logs/audit.done"),
     log:
         f"results/{PLAN.scale}/logs/audit.log",
+    conda:
+        "../../environment.yml"
     params:
         options=OPTIONS,
         scale=PLAN.scale,
-    conda:
-        "../../environment.yml"
     shell:
         "python -m structgrad audit --scale {params.scale} {params.options} 2>&1 | tee {log}"

@@ -10,6 +10,8 @@ from structgrad.repro.paths import project_root
 from structgrad.repro.plan import load_plan
 from structgrad.repro.run import config_digest, trainer_digest
 
+# --config has no word for nothing
+config = {key: None if value == "null" else value for key, value in config.items()}
 try:
     PLAN = load_plan(overrides=config)
 except UserError as error:
@@ -19,9 +21,7 @@ except UserError as error:
 # What --config changed is passed on, so that every job sees the same plan; the file itself every job reads.
 _WRITTEN = read_yaml(project_root() / "config.yaml")
 OPTIONS = " ".join(
-    f"--set {quote(f'{key}={value}')}"
-    for key, value in sorted(config.items())
-    if _WRITTEN.get(key) != value
+    f"--set {quote(f'{key}={value}')}" for key, value in sorted(config.items()) if _WRITTEN.get(key) != value
 )
 SHARDS = {str(shard.path.relative_to(project_root())): shard for shard in PLAN.shards}
 

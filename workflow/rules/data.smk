@@ -3,11 +3,11 @@ rule data:
         "results/{scale}/data/{experiment}.json",
     log:
         "results/{scale}/logs/data/{experiment}.log",
+    conda:
+        "../../environment.yml"
     params:
         sources=source_digest("structgrad.repro.datasets"),
         generator=sources_of,
         options=OPTIONS,
-    conda:
-        "../../environment.yml"
     shell:
         "python -m structgrad data make {wildcards.experiment} --scale {wildcards.scale} {params.options} 2>&1 | tee {log}"

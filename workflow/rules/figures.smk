@@ -9,11 +9,11 @@ rule figures:
         ),
     log:
         f"results/{PLAN.scale}/logs/figures.log",
+    conda:
+        "../../environment.yml"
     params:
         sources=source_digest("structgrad.repro.figures"),
         options=OPTIONS,
         scale=PLAN.scale,
-    conda:
-        "../../environment.yml"
     shell:
         "python -m structgrad tables --scale {params.scale} {params.options} --only figures --quiet 2>&1 | tee {log}"

@@ -10,11 +10,11 @@ rule report:
         f"results/{PLAN.scale}/MANIFEST.sha256",
     log:
         f"results/{PLAN.scale}/logs/report.log",
+    conda:
+        "../../environment.yml"
     params:
         sources=source_digest("structgrad.repro.report"),
         options=OPTIONS,
         scale=PLAN.scale,
-    conda:
-        "../../environment.yml"
     shell:
         "python -m structgrad report --scale {params.scale} {params.options} 2>&1 | tee {log}"

@@ -9,12 +9,12 @@ rule tables:
         ),
     log:
         f"results/{PLAN.scale}/logs/tables.log",
+    conda:
+        "../../environment.yml"
     params:
         sources=source_digest("structgrad.repro.tables"),
         options=OPTIONS,
         scale=PLAN.scale,
-    conda:
-        "../../environment.yml"
     shell:
         "python -m structgrad tables --scale {params.scale} {params.options} --only tables --quiet 2>&1 | tee {log}"
 
@@ -26,11 +26,11 @@ rule claims:
         f"results/{PLAN.scale}/claims.json",
     log:
         f"results/{PLAN.scale}/logs/claims.log",
+    conda:
+        "../../environment.yml"
     params:
         sources=source_digest("structgrad.repro.claims"),
         options=OPTIONS,
         scale=PLAN.scale,
-    conda:
-        "../../environment.yml"
     shell:
         "python -m structgrad claims --scale {params.scale} {params.options} --quiet 2>&1 | tee {log}"

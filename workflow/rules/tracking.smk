@@ -6,11 +6,11 @@ rule tracking:
         touch(f"results/{PLAN.scale}/logs/tracking.done"),
     log:
         f"results/{PLAN.scale}/logs/tracking.log",
+    conda:
+        "../../environment.yml"
     params:
         sources=source_digest("structgrad.repro.tracking"),
         options=OPTIONS,
         scale=PLAN.scale,
-    conda:
-        "../../environment.yml"
     shell:
         "python -m structgrad tracking ingest --scale {params.scale} {params.options} 2>&1 | tee {log}"

@@ -11,6 +11,7 @@ from scipy import stats
 from structgrad.repro.intervals import RESAMPLES, expanded_level
 
 ALPHA = 0.05
+ROUNDING = 1e-9  # what sums of fractions may differ by in floating point
 Side = Literal["greater", "less"]
 
 
@@ -22,9 +23,9 @@ def paired(differences: Sequence[float], side: Side, family: int, seed: int) -> 
     Student's t for pairs decides instead. Replicas that all differ by the same amount leave the sign test.
     """
     values = np.asarray(differences, dtype=float)
-    if len(values) < 2 or not values.any():
+    if len(values) < 2 or np.abs(values).max() <= ROUNDING:
         return 1.0
-    if np.ptp(values) == 0:
+    if _constant(values):
         agrees = (values[0] > 0) == (side == "greater")
         return float(stats.binomtest(len(values) if agrees else 0, len(values), alternative="greater").pvalue)
     if 2.0 ** -len(values) * family > ALPHA:
@@ -50,12 +51,16 @@ def unpaired(first: Sequence[float], second: Sequence[float], side: Side) -> flo
     x, y = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     if min(len(x), len(y)) < 2:
         return 1.0
-    if np.ptp(x) == 0 and np.ptp(y) == 0:
-        if x[0] == y[0]:
+    if _constant(x) and _constant(y):
+        if np.isclose(x[0], y[0], rtol=ROUNDING, atol=ROUNDING):
             return 1.0
         return float(stats.mannwhitneyu(x, y, alternative=side, method="exact").pvalue)
     welch: Any = stats.ttest_ind(x, y, equal_var=False, alternative=side)
     return float(welch.pvalue)
+
+
+def _constant(values: np.ndarray) -> bool:
+    return bool(np.ptp(values) <= ROUNDING)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -84,7 +89,7 @@ def slope(x: Sequence[float], samples: Sequence[Sequence[float]], seed: int) -> 
 
     data = [np.asarray(sample, dtype=float) for sample in samples]
     value = float(statistic(*data))
-    if all(np.ptp(sample) == 0 for sample in data):
+    if all(_constant(sample) for sample in data):
         return value, value, value
     level = expanded_level(min(map(len, data)), level=1 - 2 * ALPHA)
     found = stats.bootstrap(

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from structgrad.errors import UserError
+from structgrad.repro.config import load_config
 from structgrad.repro.options import plan_options
 from structgrad.repro.paths import project_root
 from structgrad.repro.plan import Plan
@@ -54,11 +55,13 @@ def snakemake(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) 
     words += ["--cores", cores] if profile == "local" else []
     words += ["--forceall"] if fresh else []
     words += ["--dry-run"] if dry_run else []
-    return [*words, "--config", *_pairs(plan)]
+    return [*words, "--config", *_pairs(plan)] if _pairs(plan) else words
 
 
 def _pairs(plan: Plan) -> list[str]:
-    return [f"{key}={_yaml(value)}" for key, value in plan.config.items()]
+    """What differs from config.yaml: the file itself every job reads."""
+    written = load_config()
+    return [f"{key}={_yaml(value)}" for key, value in plan.config.items() if value != written[key]]
 
 
 def _yaml(value: object) -> str:
