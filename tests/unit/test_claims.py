@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from itertools import product
 
 import numpy as np
@@ -224,3 +225,17 @@ def test_slope_is_least_squares_with_a_sensible_interval():
     spread = sum((place - 4 / 3) ** 2 for place in x)
     assert (high - low) / 2 == pytest.approx(1.7 / np.sqrt(30 * spread), rel=0.15)  # unit noise, 90 %
     assert slope(x, [[0.0], [1.0], [3.0]], seed=1) == pytest.approx((1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("side", ["greater", "less"])
+def test_one_constant_sample_is_still_welch(side):
+    """Against scipy's own Welch, which only warns that it cannot trust a variance of zero."""
+    constant, other = [1.0, 1.0 + 1e-15, 1.0], [0.9, 1.3, 1.2, 1.1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        expected = [
+            stats.ttest_ind(constant, other, equal_var=False, alternative=side).pvalue,
+            stats.ttest_ind(other, constant, equal_var=False, alternative=side).pvalue,
+        ]
+    assert unpaired(constant, other, side) == pytest.approx(expected[0], rel=1e-6)
+    assert unpaired(other, constant, side) == pytest.approx(expected[1], rel=1e-6)

@@ -55,7 +55,12 @@ def unpaired(first: Sequence[float], second: Sequence[float], side: Side) -> flo
         if np.isclose(x[0], y[0], rtol=ROUNDING, atol=ROUNDING):
             return 1.0
         return float(stats.mannwhitneyu(x, y, alternative=side, method="exact").pvalue)
-    welch: Any = stats.ttest_ind(x, y, equal_var=False, alternative=side)
+    if _constant(x):  # Welch's t with one variance zero is Student's t of the other sample
+        welch: Any = stats.ttest_1samp(y, x[0], alternative="less" if side == "greater" else "greater")
+    elif _constant(y):
+        welch = stats.ttest_1samp(x, y[0], alternative=side)
+    else:
+        welch = stats.ttest_ind(x, y, equal_var=False, alternative=side)
     return float(welch.pvalue)
 
 
