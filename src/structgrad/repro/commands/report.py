@@ -1,0 +1,28 @@
+"""``structgrad report``: the page, the research object's metadata and the manifest."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from structgrad.repro.options import json_option, plan_options
+from structgrad.repro.plan import Plan
+
+
+@click.command()
+@plan_options
+@json_option
+def command(plan: Plan, as_json: bool) -> None:
+    """Write results/<scale>/report.html, ro-crate-metadata.json and, last, MANIFEST.sha256.
+
+    The page is one file without any request to the network: tables, figures, claims, training curves, costs and
+    provenance, all derived from the records. The manifest covers everything that is there when it is written, so
+    build the tables first (`structgrad reproduce` does).
+
+    Example: structgrad report --scale paper
+    """
+    from structgrad.repro.report import write_report
+
+    written = [str(path) for path in write_report(plan)]
+    click.echo(json.dumps(written) if as_json else "\n".join(written))

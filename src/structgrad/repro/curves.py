@@ -1,0 +1,80 @@
+"""Training curves of the records, drawn for the report: one panel an arm and quantity, one line a setting."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from structgrad.experiments import Experiment
+from structgrad.repro.cells import Evidence
+from structgrad.repro.figures import COLOURS, DASHES, STYLE
+
+COLUMNS = 3
+AXES = ("epoch", "active")  # what a curve is drawn against, and how many replicas it is a mean of
+
+Curve = tuple[Sequence[float], Sequence[float]]
+
+
+def panels(experiment: Experiment, evidence: Sequence[Evidence]) -> dict[tuple[str, str], dict[str, Curve]]:
+    """(arm, quantity) -> setting -> (epochs, values), in declared order; a quantity that never moves is left out.
+
+    Of an arm in slices the first slice is shown: a mean over slices that stop at different epochs would jump.
+    """
+    found: dict[tuple[str, str], dict[str, Curve]] = {}
+    first: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for piece in evidence:
+        record = piece.record
+        if record["experiment"] == experiment.name:
+            first.setdefault((record["arm"], record["setting"]), record["history"])
+    for arm in experiment.arms:
+        for setting in experiment.settings:
+            history = first.get((arm.name, setting), {})
+            for quantity, values in history.items():
+                if quantity not in AXES and len(values) > 1:
+                    found.setdefault((arm.name, quantity), {})[setting] = (history["epoch"], values)
+    return {place: lines for place, lines in found.items() if any(_moves(values) for _, values in lines.values())}
+
+
+def draw(experiment: Experiment, evidence: Sequence[Evidence]) -> bytes | None:
+    """The panels as one svg; None where no record has a curve."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    shown = panels(experiment, evidence)
+    if not shown:
+        return None
+    rows = -(-len(shown) // COLUMNS)
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        figure = Figure(figsize=(10.4, 2.7 * rows + 0.5), layout="constrained")
+        FigureCanvasSVG(figure)
+        handles: dict[str, Any] = {}
+        for index, ((arm, quantity), lines) in enumerate(shown.items()):
+            axes = figure.add_subplot(rows, COLUMNS, index + 1)
+            for setting, (epochs, values) in lines.items():
+                place = experiment.settings.index(setting)
+                colour, dash = COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
+                (handles[setting],) = axes.plot(epochs, values, dash, color=colour, linewidth=1.2)
+            axes.set_xscale("log")
+            axes.set_title(experiment.arm(arm).column, fontsize=9)
+            axes.set_xlabel("epoch")
+            axes.set_ylabel(quantity)
+        settings = [setting for setting in experiment.settings if setting in handles]
+        figure.legend(
+            [handles[setting] for setting in settings],
+            settings,
+            loc="outside lower center",
+            ncols=len(settings),
+            frameon=False,
+        )
+        picture = io.BytesIO()
+        figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
+    return picture.getvalue()
+
+
+def _moves(values: Sequence[float]) -> bool:
+    return any(before != after for before, after in pairwise(values))
