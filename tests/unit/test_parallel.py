@@ -1,0 +1,95 @@
+"""Blocks on a thread pool: in order, each once, errors and all, whatever the number of threads."""
+
+import threading
+
+import pytest
+import torch
+
+from structgrad.errors import UserError
+from structgrad.parallel import map_blocks, set_threads
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_again():
+    yield
+    set_threads(1)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 64])
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_blocks_cover_everything_once_in_order(threads, count, size):
+    set_threads(threads)
+    blocks = map_blocks(lambda block: block, count, size)
+    assert [i for block in blocks for i in range(block.start, block.stop)] == list(range(count))
+    assert all(0 < block.stop - block.start <= size for block in blocks)
+
+
+def test_results_keep_their_order_when_later_blocks_finish_first():
+    set_threads(2)
+    second_is_done = threading.Event()
+
+    def work(block):
+        if block.start == 0:
+            assert second_is_done.wait(10)
+        else:
+            second_is_done.set()
+        return block.start
+
+    assert map_blocks(work, 2, 1) == [0, 1]
+
+
+def test_work_is_shared_by_threads():
+    set_threads(2)
+    both = threading.Barrier(2, timeout=10)  # breaks unless two blocks run at once
+    names = map_blocks(lambda _: (both.wait(), threading.current_thread().name)[1], 2, 100)
+    assert len(set(names)) == 2
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_errors_reach_the_caller_and_the_pool_lives_on(threads):
+    set_threads(threads)
+
+    def work(block):
+        if block.start == 3:
+            raise ValueError("block three")
+        return block.start
+
+    with pytest.raises(ValueError, match="block three"):
+        map_blocks(work, 6, 1)
+    assert map_blocks(lambda block: block.start, 4, 1) == [0, 1, 2, 3]
+
+
+def test_one_thread_or_two_give_the_same_numbers():
+    x = torch.randn(50, 30, 30, generator=torch.Generator().manual_seed(0))
+
+    def work(block):
+        return torch.logsumexp(x[block] @ x[block].mT, -1)
+
+    found = []
+    for threads in (1, 2, 1):
+        set_threads(threads)
+        found.append(torch.cat(map_blocks(work, len(x), 7)))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_torch_keeps_to_one_thread_everywhere():
+    set_threads(2)
+    both = threading.Barrier(2, timeout=10)
+
+    def work(_):
+        both.wait()
+        return torch.get_num_threads()
+
+    assert map_blocks(work, 2, 1) == [1, 1]
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize("threads", [0, -2])
+def test_no_threads_is_the_users_mistake_and_changes_nothing(threads):
+    set_threads(2)
+    with pytest.raises(UserError, match=f"threads must be at least 1, not {threads}"):
+        set_threads(threads)
+    both = threading.Barrier(2, timeout=10)
+    assert map_blocks(lambda block: both.wait() in (0, 1), 2, 1) == [True, True]
