@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from structgrad.repro.plan import Plan, Shard
+from structgrad.repro.plan import Plan, Shard, load_plan
 from structgrad.repro.records import save
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -22,14 +23,18 @@ Fabricate = Callable[..., dict[str, Any]]
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The root of a project with this one's schemas and scales, and no results."""
-    for folder in ("schemas", "scales"):
-        shutil.copytree(SOURCE / "workflow" / folder, tmp_path / "workflow" / folder)
-    (tmp_path / "config.yaml").write_text("scale: paper\n", encoding="utf-8")
     monkeypatch.setenv("STRUCTGRAD_ROOT", str(tmp_path))
-    return tmp_path
+    return _project(tmp_path)
 
 
-@pytest.fixture
+def _project(root: Path) -> Path:
+    for folder in ("schemas", "scales", "report"):
+        shutil.copytree(SOURCE / "workflow" / folder, root / "workflow" / folder)
+    (root / "config.yaml").write_text("scale: paper\n", encoding="utf-8")
+    return root
+
+
+@pytest.fixture(scope="session")
 def fabricate() -> Fabricate:
     """Write a valid record for a shard from one mapping metric -> report a replica.
 
@@ -88,7 +93,7 @@ def fabricate() -> Fabricate:
     return write
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sorted_report() -> Callable[..., dict[str, Report]]:
     """The four metrics of one replica of the sorting tables: ``right`` of ``trials`` sequences perfect, the
     others with a share ``wrong`` of their positions wrong, and the same of 100 more sequences."""
@@ -104,3 +109,53 @@ def sorted_report() -> Callable[..., dict[str, Report]]:
         return both("", right, trials) | both("_100", right_100, 100)
 
     return report
+
+
+FINISHED = {"experiments": ["indelman_1a"], "settings": ["d=5"], "arms": ["direct", "no_solver"], "replicas": 3}
+
+
+@pytest.fixture(scope="session")
+def _finished(
+    tmp_path_factory: pytest.TempPathFactory, fabricate: Fabricate, sorted_report: Callable[..., dict[str, Report]]
+) -> Path:
+    """A project whose paper scale was run for two arms, with true seeds and data and all that is derived."""
+    from structgrad.repro import datasets
+    from structgrad.repro.claims import write_claims
+    from structgrad.repro.figures import write_figures
+    from structgrad.repro.report import write_report
+    from structgrad.repro.tables import write_tables
+    from structgrad.training.seeds import seed_for
+
+    root = _project(tmp_path_factory.mktemp("finished"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STRUCTGRAD_ROOT", str(root))
+        plan = load_plan("paper", FINISHED)
+        digests = datasets.make(plan, "indelman_1a")
+        for shard in plan.shards:
+            reports = [sorted_report(right, more, wrong=0.4) for right, more in ((1, 97), (0, 99), (1, 100))]
+            axes = "indelman_1a", "d=5"
+            seeds = {"data": [seed_for(*axes, None, replica, "data") for replica in range(3)]}
+            seeds["noise"] = [seed_for(*axes, shard.arm, replica, "noise") for replica in range(3)]
+            record = fabricate(plan, shard, reports, changes={"seeds": seeds})
+            made = record["provenance"] | {"data_digest": digests["d=5/0-2"]}
+            fabricate(plan, shard, reports, changes={"seeds": seeds, "provenance": made})
+        write_tables(plan)
+        write_figures(plan)
+        write_claims(plan)
+        write_report(plan)
+    return root
+
+
+@pytest.fixture
+def finished(_finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """The plan of a finished project, a copy that the test may do anything to (``results(plan.scale)``)."""
+    root = tmp_path / "finished"
+    shutil.copytree(_finished, root)
+    monkeypatch.setenv("STRUCTGRAD_ROOT", str(root))
+    return load_plan("paper", FINISHED)
+
+
+@pytest.fixture
+def options() -> list[str]:
+    """What the command line must be told to see the plan of ``finished``."""
+    return [word for key, value in FINISHED.items() for word in ("--set", f"{key}={json.dumps(value)}")]

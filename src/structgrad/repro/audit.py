@@ -310,7 +310,7 @@ def _committed_difference(path: Path) -> str | None:
         told = first_difference(path.read_bytes(), shown.stdout, path.suffix)
     except (OSError, subprocess.CalledProcessError):
         return None
-    return told and told.replace("the records give", "was")
+    return told and told.replace("rebuilding gives", "was")
 
 
 def _notes(scene: Scene) -> Iterator[Finding]:

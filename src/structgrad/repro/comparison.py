@@ -54,7 +54,7 @@ def _csv(found: str, expected: str) -> str | None:
         names = [*heads, *(f"column {i + 1}" for i in range(len(heads), max(len(a), len(b))))]
         for name, x, y in zip_longest(names, a, b):
             if x != y:
-                return f"line {number}, {_cell(heads, b)}column {name}: says {x!r}, the records give {y!r}"
+                return f"line {number}, {_cell(heads, b)}column {name}: says {x!r}, rebuilding gives {y!r}"
     return None
 
 
@@ -77,12 +77,18 @@ def _field(ours: Any, theirs: Any, place: str) -> str | None:
         keys = [*theirs, *(key for key in ours if key not in theirs)]
         pairs = [(f"{place}.{key}", ours.get(key), theirs.get(key)) for key in keys]
     elif isinstance(ours, list) and isinstance(theirs, list):
-        pairs = [(f"{place}[{i}]", a, b) for i, (a, b) in enumerate(zip_longest(ours, theirs))]
+        pairs = [(f"{place}[{_called(b, i)}]", a, b) for i, (a, b) in enumerate(zip_longest(ours, theirs))]
     elif ours == theirs:
         return None
     else:
-        return f"{place.lstrip('.')}: says {_short(ours)}, the records give {_short(theirs)}"
+        return f"{place.lstrip('.')}: says {_short(ours)}, rebuilding gives {_short(theirs)}"
     return next((named for where, a, b in pairs if (named := _field(a, b, where))), None)
+
+
+def _called(item: Any, index: int) -> str:
+    """An item of a list by its own name, where it has one."""
+    named = item.get("@id") or item.get("id") if isinstance(item, dict) else None
+    return str(named or index)
 
 
 def _line(found: str, expected: str) -> str | None:
@@ -94,7 +100,7 @@ def _line(found: str, expected: str) -> str | None:
         at = next((i for i, (x, y) in enumerate(zip_longest(a, b)) if x != y), 0)
         start = max(0, at - EXCERPT // 2)
         ours, theirs = a[start : start + EXCERPT], b[start : start + EXCERPT]
-        return f"line {number}, character {at + 1}: says {ours!r}, the records give {theirs!r}"
+        return f"line {number}, character {at + 1}: says {ours!r}, rebuilding gives {theirs!r}"
     return None
 
 
