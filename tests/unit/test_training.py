@@ -1,0 +1,552 @@
+"""Replicas against models one by one, patience against a plain loop, checkpoints against accidents, the loop itself."""
+
+import hashlib
+import itertools
+import random
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from structgrad.experiments import REGISTRY
+from structgrad.training.checkpoint import Checkpoint
+from structgrad.training.loop import Limits, OutOfTimeError, train
+from structgrad.training.patience import Patience
+from structgrad.training.replicas import Parameters, default_linear, keep_state, linear, linear_shapes, padded
+from structgrad.training.seeds import generators, seed_for
+
+
+@pytest.fixture
+def _doubles():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+# Replicas as a batch dimension
+
+
+def layer_of(module):
+    """An ``nn.Linear`` as our matrix with the bias as a last row."""
+    return torch.cat([module.weight.T, module.bias[None]])
+
+
+def models(replicas, inputs, hidden, outputs):
+    torch.manual_seed(0)
+    return [
+        torch.nn.Sequential(torch.nn.Linear(inputs, hidden), torch.nn.Tanh(), torch.nn.Linear(hidden, outputs))
+        for _ in range(replicas)
+    ]
+
+
+def together(modules, inputs, hidden, outputs):
+    shapes = linear_shapes("first", inputs, hidden) | linear_shapes("second", hidden, outputs)
+    parameters = Parameters(shapes, len(modules))
+    for r, module in enumerate(modules):
+        parameters.fill(r, "first", layer_of(module[0]))
+        parameters.fill(r, "second", layer_of(module[2]))
+    return parameters
+
+
+def forward(parameters, x, hidden, outputs):
+    inner = torch.tanh(linear(x, parameters["first"]))[..., :hidden]
+    return linear(inner, parameters["second"])[..., :outputs]
+
+
+def assert_same_weights(parameters, modules, hidden, outputs, take=lambda p: p.detach(), tolerance=1e-12):
+    for r, module in enumerate(modules):
+        for name, layer, width in (("first", module[0], hidden), ("second", module[2], outputs)):
+            start, shape = parameters.offsets[name], parameters.shapes[name]
+            block = take(parameters.flat)[r, start : start + shape[0] * shape[1]].view(shape)
+            expected = torch.cat([take(layer.weight).T, take(layer.bias)[None]])
+            assert torch.allclose(block[:, :width], expected, rtol=tolerance, atol=tolerance)
+            assert not block[:, width:].any(), "padding moved"
+
+
+@pytest.mark.usefixtures("_doubles")
+@pytest.mark.parametrize(("inputs", "hidden", "outputs"), [(1, 32, 5), (3, 7, 33), (64, 1, 1)])
+def test_layers_and_their_gradients_are_those_of_torch(inputs, hidden, outputs):
+    modules = models(4, inputs, hidden, outputs)
+    parameters = together(modules, inputs, hidden, outputs)
+    x, target = torch.randn(4, 11, inputs), torch.randn(4, 11, outputs)
+    found = forward(parameters, x, hidden, outputs)
+    ((found - target) ** 2).mean((1, 2)).sum().backward()
+    for r, module in enumerate(modules):
+        value = module(x[r])
+        assert torch.allclose(found[r], value, rtol=1e-12, atol=1e-12)
+        ((value - target[r]) ** 2).mean().backward()
+    assert_same_weights(parameters, modules, hidden, outputs, take=lambda p: p.grad)
+
+
+def test_a_linear_layer_in_single_precision():
+    modules = models(3, 5, 8, 4)
+    parameters = together(modules, 5, 8, 4)
+    x = torch.randn(3, 6, 5)
+    for r, module in enumerate(modules):
+        assert torch.allclose(forward(parameters, x, 8, 4)[r], module(x[r]), rtol=1e-5, atol=1e-6)
+
+
+def test_every_parameter_starts_at_a_whole_vector():
+    parameters = Parameters({"a": (3, 5), "b": (1,), "c": (32,), "d": (33, 2)}, 2)
+    assert parameters.offsets == {"a": 0, "b": 32, "c": 64, "d": 96}
+    assert parameters.flat.shape == (2, 96 + 96)
+    assert [padded(n) for n in (0, 1, 31, 32, 33)] == [0, 32, 32, 32, 64]
+    parameters.fill(1, "d", torch.ones(33, 2))
+    assert parameters["d"][1].all()
+    assert float(parameters.flat.detach().sum()) == 66  # nothing else was written
+
+
+@pytest.mark.usefixtures("_doubles")
+@pytest.mark.parametrize("drops", [{}, {3: [0]}, {2: [1, 3], 6: [0]}, {1: [4], 2: [0], 3: [0]}])
+@pytest.mark.parametrize(
+    "optimiser",
+    [
+        lambda p: torch.optim.Adam(p, lr=0.1, foreach=False),
+        lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, foreach=False),
+        lambda p: torch.optim.SGD(p, lr=0.05, foreach=False),
+    ],
+    ids=["adam", "momentum", "sgd"],
+)
+def test_one_optimiser_is_as_many_as_there_are_replicas(optimiser, drops):
+    """Replicas leave midway, at the step and the positions in ``drops``; the others go on as if alone."""
+    inputs, hidden, outputs, count = 2, 6, 3, 5
+    modules = models(count, inputs, hidden, outputs)
+    parameters = together(modules, inputs, hidden, outputs)
+    ours, theirs = optimiser([parameters.flat]), [optimiser(module.parameters()) for module in modules]
+    x, target = torch.randn(count, 9, inputs), torch.randn(count, 9, outputs)
+    start = parameters.flat.detach().clone()
+    for step in range(1, 10):
+        ours.zero_grad()
+        ((forward(parameters, x, hidden, outputs) - target) ** 2).mean((1, 2)).sum().backward()
+        ours.step()
+        for r, module in enumerate(modules):
+            theirs[r].zero_grad()
+            ((module(x[r]) - target[r]) ** 2).mean().backward()
+            theirs[r].step()
+        assert_same_weights(parameters, modules, hidden, outputs, tolerance=1e-9)
+        mask = torch.ones(len(modules), dtype=torch.bool)
+        mask[drops.get(step, [])] = False
+        if not mask.all():
+            keep_state(ours, parameters, mask)
+            kept = mask.nonzero().flatten().tolist()
+            modules, theirs = [modules[r] for r in kept], [theirs[r] for r in kept]
+            x, target, start = x[mask], target[mask], start[mask]
+    assert len(parameters.flat) == len(modules) == count - sum(map(len, drops.values()))
+    assert (parameters.flat - start).abs().max() > 0.05
+
+
+def test_dropping_every_replica_or_before_the_first_step():
+    parameters = Parameters({"a": (4,)}, 3)
+    adam = torch.optim.Adam([parameters.flat])
+    keep_state(adam, parameters, torch.tensor([True, False, True]))
+    parameters.flat.sum().backward()
+    adam.step()
+    assert parameters.flat.shape == (2, 32)
+    assert (parameters["a"] < 0).all()
+    keep_state(adam, parameters, torch.tensor([False, False]))
+    assert parameters.flat.shape == (0, 32)
+    assert [id(p) for group in adam.param_groups for p in group["params"]] == [id(parameters.flat)]
+    assert list(adam.state) == [parameters.flat]
+
+
+def test_select_is_a_copy_without_gradient():
+    parameters = Parameters({"a": (2, 2)}, 3)
+    parameters.fill(1, "a", torch.eye(2))
+    chosen = parameters.select(torch.tensor([False, True, True]))
+    assert torch.equal(chosen["a"][0], torch.eye(2))
+    assert not chosen["a"].requires_grad
+    parameters.fill(1, "a", torch.zeros(2, 2))
+    assert chosen["a"][0].any()
+
+
+@pytest.mark.parametrize("inputs", [1, 4, 100])
+def test_initial_weights_are_torchs_default(inputs):
+    drawn = default_linear(inputs, 5000, torch.Generator().manual_seed(0))
+    module = torch.nn.Linear(inputs, 5000)
+    bound = 1 / inputs**0.5
+    for part, other in ((drawn[:-1], module.weight), (drawn[-1], module.bias)):
+        assert float(part.abs().max()) <= bound
+        assert float(part.abs().max()) == pytest.approx(float(other.abs().max()), rel=0.01)
+        assert float(part.std()) == pytest.approx(bound / 3**0.5, rel=0.05)
+
+
+# Patience
+
+
+def stops_at(losses, patience):
+    """The first step (from 1) after which nothing better has come for ``patience`` steps, or None."""
+    best, waited = float("inf"), 0
+    for step, loss in enumerate(losses, 1):
+        if loss < best:
+            best, waited = loss, 0
+        else:
+            waited += 1
+        if patience is not None and waited >= patience:
+            return step
+    return None
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(1, 4).flatmap(
+        lambda replicas: st.lists(
+            st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.3, 1e-9]), min_size=replicas, max_size=replicas),
+            min_size=1,
+            max_size=25,
+        )
+    ),
+    st.one_of(st.none(), st.integers(1, 6)),
+)
+def test_patience_is_a_plain_loop_for_each_replica(losses, patience):
+    clock = Patience(len(losses[0]), patience)
+    names = torch.arange(len(losses[0]))
+    stopped = {}
+    for step, row in enumerate(losses, 1):
+        done = clock.update(torch.tensor(row, dtype=torch.float64)[names])
+        stopped |= {int(name): step for name in names[done]}
+        clock.keep(~done)
+        names = names[~done]
+        if not len(names):
+            break
+    for r in range(len(losses[0])):
+        assert stopped.get(r) == stops_at([row[r] for row in losses], patience)
+
+
+def test_equal_is_not_better():
+    clock = Patience(1, 2)
+    assert [bool(clock.update(torch.tensor([0.5]).double())) for _ in range(3)] == [False, False, True]
+
+
+def test_no_patience_never_stops():
+    clock = Patience(2, None)
+    assert not any(clock.update(torch.ones(2).double()).any() for _ in range(500))
+
+
+# Checkpoints
+
+STATE = {"weights": torch.arange(12.0).view(3, 4), "numbers": [1, {"x": 0.1}], "name": "a"}
+
+
+def same(one, other):
+    return torch.equal(one["weights"], other["weights"]) and all(one[k] == other[k] for k in ("numbers", "name"))
+
+
+def test_a_checkpoint_comes_back(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "deep" / "er" / "state.pt", "key")
+    assert checkpoint.load() is None
+    checkpoint.save(STATE)
+    assert same(checkpoint.load(), STATE)
+    checkpoint.save(STATE | {"name": "b"})
+    assert checkpoint.load()["name"] == "b"
+    assert [path.name for path in checkpoint.path.parent.iterdir()] == ["state.pt"]
+    checkpoint.clear()
+    assert checkpoint.load() is None
+    checkpoint.clear()  # nothing to forget is no error
+
+
+def test_a_checkpoint_of_another_job_is_ignored_and_kept(tmp_path):
+    Checkpoint(tmp_path / "state.pt", "one").save(STATE)
+    assert Checkpoint(tmp_path / "state.pt", "other").load() is None
+    assert same(Checkpoint(tmp_path / "state.pt", "one").load(), STATE)
+
+
+def test_a_truncated_checkpoint_is_ignored(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "state.pt", "key")
+    checkpoint.save(STATE)
+    whole = checkpoint.path.read_bytes()
+    for length in range(0, len(whole), 13):
+        checkpoint.path.write_bytes(whole[:length])
+        assert checkpoint.load() is None
+    checkpoint.path.write_bytes(whole)
+    assert same(checkpoint.load(), STATE)
+
+
+@pytest.mark.parametrize("content", [b"\0" * 1000, b"not a checkpoint", b"PK\3\4" + b"x" * 200])
+def test_a_file_that_is_no_checkpoint_is_ignored(tmp_path, content):
+    checkpoint = Checkpoint(tmp_path / "state.pt", "key")
+    checkpoint.path.write_bytes(content)
+    assert checkpoint.load() is None
+
+
+@pytest.mark.xfail(reason="load lets some of what torch.load raises through", raises=(IndexError, ValueError, KeyError))
+def test_a_corrupt_checkpoint_is_ignored(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "state.pt", "key")
+    checkpoint.save(STATE)
+    whole = checkpoint.path.read_bytes()
+    chance = random.Random(0)
+    for _ in range(300):
+        spoilt = bytearray(whole)
+        for _ in range(5):
+            spoilt[chance.randrange(len(spoilt))] = chance.randrange(256)
+        checkpoint.path.write_bytes(spoilt)
+        checkpoint.load()  # without checksums it may find a state; it may not raise
+    checkpoint.path.write_bytes(b".")
+    assert checkpoint.load() is None
+
+
+@pytest.mark.parametrize("accident", [OSError("disk full"), KeyboardInterrupt(), MemoryError()])
+def test_an_accident_while_saving_leaves_the_old_state(tmp_path, monkeypatch, accident):
+    checkpoint = Checkpoint(tmp_path / "state.pt", "key")
+    checkpoint.save(STATE)
+
+    def broken_save(content, stream):
+        stream.write(b"half a st")
+        stream.flush()
+        assert same(checkpoint.load(), STATE)  # what a kill at this moment would leave
+        raise accident
+
+    monkeypatch.setattr(torch, "save", broken_save)
+    with pytest.raises(type(accident)):
+        checkpoint.save(STATE | {"name": "b"})
+    assert same(checkpoint.load(), STATE)
+    assert list(tmp_path.iterdir()) == [checkpoint.path]
+
+
+# Seeds
+
+
+def test_seeds_are_distinct_over_the_axes():
+    axes = itertools.product(
+        ["indelman_1a", "indelman_1b"],
+        ["d=5", "d=50", "5"],
+        [None, "None", "null", "", "direct"],
+        range(40),
+        ["data", "init", "noise"],
+    )
+    seeds = [seed_for(*point) for point in axes]
+    assert len(set(seeds)) == len(seeds) == 2 * 3 * 5 * 40 * 3
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_no_axis_runs_into_its_neighbour():
+    assert seed_for("a", "bc", None, 1, "r") != seed_for("ab", "c", None, 1, "r")
+    assert seed_for("a", "b", "c", 1, "2r") != seed_for("a", "b", "c", 12, "r")
+
+
+def test_a_seed_is_what_it_is_said_to_be():
+    """sha256 of the axes as JSON: a change of it would change every number of every record."""
+    text = b'["structgrad", "indelman_1a", "d=25", null, 3, "data"]'
+    assert seed_for("indelman_1a", "d=25", None, 3, "data") == int(hashlib.sha256(text).hexdigest()[:16], 16) // 2
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_torch_sees_distinct_seeds_within_a_setting(name):
+    """torch's CPU generator looks at the low 32 bits only."""
+    experiment = REGISTRY[name]
+    for setting in experiment.settings:
+        arms = [None, *(arm.name for arm in experiment.arms)]
+        roles = ["data", "init", "init_sigma", "noise", "fresh"]
+        seeds = [seed_for(name, setting, arm, r, role) for arm in arms for r in range(200) for role in roles]
+        assert len({seed % 2**32 for seed in seeds}) == len(seeds)
+
+
+def test_generators_are_the_seeds_own():
+    drawn = [torch.rand(5, generator=g) for g in generators([3, 4, 3])]
+    assert torch.equal(drawn[0], drawn[2])
+    assert not torch.equal(drawn[0], drawn[1])
+    assert torch.equal(drawn[1], torch.rand(5, generator=torch.Generator().manual_seed(4)))
+
+
+# The loop
+
+
+class Walk:
+    """Replicas that add uniform numbers until they pass their mark; the result is how far and in how many steps."""
+
+    def __init__(self, marks):
+        self.names = torch.arange(len(marks))
+        self.marks = torch.tensor(marks, dtype=torch.float64)
+        self.place = torch.zeros(len(marks), dtype=torch.float64)
+        self.generators = generators(range(len(marks)))
+        self.taken = 0
+        self.results = {}
+
+    def step(self):
+        drawn = torch.cat([torch.rand(1, generator=g, dtype=torch.float64) for g in self.generators])
+        self.before_writing()
+        self.place = self.place + drawn
+        self.taken += 1
+        return self.place >= self.marks, {"place": float(self.place.mean())}
+
+    def before_writing(self):
+        """Where an accident would leave a step half done."""
+
+    def finish(self, done):
+        for name, place in zip(self.names[done].tolist(), self.place[done].tolist(), strict=True):
+            self.results[name] = (self.taken, place)
+        keep = ~done
+        self.generators = [g for g, kept in zip(self.generators, keep.tolist(), strict=True) if kept]
+        self.names, self.marks, self.place = self.names[keep], self.marks[keep], self.place[keep]
+
+    def active(self):
+        return len(self.names)
+
+    def state(self):
+        states = [g.get_state() for g in self.generators]
+        return {
+            "names": self.names,
+            "marks": self.marks,
+            "place": self.place,
+            "generators": states,
+            "taken": self.taken,
+            "results": dict(self.results),
+        }
+
+    def restore(self, state):
+        self.names, self.marks, self.place = state["names"], state["marks"], state["place"]
+        self.taken, self.results = state["taken"], state["results"]
+        self.generators = [torch.Generator() for _ in state["generators"]]
+        for generator, saved in zip(self.generators, state["generators"], strict=True):
+            generator.set_state(saved)
+
+
+MARKS = (3.0, 0.1, 5.0, 3.0)
+
+
+def silent(steps, active, numbers):
+    pass
+
+
+def whole_walk(tmp_path):
+    walk = Walk(MARKS)
+    assert train(walk, Checkpoint(tmp_path / "whole.pt", "key"), Limits(), silent) == (0, 0.0)
+    return walk.results
+
+
+def test_it_trains_until_no_replica_is_active(tmp_path):
+    shown = []
+    walk = Walk(MARKS)
+    checkpoint = Checkpoint(tmp_path / "state.pt", "key")
+    train(walk, checkpoint, Limits(), lambda *args: shown.append(args))
+    last = max(steps for steps, _ in walk.results.values())
+    assert sorted(walk.results) == [0, 1, 2, 3]
+    for name, (steps, place) in walk.results.items():
+        drawn = torch.rand(50, 1, generator=generators([name])[0], dtype=torch.float64).cumsum(0)
+        assert steps == int((drawn < MARKS[name]).sum()) + 1
+        assert place == pytest.approx(float(drawn[steps - 1]), abs=1e-12)
+    assert [steps for steps, _, _ in shown] == list(range(1, last + 1))
+    assert [active for _, active, _ in shown] == [
+        sum(steps > now for steps, _ in walk.results.values()) for now in range(1, last + 1)
+    ]
+    assert set(shown[0][2]) == {"place"}
+    assert not checkpoint.path.exists()  # nothing to save in so short a time
+
+
+def test_nothing_to_train(tmp_path):
+    assert train(Walk(()), Checkpoint(tmp_path / "state.pt", "key"), Limits(budget=0.0), silent) == (0, 0.0)
+
+
+def test_a_budget_hands_back_and_goes_on_with_the_same_numbers(tmp_path):
+    whole = whole_walk(tmp_path)
+    checkpoint = Checkpoint(tmp_path / "state.pt", "key")
+    runs, shown = 0, []
+    while True:
+        walk = Walk(MARKS)
+        try:
+            resumed, before = train(walk, checkpoint, Limits(budget=0.0), lambda steps, *_: shown.append(steps))
+            break
+        except OutOfTimeError:
+            runs += 1
+            assert checkpoint.path.exists()
+    last = max(steps for steps, _ in whole.values())
+    assert walk.results == whole
+    assert runs == resumed == last - 1  # a step each, the last one without a hand-back
+    assert shown == list(range(1, last + 1))
+    assert before > 0
+
+
+def test_an_interrupt_between_steps_saves(tmp_path):
+    whole = whole_walk(tmp_path)
+    checkpoint = Checkpoint(tmp_path / "state.pt", "key")
+
+    def interrupt(steps, active, numbers):
+        if steps == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Walk(MARKS), checkpoint, Limits(), interrupt)
+    walk, shown = Walk(MARKS), []
+    resumed, _ = train(walk, checkpoint, Limits(), lambda steps, *_: shown.append(steps))
+    assert (resumed, shown[0]) == (1, 4)
+    assert walk.results == whole
+
+
+@pytest.mark.xfail(reason="an interrupt inside a step saves a step half done: its noise is drawn, its update is not")
+def test_an_interrupt_within_a_step_does_not_change_the_numbers(tmp_path):
+    whole = whole_walk(tmp_path)
+    checkpoint = Checkpoint(tmp_path / "state.pt", "key")
+
+    class Interrupted(Walk):
+        def before_writing(self):
+            if self.taken == 3:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Interrupted(MARKS), checkpoint, Limits(), silent)
+    walk = Walk(MARKS)
+    train(walk, checkpoint, Limits(), silent)
+    assert walk.results == whole
+
+
+def test_other_errors_save_nothing(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "state.pt", "key")
+
+    def fail(steps, active, numbers):
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        train(Walk(MARKS), checkpoint, Limits(), fail)
+    assert not checkpoint.path.exists()
+
+
+def test_a_kill_goes_on_from_the_last_save(tmp_path):
+    """The process vanishes (here: an error that nothing catches) some steps after a periodic save."""
+    whole = whole_walk(tmp_path)
+    checkpoint = Checkpoint(tmp_path / "state.pt", "key")
+
+    def vanish(steps, active, numbers):
+        if steps == 4:
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        train(Walk(MARKS), checkpoint, Limits(checkpoint_every=0.0), vanish)
+    assert checkpoint.load()["steps"] == 3
+    walk = Walk(MARKS)
+    assert train(walk, checkpoint, Limits(), silent)[0] == 1
+    assert walk.results == whole
+
+
+def test_saves_come_at_the_interval_and_leave_the_numbers_alone(tmp_path, monkeypatch):
+    whole = whole_walk(tmp_path)
+    clock = itertools.count()
+    monkeypatch.setattr("structgrad.training.loop.time.monotonic", lambda: float(next(clock)))
+    checkpoint = Checkpoint(tmp_path / "state.pt", "key")
+    saved = []
+    save = checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", lambda state: (saved.append(state["steps"]), save(state)))
+    walk = Walk(MARKS)
+    train(walk, checkpoint, Limits(checkpoint_every=2.5), silent)
+    assert saved == [3, 5, 7, 9][: len(saved)]  # a step a second; a save itself looks at the clock once
+    assert len(saved) >= 2
+    assert walk.results == whole
+
+
+def test_seconds_add_up_over_runs(tmp_path, monkeypatch):
+    clock = itertools.count()
+    monkeypatch.setattr("structgrad.training.loop.time.monotonic", lambda: float(next(clock)))
+    checkpoint = Checkpoint(tmp_path / "state.pt", "key")
+    for run in (1, 2, 3):
+        with pytest.raises(OutOfTimeError):
+            train(Walk((100.0,)), checkpoint, Limits(checkpoint_every=1e9, budget=4.5), silent)
+        saved = checkpoint.load()
+        assert (saved["steps"], saved["resumed"], saved["seconds"]) == (5 * run, run - 1, 6.0 * run)
+
+
+def test_the_checkpoint_of_another_job_starts_afresh(tmp_path):
+    whole = whole_walk(tmp_path)
+    with pytest.raises(OutOfTimeError):
+        train(Walk(MARKS), Checkpoint(tmp_path / "state.pt", "old source"), Limits(budget=0.0), silent)
+    walk = Walk(MARKS)
+    assert train(walk, Checkpoint(tmp_path / "state.pt", "new source"), Limits(), silent) == (0, 0.0)
+    assert walk.results == whole
