@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from structgrad.errors import UserError
 from structgrad.repro.paths import project_root, results
@@ -81,8 +82,8 @@ def rebuild(plan: Plan) -> Outcome:
             for run in _runs(client, plan, list(plan.experiments)):
                 client.delete_run(run.info.run_id)
             return _fill(plan, address(plan))
-        aside = results(plan.scale) / f".mlflow.{os.getpid()}.db.tmp"
-        aside.unlink(missing_ok=True)
+        # a name that was never used: MLflow remembers which files it has prepared
+        aside = results(plan.scale) / f".mlflow.{uuid4().hex}.db.tmp"
         try:
             outcome = _fill(plan, _sqlite(aside))
             aside.replace(database(plan))

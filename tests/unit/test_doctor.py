@@ -1,0 +1,139 @@
+"""The doctor on machines that lack something: it says what, and what to do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+
+from structgrad.repro import doctor
+from structgrad.repro.commands.doctor import command
+from structgrad.repro.plan import load_plan
+
+
+@pytest.fixture
+def plan(project):
+    return load_plan("smoke")
+
+
+def state(findings):
+    return {finding.what: finding.state for finding in findings}
+
+
+def configured(plan, **changes):
+    return replace(plan, config={**plan.config, **changes})
+
+
+def test_this_machine_can_reproduce(plan):
+    findings = doctor.examine(plan)
+    assert "fail" not in state(findings).values()
+    assert all(finding.advice for finding in findings if finding.state != "ok")
+    told = CliRunner().invoke(command, ["--scale", "smoke", "--json"])
+    assert told.exit_code == 0
+    assert {row["what"] for row in json.loads(told.output)} == set(state(findings))
+
+
+def test_an_old_python(plan, monkeypatch):
+    monkeypatch.setattr(doctor.sys, "version_info", (3, 10, 1))
+    assert state(doctor.python(plan)) == {"python": "fail"}
+
+
+def test_versions_that_are_not_the_locks(plan, project):
+    lock = project / "requirements.lock"
+    lock.write_text(
+        "numpy==0.1 \\\n    --hash=sha256:00\n"
+        "no-such-package==1.0 ; sys_platform != 'nowhere' \\\n    --hash=sha256:00\n"
+        "other-package==1.0 ; sys_platform == 'nowhere' \\\n    --hash=sha256:00\n",
+        encoding="utf-8",
+    )
+    (finding,) = doctor.libraries(plan)
+    assert (finding.what, finding.state) == ("lock", "warn")
+    assert "numpy " in finding.seen
+    assert "instead of 0.1" in finding.seen
+    assert "no-such-package is missing" in finding.seen
+    assert "other-package" not in finding.seen
+    lock.write_text("", encoding="utf-8")
+    assert state(doctor.libraries(plan)) == {"lock": "ok"}
+
+
+def test_a_missing_library_fails(plan, monkeypatch):
+    monkeypatch.setattr(doctor, "_installed", lambda name: None if name == "snakemake" else "9.9")
+    findings = list(doctor.libraries(plan))
+    assert (findings[0].state, findings[0].seen) == ("fail", "not installed: snakemake")
+
+
+def test_an_old_snakemake(plan, monkeypatch):
+    monkeypatch.setattr(doctor, "_installed", lambda name: {"snakemake": "8.30.0"}.get(name))
+    assert state(doctor.workflow(plan)) == {"snakemake": "fail", "mlflow": "warn"}
+
+
+def test_a_device_that_is_not_here(plan):
+    findings = list(doctor.torch(configured(plan, device="cuda:77")))
+    assert state(findings)["device"] == "fail"
+    assert "device" not in state(doctor.torch(plan))
+
+
+@pytest.mark.parametrize(("free", "expected"), [(1e8, "fail"), (2e9, "warn"), (9e9, "ok")])
+def test_room_on_the_disk(plan, monkeypatch, free, expected):
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    assert state(doctor.disk(plan)) == {"disk": expected}
+
+
+def test_folders_that_cannot_be_written(plan, monkeypatch):
+    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    assert state(doctor.disk(plan)) == {"disk": "fail"}
+    assert state(doctor.kernels(plan)) == {"compiled kernels": "warn"}
+
+
+def test_the_data_folder(plan, tmp_path, monkeypatch):
+    monkeypatch.delenv("STRUCTGRAD_DATA", raising=False)
+    assert state(doctor.data(plan)) == {"data": "ok"}
+    assert state(doctor.data(configured(plan, data_folder=str(tmp_path)))) == {"data": "ok"}
+    monkeypatch.setenv("STRUCTGRAD_DATA", str(tmp_path / "nowhere"))
+    assert state(doctor.data(plan)) == {"data": "warn"}
+
+
+def test_a_tracking_server_that_does_not_answer(plan):
+    assert state(doctor.tracking(configured(plan, tracking="http://127.0.0.1:1"))) == {"tracking": "warn"}
+
+
+@pytest.mark.parametrize(
+    ("answering", "expected", "word"),
+    [
+        (("sacct", "squeue"), "ok", "sbatch and sacct"),
+        (("squeue",), "warn", "no accounting"),
+        ((), "warn", "neither"),
+    ],
+)
+def test_clusters(plan, monkeypatch, answering, expected, word):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(doctor, "_installed", lambda name: "2.0")
+    monkeypatch.setattr(doctor, "_answers", lambda words: words[0] in answering)
+    (finding,) = doctor.slurm(plan)
+    assert finding.state == expected
+    assert word in finding.seen
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    assert "inside an allocation" in [found.seen for found in doctor.slurm(plan)]
+
+
+def test_no_cluster(plan, monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    assert state(doctor.slurm(plan)) == {"slurm": "ok"}
+
+
+def test_a_command_that_hangs_or_is_not_there():
+    assert doctor._answers(["true"])
+    assert not doctor._answers(["false"])
+    assert not doctor._answers(["/no/such/command"])
+
+
+def test_exit_code_two_where_it_cannot(plan, monkeypatch):
+    bad = doctor.Finding("python", "fail", "old", "install another")
+    monkeypatch.setattr(doctor, "QUESTIONS", (lambda _: iter([bad]),))
+    told = CliRunner().invoke(command, ["--scale", "smoke"])
+    assert told.exit_code == 2
+    assert "-> install another" in told.output

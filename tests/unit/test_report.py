@@ -1,0 +1,171 @@
+"""The report and the research object: whole, self-contained, and the same bytes every time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import pytest
+from click.testing import CliRunner
+
+from structgrad.repro import curves, manifest, rocrate
+from structgrad.repro.cells import collect
+from structgrad.repro.commands.report import command
+from structgrad.repro.paths import results
+from structgrad.repro.plan import load_plan
+from structgrad.repro.report import _duration, build_report, caption, inline, write_report
+
+VOID = {"meta", "link", "br", "hr", "img", "input", "col"}
+
+
+class Page(HTMLParser):
+    """Checks that elements are closed, and collects ids, links and what a browser would fetch."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.links, self.fetched = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        named = dict(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+        if "id" in named:
+            self.ids.append(named["id"])
+        if tag == "a":
+            self.links.append(named["href"])
+        self.fetched += [value for key, value in attrs if key in ("src", "srcset", "data", "poster")]
+        self.fetched += [named["href"]] if tag == "link" else []
+        assert tag != "script"
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture
+def text(finished):
+    return (results(finished.scale) / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_is_whole_and_asks_for_nothing(finished, text):
+    page = Page(text)
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert page.fetched == []
+    assert "@import" not in text
+    assert set(re.findall(r"url\((.)", text)) <= {"#"}
+    here = results(finished.scale)
+    for link in page.links:
+        if link.startswith("#"):
+            assert link[1:] in page.ids
+        elif not link.startswith("../../docs/"):
+            assert (here / link).is_file(), link
+
+
+def test_the_page_tells(finished, text):
+    assert text.count("<svg") == 2  # the figure and the curves
+    assert "66.7" in text
+    assert "turns the scores into an\norder" in text  # the caption
+    assert "<em>d</em>" in text
+    assert "2 <small>of 2</small></b><span>training jobs" in text
+    assert "2 min 00 s" in text
+    for claim in json.loads((results(finished.scale) / "claims.json").read_text(encoding="utf-8"))["claims"]:
+        assert f'id="{claim["id"]}"' in text
+    assert "structgrad explain &#39;" not in text
+    assert "make reproduce SCALE=paper" in text
+
+
+def test_the_same_bytes_every_time(finished):
+    here = results(finished.scale)
+    names = ("report.html", rocrate.NAME, manifest.NAME)
+    before = [(here / name).read_bytes() for name in names]
+    assert [path.name for path in write_report(finished)] == list(names)
+    assert [(here / name).read_bytes() for name in names] == before
+
+
+def test_the_manifest_is_written_last_and_holds(finished, options):
+    here = results(finished.scale)
+    (here / "tables" / "indelman_1a.md").write_text("another", encoding="utf-8")
+    told = CliRunner().invoke(command, [*options, "--json"])
+    assert told.exit_code == 0
+    assert json.loads(told.output)[-1].endswith("MANIFEST.sha256")
+    listed = manifest.read(finished.scale)
+    assert listed["tables/indelman_1a.md"] == hashlib.sha256(b"another").hexdigest()
+    assert listed["report.html"] == manifest.sha256(here / "report.html")
+    if shutil.which("sha256sum"):
+        subprocess.run(["sha256sum", "--check", "--strict", "--quiet", manifest.NAME], cwd=here, check=True)
+
+
+def test_a_page_without_any_record(project):
+    page = build_report(load_plan("smoke")).decode()
+    assert Page(page).open == []
+    assert "No record has a curve yet." in page
+    assert 'id="apart"' not in page
+
+
+def test_the_crate_can_be_read_and_names_every_file(finished):
+    from rocrate.rocrate import ROCrate
+
+    here = results(finished.scale)
+    crate = ROCrate(here)
+    files = {unquote(entity.id) for entity in crate.get_by_type("File")}
+    expected = {path.relative_to(here).as_posix() for path in manifest.files(finished.scale)}
+    assert files - {rocrate.NAME} == (expected | {manifest.NAME}) - {rocrate.NAME}
+    table = crate.get("tables/indelman_1a.csv")
+    assert table["sha256"] == manifest.sha256(here / "tables/indelman_1a.csv")
+    actions = crate.get_by_type("CreateAction")
+    assert len(actions) == 3  # two training jobs and the derivation
+    trained = next(action for action in actions if action.id.endswith("direct/0-2") and "train" in action.id)
+    assert trained["instrument"].id == rocrate.SOFTWARE
+    assert [unquote(part.id) for part in trained["result"]] == ["records/indelman_1a/d=5/direct.0-2.json"]
+    root = crate.root_dataset
+    assert root["license"].id == rocrate.LICENSE
+    assert root["conformsTo"].id == rocrate.PROFILE
+    assert root["author"]["name"] == "structgrad maintainers"
+    assert root["datePublished"] == "2025-01-01T00:01:00Z"
+    raw = (here / rocrate.NAME).read_text(encoding="utf-8")
+    assert str(here) not in raw
+    identities = [entity["@id"] for entity in json.loads(raw)["@graph"]]
+    assert len(identities) == len(set(identities))
+    pointed = set(re.findall(r'\{\s*"@id": "([^"]+)"\s*\}', raw))
+    assert {name for name in pointed if not name.startswith("http")} <= set(identities)
+
+
+def test_curves_by_arm_and_setting(finished):
+    experiment = finished.experiments["indelman_1a"].experiment
+    evidence = [piece for cell in collect(finished, "indelman_1a") for piece in cell.evidence]
+    shown = curves.panels(experiment, evidence)
+    assert shown == {
+        ("direct", "loss"): {"d=5": ([0.0, 1.0], [0.5, 0.25])},
+        ("no_solver", "loss"): {"d=5": ([0.0, 1.0], [0.5, 0.25])},
+    }
+    assert curves.draw(experiment, []) is None
+
+
+def test_an_svg_becomes_part_of_a_page():
+    body = b'<metadata>http://x</metadata><g id="a"/><use href="#a" clip-path="url(#b)"/></svg>'
+    svg = b'<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg>' + body
+    assert inline(svg, "p-", 'a "b"') == (
+        '<svg role="img" aria-label="a &quot;b&quot;"><g id="p-a"/><use href="#p-a" clip-path="url(#p-b)"/></svg>'
+    )
+
+
+def test_a_caption_that_is_not_there(project):
+    assert caption("nothing_9") == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.26, "0.3 s"), (59.9, "59.9 s"), (60, "1 min 00 s"), (3599.6, "1 h 00 min"), (7325, "2 h 02 min")],
+)
+def test_durations(seconds, text):
+    assert _duration(seconds) == text

@@ -1,0 +1,241 @@
+"""MLflow fed from records: on SQLite, and against a real server that the test starts."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from click.testing import CliRunner
+
+from structgrad.errors import UserError
+from structgrad.repro import tracking
+from structgrad.repro.commands.tracking import command
+from structgrad.repro.paths import results
+from structgrad.repro.records import RecordError, load, save
+
+pytestmark = pytest.mark.filterwarnings(  # mlflow's own, at import
+    "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
+)
+STARTUP = 90.0  # seconds that a busy machine may need to start a server
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory):
+    """A store without runs: preparing one takes MLflow seconds, copying it takes none."""
+    tracking.prepare()
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}", registry_uri=f"sqlite:///{path}").search_experiments(max_results=1)
+    return path
+
+
+@pytest.fixture
+def ready(finished, empty):
+    """A finished project with a store that has no runs yet."""
+    shutil.copy(empty, tracking.database(finished))
+    return finished
+
+
+def client(plan):
+    tracking.prepare()
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking.address(plan), registry_uri=tracking.address(plan))
+
+
+def runs(plan):
+    """Every run as plain data, by record, without what MLflow draws at random."""
+    found = {}
+    for run in tracking._runs(client(plan), plan, list(plan.experiments)):
+        history = {
+            key: [(metric.step, metric.value) for metric in client(plan).get_metric_history(run.info.run_id, key)]
+            for key in run.data.metrics
+        }
+        identity = run.data.tags["structgrad.record"]
+        assert identity not in found
+        found[identity] = {
+            "name": run.info.run_name,
+            "times": (run.info.start_time, run.info.end_time),
+            "status": run.info.status,
+            "tags": run.data.tags,
+            "params": run.data.params,
+            "metrics": history,
+        }
+    return found
+
+
+def test_one_run_a_record(ready):
+    assert tracking.ingest(ready) == tracking.Outcome(added=2, replaced=0, kept=0, deleted=0)
+    shown = runs(ready)
+    assert sorted(shown) == sorted(shard.id for shard in ready.shards)
+    run, record = shown["indelman_1a/d=5/direct/0-2"], load(ready.shards[0].path)
+    assert run["status"] == "FINISHED"
+    start = datetime(2025, 1, 1, tzinfo=UTC).timestamp() * 1000
+    assert run["times"] == (start, start + 60_000)
+    assert run["tags"]["structgrad.digest"] == record["digest"]
+    assert run["tags"]["structgrad.source"] == record["provenance"]["source_digest"]
+    assert run["tags"]["mlflow.source.git.commit"] == "0" * 40
+    assert (run["params"]["arm"], run["params"]["epsilon"], run["params"]["replicas.count"]) == ("direct", "-12.0", "3")
+    metrics = run["metrics"]
+    assert metrics["percent_sequences_perfect"] == [(0, pytest.approx(200 / 3))]
+    assert metrics["replica/percent_sequences_perfect"] == [(0, 100), (1, 0), (2, 100)]
+    assert metrics["replica/prop_wrong_mean"] == [(0, 0), (1, pytest.approx(40)), (2, 0)]
+    assert metrics["history/loss"] == [(0, 0.5), (1, 0.25)]
+    assert metrics["replica/epochs"] == [(0, 7), (1, 7), (2, 7)]
+    assert metrics["seconds"] == [(0, 60)]
+
+
+def test_again_adds_nothing_and_a_rebuild_gives_the_same(finished):
+    tracking.ingest(finished)
+    first = runs(finished)
+    assert tracking.ingest(finished) == tracking.Outcome(added=0, replaced=0, kept=2, deleted=0)
+    assert runs(finished) == first
+    tracking.database(finished).unlink()
+    assert tracking.rebuild(finished) == tracking.Outcome(added=2, replaced=0, kept=0, deleted=0)
+    assert runs(finished) == first
+    assert {path.name for path in results("paper").glob("*.tmp")} == set()
+
+
+def test_what_changes_or_goes_changes_or_goes_here(ready):
+    tracking.ingest(ready)
+    path, gone = (shard.path for shard in ready.shards)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["results"][1]["metrics"]["percent_sequences_perfect"]["successes"] = 1
+    save(record, path)
+    gone.unlink()
+    assert tracking.status(ready)["current"] == 0
+    assert tracking.ingest(ready) == tracking.Outcome(added=0, replaced=1, kept=0, deleted=1)
+    (run,) = runs(ready).values()
+    assert run["metrics"]["percent_sequences_perfect"] == [(0, 100)]
+
+
+def test_a_run_left_half_written_is_done_again(ready):
+    tracking.ingest(ready)
+    whole = runs(ready)
+    half = tracking._runs(client(ready), ready, ["indelman_1a"])[0].info.run_id
+    client(ready).update_run(half, status="RUNNING")
+    assert tracking.ingest(ready) == tracking.Outcome(added=0, replaced=1, kept=1, deleted=0)
+    assert runs(ready) == whole
+
+
+def test_two_ingests_take_turns(ready):
+    lock = results("paper") / "logs" / "tracking.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w", encoding="utf-8") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        second = threading.Thread(target=tracking.ingest, args=(ready,))
+        second.start()
+        second.join(0.3)
+        assert second.is_alive()
+        assert tracking.status(ready)["runs"] == 0
+    second.join(60)
+    assert tracking.status(ready)["runs"] == 2
+
+
+def test_a_damaged_record_is_not_stored(ready):
+    path = ready.shards[0].path
+    path.write_text(path.read_text(encoding="utf-8").replace('"successes": 1', '"successes": 0', 1), encoding="utf-8")
+    with pytest.raises(RecordError, match="digest"):
+        tracking.ingest(ready)
+
+
+def test_a_damaged_store_says_how_to_mend_it(finished):
+    tracking.database(finished).write_bytes(b"not a database" * 100)
+    with pytest.raises(UserError, match=r"results/paper/mlflow.db cannot be used .* rebuild"):
+        tracking.ingest(finished)
+
+
+def test_a_server_that_is_not_there(finished, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+        away = replace(finished, config={**finished.config, "tracking": address})
+        with pytest.raises(UserError, match=f"{address} does not answer") as raised:
+            tracking.ingest(away)
+    assert "\n" not in str(raised.value)
+
+
+def test_the_command_line(ready, options):
+    def call(*words):
+        told = CliRunner().invoke(command, [*words, *options])
+        assert told.exit_code == 0, told.output
+        return told.output
+
+    assert "2 added" in call("ingest")
+    assert json.loads(call("status", "--json"))["current"] == 2
+    assert json.loads(call("ingest", "--json"))["kept"] == 2
+    assert "2 of 2 records" in call("status")
+
+
+def test_the_pages_need_a_store_and_a_free_port(finished, options):
+    told = CliRunner().invoke(command, ["ui", *options])
+    assert isinstance(told.exception, UserError)
+    assert "tracking ingest" in str(told.exception)
+    tracking.database(finished).touch()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        told = CliRunner().invoke(command, ["ui", "--port", str(taken.getsockname()[1]), *options])
+    assert isinstance(told.exception, UserError)
+    assert "is taken" in str(told.exception)
+
+
+@pytest.fixture
+def server(tmp_path, empty):
+    """The address of an MLflow server on this machine, with a store of its own."""
+    shutil.copy(empty, tmp_path / "server.db")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    words += ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--artifacts-destination", str(tmp_path / "a")]
+    with (tmp_path / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            words, cwd=tmp_path, env=os.environ | tracking.ENVIRONMENT, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        _wait(f"http://127.0.0.1:{port}/health", process, tmp_path / "server.log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, 15)  # the server and its worker: the group is the test's own
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.wait(20)
+
+
+def _wait(address, process, log):
+    end = time.monotonic() + STARTUP
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"the server did not start: {log.read_text(encoding='utf-8')[-2000:]}")
+
+
+def test_a_real_server(ready, server):
+    local = ready
+    tracking.ingest(local)
+    remote = replace(ready, config={**ready.config, "tracking": server})
+    assert tracking.ingest(remote) == tracking.Outcome(added=2, replaced=0, kept=0, deleted=0)
+    assert tracking.ingest(remote) == tracking.Outcome(added=0, replaced=0, kept=2, deleted=0)
+    assert runs(remote) == runs(local)
+    assert tracking.rebuild(remote) == tracking.Outcome(added=2, replaced=0, kept=0, deleted=0)
+    assert runs(remote) == runs(local)
