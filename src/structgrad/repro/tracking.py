@@ -25,13 +25,15 @@ from structgrad.repro.plan import Plan
 from structgrad.repro.records import load
 from structgrad.repro.trackable import metrics_of, params_of, tags_of
 
-# Set before mlflow is imported: it may not report to anyone, not keep a deleted file open, not retry for minutes.
+# Set before mlflow is imported: it may not report to anyone, not keep a deleted file open, not retry for minutes,
+# and its server need not start eight further processes for jobs that nobody submits.
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 BATCH = 1000  # metrics in one call, the most that MLflow takes

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 import sys
-from contextlib import suppress
 
 import click
 
@@ -90,8 +89,8 @@ def ui(plan: Plan, port: int, host: str) -> None:
     artefacts = tracking.database(plan).with_name("mlartifacts").as_uri()
     words = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
     words += ["--backend-store-uri", tracking.address(plan), "--default-artifact-root", artefacts]
-    with suppress(KeyboardInterrupt):
-        subprocess.run(words, check=False)
+    sys.stdout.flush()
+    os.execv(sys.executable, words)  # in our place, so that whatever stops us stops the server
 
 
 def _check_free(host: str, port: int) -> None:
