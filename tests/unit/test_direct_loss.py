@@ -12,9 +12,15 @@ import structgrad.losses.direct
 from structgrad.losses.direct import DirectLoss
 from structgrad.losses.finite_difference import finite_difference
 from structgrad.noise import Gumbel
+from structgrad.parallel import set_threads
 from structgrad.polytopes.matching import Matching
 
 GROWN = 1.1
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    set_threads(1)
 
 
 def generators(*seeds):

@@ -9,9 +9,15 @@ import torch
 from structgrad.layers.gumbel_sinkhorn import GumbelSinkhorn
 from structgrad.layers.relaxed import Relaxed
 from structgrad.noise import Gumbel
+from structgrad.parallel import set_threads
 from structgrad.polytopes.base import Polytope
 from structgrad.polytopes.matching import Matching
 from structgrad.regularizers import SinkhornEntropy, log_sinkhorn
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    set_threads(1)
 
 
 def scores(*shape, scale=3.0, seed=0, dtype=torch.float64):

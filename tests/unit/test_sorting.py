@@ -14,6 +14,7 @@ from structgrad.experiments.sorting.direct import COSTS, DirectLearner, column_s
 from structgrad.experiments.sorting.learner import metrics
 from structgrad.experiments.sorting.sinkhorn import SinkhornLearner
 from structgrad.experiments.sorting.train import LEARNERS, train
+from structgrad.parallel import set_threads
 from structgrad.polytopes.matching import Matching
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job
@@ -21,6 +22,11 @@ from structgrad.training.loop import Limits, OutOfTimeError
 
 ROLES = ("data", "init", "init_sigma", "noise", "fresh")
 SIZES = {"train_sequences": 4, "test_sequences": 3, "extra_test_sequences": 5}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    set_threads(1)
 
 
 def seeds_of(count, **changed):

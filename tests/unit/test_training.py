@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from structgrad.experiments import REGISTRY
+from structgrad.parallel import set_threads
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.loop import Limits, OutOfTimeError, train
 from structgrad.training.patience import Patience
@@ -22,6 +23,11 @@ def _doubles():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    set_threads(1)
 
 
 # Replicas as a batch dimension
