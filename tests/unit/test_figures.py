@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from structgrad.repro.figures import build_figures, draw, position, write_figures
+from structgrad.repro.figures import build_figures, draw, write_figures
+from structgrad.repro.numbers import position
 from structgrad.repro.plan import load_plan
 
 SMALL = {"experiments": ["indelman_1a"], "settings": ["d=5", "d=25"], "arms": ["direct"], "replicas": 3}

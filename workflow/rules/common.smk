@@ -1,6 +1,7 @@
 """Validate the configuration and name files. What is computed, and how, is the package's business."""
 
 import sys
+from pathlib import Path
 from shlex import quote
 
 from structgrad.errors import UserError
@@ -34,6 +35,9 @@ wildcard_constraints:
     span=r"\d+-\d+",
 
 
+CAPTIONS = sorted(str(path) for path in Path("workflow/report").glob("*.rst"))
+
+
 def shard_of(wildcards):
     """The shard whose record the wildcards name."""
     return PLAN.shard(f"{wildcards.experiment}/{wildcards.setting}/{wildcards.arm}/{wildcards.span}")
@@ -42,6 +46,11 @@ def shard_of(wildcards):
 def sources_of(wildcards):
     """The digest of the sources that a record depends on: editing them trains it anew, editing others does not."""
     return trainer_digest(PLAN, wildcards.experiment)
+
+
+def generator_of(wildcards):
+    """The digest of the sources that make an experiment's data."""
+    return source_digest(PLAN.experiments[wildcards.experiment].experiment.digester.partition(":")[0])
 
 
 def config_of(wildcards):

@@ -7,7 +7,7 @@ rule data:
         "../../environment.yml"
     params:
         sources=source_digest("structgrad.repro.datasets"),
-        generator=sources_of,
+        generator=generator_of,
         options=OPTIONS,
     shell:
         "python -m structgrad data make {wildcards.experiment} --scale {wildcards.scale} {params.options} 2>&1 | tee {log}"

@@ -12,7 +12,7 @@ rule figures:
     conda:
         "../../environment.yml"
     params:
-        sources=source_digest("structgrad.repro.figures"),
+        sources=source_digest("structgrad.repro.figures", "published_numbers.csv"),
         options=OPTIONS,
         scale=PLAN.scale,
     shell:

@@ -4,6 +4,7 @@ rule report:
         rules.figures.output,
         rules.claims.output,
         list(SHARDS),
+        CAPTIONS,
     output:
         f"results/{PLAN.scale}/report.html",
         f"results/{PLAN.scale}/ro-crate-metadata.json",
@@ -13,7 +14,7 @@ rule report:
     conda:
         "../../environment.yml"
     params:
-        sources=source_digest("structgrad.repro.report"),
+        sources=source_digest("structgrad.repro.report", "templates/report.html.j2", "templates/table.html.j2"),
         options=OPTIONS,
         scale=PLAN.scale,
     shell:

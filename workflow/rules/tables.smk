@@ -12,7 +12,7 @@ rule tables:
     conda:
         "../../environment.yml"
     params:
-        sources=source_digest("structgrad.repro.tables"),
+        sources=source_digest("structgrad.repro.tables", "published_numbers.csv", "templates/table.html.j2"),
         options=OPTIONS,
         scale=PLAN.scale,
     shell:
@@ -29,7 +29,7 @@ rule claims:
     conda:
         "../../environment.yml"
     params:
-        sources=source_digest("structgrad.repro.claims"),
+        sources=source_digest("structgrad.repro.claims", "published_numbers.csv", "claims.yaml"),
         options=OPTIONS,
         scale=PLAN.scale,
     shell:

@@ -1,7 +1,6 @@
 rule train:
-    # ancient: the record itself says which data made it, and the job refuses data of another digest
     input:
-        data=ancient("results/{scale}/data/{experiment}.json"),
+        data="results/{scale}/data/{experiment}.json",
     output:
         "results/{scale}/records/{experiment}/{setting}/{arm}.{span}.json",
     log:

@@ -23,8 +23,8 @@ import yaml
 
 from structgrad.experiments import Metric
 from structgrad.repro.cells import Cell, collect, per_replica, seed_of
-from structgrad.repro.figures import position
 from structgrad.repro.files import write_bytes
+from structgrad.repro.numbers import position
 from structgrad.repro.paths import results
 from structgrad.repro.plan import Plan
 from structgrad.repro.significance import ALPHA, holm, paired, slope, unpaired

@@ -12,16 +12,19 @@ from pathlib import Path
 
 from structgrad.repro.paths import project_root
 
+HERE = Path(__file__).parent
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def source_digest(module: str) -> str:
-    """sha256 over ``module`` and every module of the package that it imports, directly or not.
+def source_digest(module: str, *data: str) -> str:
+    """sha256 over ``module``, every module of the package that it imports, directly or not, and ``data``.
 
     Comments and docstrings do not count, so that explaining the code reruns nothing, and neither do the packages'
-    ``__init__`` files on the way: what they import for convenience is not what the module uses.
+    ``__init__`` files on the way: what they import for convenience is not what the module uses. ``data`` names the
+    files beside this module that it reads, such as templates; of them every byte counts.
     """
     lines = [f"{name} {_file_digest(_file(name))}" for name in sorted(closure(module))]
+    lines += [f"{name} {hashlib.sha256((HERE / name).read_bytes()).hexdigest()}" for name in data]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

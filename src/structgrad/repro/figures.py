@@ -11,7 +11,7 @@ from typing import Any
 from structgrad.experiments import Experiment, Metric
 from structgrad.repro.cells import Cell, collect
 from structgrad.repro.files import write_bytes
-from structgrad.repro.numbers import fixed
+from structgrad.repro.numbers import fixed, position
 from structgrad.repro.paths import results
 from structgrad.repro.plan import Plan
 from structgrad.repro.tables import MORE_DIGITS
@@ -137,12 +137,6 @@ def _panels(metrics: Sequence[Metric]) -> dict[str, list[Metric]]:
     for metric in metrics:
         panels.setdefault(metric.published or metric.name, []).append(metric)
     return panels
-
-
-def position(setting: str, settings: Sequence[str]) -> str:
-    """The number in ``d=25``; the place in the list where a setting holds none."""
-    tail = setting.partition("=")[2]
-    return tail if tail.replace(".", "", 1).isdigit() else str(settings.index(setting) + 1)
 
 
 def _draw_arm(axes: Any, rows: Sequence[dict[str, str]], place: int, arms: int, handles: dict[str, Any]) -> None:

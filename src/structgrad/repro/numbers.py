@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 
 SURE = 9  # decimals that no machine's summation order touches
@@ -18,3 +19,9 @@ def fixed(value: float | None, digits: int) -> str:
     sure = Decimal(f"{value:.{SURE}f}")
     text = str(sure.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_EVEN))
     return text.lstrip("-") if not float(text) else text
+
+
+def position(setting: str, settings: Sequence[str]) -> str:
+    """The number in ``d=25``; the place in the list where a setting holds none."""
+    tail = setting.partition("=")[2]
+    return tail if tail.replace(".", "", 1).isdigit() else str(settings.index(setting) + 1)

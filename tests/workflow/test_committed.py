@@ -1,0 +1,34 @@
+"""What comes with the repository is used as it is: a fresh clone trains only what no record is there for."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from structgrad.repro.plan import load_plan
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("scale", ["paper", "desktop"])
+def test_a_fresh_clone_keeps_the_committed_records(tmp_path, monkeypatch, scale):
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
+    shown = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run", "--config", f"scale={scale}"],
+        cwd=clone,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    monkeypatch.setenv("STRUCTGRAD_ROOT", str(clone))
+    missing = [shard for shard in load_plan(scale).shards if not shard.path.is_file()]
+    planned = re.search(r"^train +(\d+)$", shown, re.MULTILINE)
+    assert (int(planned[1]) if planned else 0) == len(missing)
+    assert not re.search(r"^data ", shown, re.MULTILINE)
