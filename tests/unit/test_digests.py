@@ -70,3 +70,10 @@ def test_the_library_imports_no_workflow_package():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_tables_depend_on_their_layouts_and_the_figures_do_not():
+    assert {"structgrad.repro.layouts", "structgrad.repro.panels"} <= closure("structgrad.repro.tables")
+    assert "structgrad.repro.layouts" in closure("structgrad.repro.report")
+    assert "structgrad.repro.layouts" not in closure("structgrad.repro.figures")
+    assert "structgrad.repro.store" in closure("structgrad.repro.tracking")

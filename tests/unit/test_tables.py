@@ -14,10 +14,12 @@ from click.testing import CliRunner
 from structgrad.errors import UserError
 from structgrad.repro.cells import collect, find
 from structgrad.repro.explain import as_text, explain
+from structgrad.repro.layouts import to_html, to_terminal
 from structgrad.repro.numbers import fixed
+from structgrad.repro.panels import tables
 from structgrad.repro.plan import load_plan
 from structgrad.repro.records import RecordError, digest
-from structgrad.repro.tables import COLUMNS, build_tables, tables, to_html, to_terminal, write_tables
+from structgrad.repro.tables import COLUMNS, build_tables, write_tables
 
 SMALL = {"experiments": ["indelman_1a"], "settings": ["d=5"], "arms": ["direct"], "replicas": 4}
 PERFECT = "indelman/1a/d=5/Direct/percent_sequences_perfect"

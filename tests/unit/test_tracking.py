@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 from structgrad.errors import UserError
-from structgrad.repro import tracking
+from structgrad.repro import store, tracking
 from structgrad.repro.commands.tracking import command
 from structgrad.repro.paths import results
 from structgrad.repro.records import RecordError, load, save
@@ -33,7 +33,7 @@ STARTUP = 90.0  # seconds that a busy machine may need to start a server
 @pytest.fixture(scope="session")
 def empty(tmp_path_factory):
     """A store without runs: preparing one takes MLflow seconds, copying it takes none."""
-    tracking.prepare()
+    store.prepare()
     from mlflow import MlflowClient
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
@@ -44,21 +44,21 @@ def empty(tmp_path_factory):
 @pytest.fixture
 def ready(finished, empty):
     """A finished project with a store that has no runs yet."""
-    shutil.copy(empty, tracking.database(finished))
+    shutil.copy(empty, store.database(finished))
     return finished
 
 
 def client(plan):
-    tracking.prepare()
+    store.prepare()
     from mlflow import MlflowClient
 
-    return MlflowClient(tracking.address(plan), registry_uri=tracking.address(plan))
+    return MlflowClient(store.address(plan), registry_uri=store.address(plan))
 
 
 def runs(plan):
     """Every run as plain data, by record, without what MLflow draws at random."""
     found = {}
-    for run in tracking._runs(client(plan), plan, list(plan.experiments)):
+    for run in store.runs_of(client(plan), plan, list(plan.experiments)):
         history = {
             key: [(metric.step, metric.value) for metric in client(plan).get_metric_history(run.info.run_id, key)]
             for key in run.data.metrics
@@ -102,7 +102,7 @@ def test_again_adds_nothing_and_a_rebuild_gives_the_same(finished):
     first = runs(finished)
     assert tracking.ingest(finished) == tracking.Outcome(added=0, replaced=0, kept=2, deleted=0)
     assert runs(finished) == first
-    tracking.database(finished).unlink()
+    store.database(finished).unlink()
     assert tracking.rebuild(finished) == tracking.Outcome(added=2, replaced=0, kept=0, deleted=0)
     assert runs(finished) == first
     assert {path.name for path in results("paper").glob("*.tmp")} == set()
@@ -124,7 +124,7 @@ def test_what_changes_or_goes_changes_or_goes_here(ready):
 def test_a_run_left_half_written_is_done_again(ready):
     tracking.ingest(ready)
     whole = runs(ready)
-    half = tracking._runs(client(ready), ready, ["indelman_1a"])[0].info.run_id
+    half = store.runs_of(client(ready), ready, ["indelman_1a"])[0].info.run_id
     client(ready).update_run(half, status="RUNNING")
     assert tracking.ingest(ready) == tracking.Outcome(added=0, replaced=1, kept=1, deleted=0)
     assert runs(ready) == whole
@@ -152,7 +152,7 @@ def test_a_damaged_record_is_not_stored(ready):
 
 
 def test_a_damaged_store_says_how_to_mend_it(finished):
-    tracking.database(finished).write_bytes(b"not a database" * 100)
+    store.database(finished).write_bytes(b"not a database" * 100)
     with pytest.raises(UserError, match=r"results/paper/mlflow.db cannot be used .* rebuild"):
         tracking.ingest(finished)
 
@@ -184,7 +184,7 @@ def test_the_pages_need_a_store_and_a_free_port(finished, options):
     told = CliRunner().invoke(command, ["ui", *options])
     assert isinstance(told.exception, UserError)
     assert "tracking ingest" in str(told.exception)
-    tracking.database(finished).touch()
+    store.database(finished).touch()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -204,7 +204,7 @@ def server(tmp_path, empty):
     words += ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--artifacts-destination", str(tmp_path / "a")]
     with (tmp_path / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            words, cwd=tmp_path, env=os.environ | tracking.ENVIRONMENT, stdout=log, stderr=log, start_new_session=True
+            words, cwd=tmp_path, env=os.environ | store.ENVIRONMENT, stdout=log, stderr=log, start_new_session=True
         )
     try:
         _wait(f"http://127.0.0.1:{port}/health", process, tmp_path / "server.log")

@@ -71,6 +71,13 @@ def test_the_audit_holds(reproduced, python):
         ),
         ("polytopes/matching.py", "Perfect matchings", "All matchings", {}),
         ("repro/figures.py", "\n\nimport ", "\n\nimport sys\nimport ", {"figures": 1, "report": 1, "all": 1}),
+        (
+            "repro/layouts.py",
+            "\n\nfrom dataclasses",
+            "\n\nimport sys\nfrom dataclasses",
+            {"tables": 1, "report": 1, "all": 1},
+        ),
+        ("repro/store.py", "\n\nimport ", "\n\nimport sys\nimport ", {"tracking": 1, "all": 1}),
         ("repro/verdicts.py", "import sqrt", "import pi, sqrt", dict.fromkeys(DERIVED - {"tracking"}, 1)),
         ("repro/tracking.py", "\n\nimport ", "\n\nimport sys\nimport ", {"tracking": 1, "all": 1}),
         ("repro/templates/report.html.j2", "</body>", "<!-- new --></body>", {"report": 1, "all": 1}),

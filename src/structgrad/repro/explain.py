@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from structgrad.repro.cells import Cell, Evidence, find
-from structgrad.repro.numbers import fixed
+from structgrad.repro.numbers import MORE_DIGITS, fixed
 from structgrad.repro.paths import project_root
 from structgrad.repro.plan import Plan
-from structgrad.repro.tables import MORE_DIGITS
 
 
 def explain(plan: Plan, identity: str) -> dict[str, Any]:

@@ -11,10 +11,9 @@ from typing import Any
 from structgrad.experiments import Experiment, Metric
 from structgrad.repro.cells import Cell, collect
 from structgrad.repro.files import write_bytes
-from structgrad.repro.numbers import fixed, position
+from structgrad.repro.numbers import MORE_DIGITS, fixed, position
 from structgrad.repro.paths import results
 from structgrad.repro.plan import Plan
-from structgrad.repro.tables import MORE_DIGITS
 
 COLUMNS = (
     "panel", "title", "unit", "better", "role", "arm", "column", "answers", "setting", "x",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 
 SURE = 9  # decimals that no machine's summation order touches
+MORE_DIGITS = 2  # of what machines read over what a reader is shown
 
 
 def fixed(value: float | None, digits: int) -> str:

@@ -16,10 +16,11 @@ from structgrad.repro import claims, curves, manifest, rocrate
 from structgrad.repro.cells import Cell, Evidence
 from structgrad.repro.figures import build_figures
 from structgrad.repro.files import write_bytes
+from structgrad.repro.layouts import to_html
 from structgrad.repro.numbers import fixed
+from structgrad.repro.panels import MARKS, Table, tables
 from structgrad.repro.paths import project_root, results
 from structgrad.repro.plan import Plan
-from structgrad.repro.tables import MARKS, Table, tables, to_html
 from structgrad.repro.verdicts import VERDICTS
 
 SHORT = 12  # digits of a digest that are shown

@@ -26,7 +26,9 @@ def command(plan: Plan, as_json: bool, only: str | None, quiet: bool) -> None:
     Example: structgrad tables --scale paper
     """
     from structgrad.repro.figures import write_figures
-    from structgrad.repro.tables import COLUMNS, csv_row, tables, to_terminal, write_tables
+    from structgrad.repro.layouts import to_terminal
+    from structgrad.repro.panels import tables
+    from structgrad.repro.tables import COLUMNS, csv_row, write_tables
 
     written = []
     if only != "figures":

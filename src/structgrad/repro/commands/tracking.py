@@ -76,19 +76,19 @@ def ui(plan: Plan, port: int, host: str) -> None:
 
     Example: structgrad tracking ui --scale smoke --port 5001
     """
-    from structgrad.repro import tracking
+    from structgrad.repro import store
 
     if plan.config["tracking"] != "sqlite":
         click.echo(f"the runs are at {plan.config['tracking']}")
         return
-    if not tracking.database(plan).is_file():
+    if not store.database(plan).is_file():
         raise UserError(f"no store at scale {plan.scale} yet; run: structgrad tracking ingest --scale {plan.scale}")
     _check_free(host, port)
-    tracking.prepare()
+    store.prepare()
     click.echo(f"MLflow: http://{host}:{port} (Ctrl-C stops it)")
-    artefacts = tracking.database(plan).with_name("mlartifacts").as_uri()
+    artefacts = store.database(plan).with_name("mlartifacts").as_uri()
     words = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
-    words += ["--backend-store-uri", tracking.address(plan), "--default-artifact-root", artefacts]
+    words += ["--backend-store-uri", store.address(plan), "--default-artifact-root", artefacts]
     sys.stdout.flush()
     os.execv(sys.executable, words)  # in our place, so that whatever stops us stops the server
 
@@ -105,7 +105,7 @@ def _check_free(host: str, port: int) -> None:
 
 
 def _tell(outcome: object, plan: Plan, as_json: bool) -> None:
-    from structgrad.repro.tracking import address
+    from structgrad.repro.store import address
 
     if as_json:
         click.echo(json.dumps({"address": address(plan), **vars(outcome)}))

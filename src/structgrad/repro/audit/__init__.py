@@ -1,0 +1,84 @@
+"""The audit: is every number of a scale's results what it claims to be?
+
+A list of small checks. Each yields findings; a finding names the file, and where it can the cell, the line and
+the digit. Notes are worth knowing and fail nothing. The chain that is checked:
+
+    regenerated data and seeds -> records (sealed by digests) -> tables, figures, claims, report -> manifest
+
+What it cannot see is a record that was made up whole and everything derived from it anew; only training again
+shows that, and `structgrad explain` prints the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from structgrad.errors import UserError
+from structgrad.repro import manifest
+from structgrad.repro.audit.derived import (
+    claims_rebuild,
+    crate_rebuilds,
+    figures_rebuild,
+    report_rebuilds,
+    tables_rebuild,
+)
+from structgrad.repro.audit.places import manifest_holds, nothing_else_is_shown, records_are_in_place
+from structgrad.repro.audit.records import (
+    data_is_the_same,
+    numbers_are_possible,
+    records_are_sealed,
+    seeds_follow_from_names,
+)
+from structgrad.repro.audit.scene import Check, Finding, Scene
+from structgrad.repro.plan import Plan
+from structgrad.repro.run import trainer_digest
+
+__all__ = ["CHECKS", "Finding", "Scene", "audit"]
+
+CHECKS: tuple[Check, ...] = (
+    manifest_holds,
+    records_are_sealed,
+    records_are_in_place,
+    numbers_are_possible,
+    seeds_follow_from_names,
+    data_is_the_same,
+    tables_rebuild,
+    figures_rebuild,
+    claims_rebuild,
+    report_rebuilds,
+    crate_rebuilds,
+    nothing_else_is_shown,
+)
+
+
+def audit(plan: Plan) -> tuple[list[tuple[str, list[Finding]]], list[Finding]]:
+    """(what was checked, its findings) for each check, and the notes.
+
+    Raises:
+        UserError: there is nothing to audit.
+    """
+    scene = Scene(plan)
+    if not scene.loaded and not (scene.folder / manifest.NAME).is_file():
+        name = scene.name(scene.folder)
+        raise UserError(f"nothing to audit in {name}; run: structgrad reproduce --scale {plan.scale}")
+    told = [(str(check.__doc__).strip(), list(check(scene))) for check in CHECKS]
+    return told, [*scene.notes, *_notes(scene)]
+
+
+def _notes(scene: Scene) -> Iterator[Finding]:
+    missing = [shard for shard in scene.plan.shards if not shard.path.is_file()]
+    if missing:
+        yield Finding("", f"{len(missing)} of {len(scene.plan.shards)} training jobs have no record (not attempted)")
+    aged: dict[str, int] = {}
+    dirty = 0
+    for record in scene.sound.values():
+        today = trainer_digest(scene.whole, record["experiment"])
+        aged[record["experiment"]] = aged.get(record["experiment"], 0) + (
+            record["provenance"]["source_digest"] != today
+        )
+        dirty += bool(record["provenance"]["git_dirty"])
+    for name, count in aged.items():
+        if count:
+            yield Finding("", f"{name}: {count} records were made by other sources than today's")
+    if dirty:
+        yield Finding("", f"{dirty} records were made with uncommitted changes in the checkout")

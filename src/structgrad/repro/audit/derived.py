@@ -1,0 +1,64 @@
+"""Checks that rebuild: all that is derived from the records, made anew in memory and compared with the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from structgrad.repro import rocrate
+from structgrad.repro.audit.scene import Finding, Scene
+from structgrad.repro.claims import build_claims
+from structgrad.repro.comparison import first_difference, same_drawing
+from structgrad.repro.figures import build_figures
+from structgrad.repro.paths import project_root
+from structgrad.repro.records import RecordError
+from structgrad.repro.report import build_report
+from structgrad.repro.tables import build_tables
+
+DRAWN = (".svg", ".html")
+
+
+def tables_rebuild(scene: Scene) -> Iterator[Finding]:
+    """the tables rebuild from the records, byte for byte"""
+    yield from _rebuilt(scene, lambda: build_tables(scene.plan))
+
+
+def figures_rebuild(scene: Scene) -> Iterator[Finding]:
+    """the figures and their data rebuild from the records"""
+    yield from _rebuilt(scene, lambda: build_figures(scene.plan))
+
+
+def claims_rebuild(scene: Scene) -> Iterator[Finding]:
+    """the claims' verdicts rebuild from the records, byte for byte"""
+    yield from _rebuilt(scene, lambda: {scene.folder / "claims.json": build_claims(scene.plan)})
+
+
+def report_rebuilds(scene: Scene) -> Iterator[Finding]:
+    """the report rebuilds from the records"""
+    yield from _rebuilt(scene, lambda: {scene.folder / "report.html": build_report(scene.plan)})
+
+
+def crate_rebuilds(scene: Scene) -> Iterator[Finding]:
+    """the research object describes the files that are there"""
+    yield from _rebuilt(scene, lambda: {scene.folder / rocrate.NAME: rocrate.build_crate(scene.plan)})
+
+
+def _rebuilt(scene: Scene, build: Callable[[], Mapping[Path, bytes]]) -> Iterator[Finding]:
+    try:
+        contents = build()
+    except RecordError as error:
+        yield Finding("", f"cannot be rebuilt: {str(error).replace(f'{project_root()}/', '')}")
+        return
+    for path, expected in contents.items():
+        if not path.is_file():
+            yield Finding(scene.name(path), "missing: the records give it")
+            continue
+        found = path.read_bytes()
+        told = first_difference(found, expected, path.suffix)
+        if told is None:
+            continue
+        if path.suffix in DRAWN and same_drawing(found, expected):
+            told = "drawn on another machine: coordinates differ in their last digits, all else is the same"
+            scene.notes.append(Finding(scene.name(path), told))
+            continue
+        yield Finding(scene.name(path), told)

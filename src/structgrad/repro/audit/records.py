@@ -1,0 +1,105 @@
+"""Checks of what each record says: its seal, numbers that can be, and the seeds and data made anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from math import isclose
+from pathlib import Path
+
+from structgrad.repro.audit.scene import Finding, Scene
+from structgrad.repro.comparison import first_difference
+from structgrad.repro.paths import project_root
+from structgrad.repro.records import RecordError
+from structgrad.repro.resolve import resolve
+
+
+def records_are_sealed(scene: Scene) -> Iterator[Finding]:
+    """every record follows the schema and has the digest of its content"""
+    for path, found in scene.loaded.items():
+        if isinstance(found, RecordError):
+            told = str(found).removeprefix(f"{path}: ")
+            at = _committed_difference(path)
+            yield Finding(scene.name(path), told + (f" (against the committed one: {at})" if at else ""))
+
+
+def numbers_are_possible(scene: Scene) -> Iterator[Finding]:
+    """no record holds more successes than trials, a share outside [0, 1] or sums that no items have"""
+    for path, record in scene.sound.items():
+        experiment = scene.whole.experiments[record["experiment"]].experiment
+        shares = {metric.name: metric.unit == "%" for metric in experiment.metrics}
+        replicas = [result["replica"] for result in record["results"]]
+        first, count = record["replicas"]["first"], record["replicas"]["count"]
+        if replicas != list(range(first, first + count)):
+            yield Finding(scene.name(path), f"results: not one for each of replicas {first}-{first + count - 1}")
+        for result in record["results"]:
+            for name, report in result["metrics"].items():
+                if name not in shares:
+                    yield Finding(scene.name(path), f"replica {result['replica']}: there is no metric {name}")
+                elif not _possible(report, shares[name]):
+                    told = json.dumps(report)
+                    yield Finding(scene.name(path), f"replica {result['replica']}, {name}: {told} cannot be")
+
+
+def seeds_follow_from_names(scene: Scene) -> Iterator[Finding]:
+    """every seed is the one that its experiment, setting, arm, replica and role give"""
+    from structgrad.training.seeds import seed_for
+
+    for path, record in scene.sound.items():
+        first, count = record["replicas"]["first"], record["replicas"]["count"]
+        for role, seeds in record["seeds"].items():
+            place = record["experiment"], record["setting"]
+            shared, own = (
+                [seed_for(*place, arm, replica, role) for replica in range(first, first + count)]
+                for arm in (None, record["arm"])
+            )
+            # data is what arms share; of the other roles the experiment says which are
+            expected = own if role != "data" and seeds[:1] == own[:1] else shared
+            if len(seeds) != count:
+                yield Finding(scene.name(path), f"seeds.{role}: {len(seeds)} seeds for {count} replicas")
+            elif wrong := [i for i, (a, b) in enumerate(zip(seeds, expected, strict=True)) if a != b]:
+                i = wrong[0]
+                told = f"seeds.{role}, replica {first + i}: {seeds[i]}, but its names give {expected[i]}"
+                yield Finding(scene.name(path), told)
+
+
+def data_is_the_same(scene: Scene) -> Iterator[Finding]:
+    """the data, generated anew, has the digest that the record names"""
+    known: dict[str, str] = {}
+    for path, record in scene.sound.items():
+        experiment = scene.whole.experiments[record["experiment"]].experiment
+        key = json.dumps([experiment.digester, record["config"], record["setting"], record["seeds"].get("data")])
+        if key not in known:
+            seeds = record["seeds"].get("data", [])
+            try:
+                known[key] = resolve(experiment.digester)(record["config"], record["setting"], seeds)
+            except (KeyError, TypeError, ValueError, RuntimeError) as error:
+                yield Finding(scene.name(path), f"no data can be made from its config and seeds ({error!r})")
+                continue
+        if record["provenance"]["data_digest"] != known[key]:
+            told = f"provenance.data_digest: {record['provenance']['data_digest'][:12]}, but the data made anew has"
+            yield Finding(scene.name(path), f"{told} {known[key][:12]}")
+
+
+def _possible(report: Mapping[str, float], share: bool) -> bool:
+    if "trials" in report:
+        return report["successes"] <= report["trials"]
+    total, squares, count = report["sum"], report["sum_squares"], report["count"]
+    # sum^2 / n <= sum of squares (Cauchy-Schwarz); where items are shares also sum of squares <= sum <= n
+    ordered = [total * total / count, squares, *([total, count] if share else [])]
+    return all(a <= b or isclose(a, b, rel_tol=1e-6, abs_tol=1e-9) for a, b in pairwise(ordered))
+
+
+def _committed_difference(path: Path) -> str | None:
+    """Where a file differs from the committed one, where there is one."""
+    import subprocess
+
+    root = project_root()
+    name = path.relative_to(root).as_posix()
+    try:
+        shown = subprocess.run(["git", "-C", str(root), "show", f"HEAD:./{name}"], capture_output=True, check=True)
+        told = first_difference(path.read_bytes(), shown.stdout, path.suffix)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return told and told.replace("rebuilding gives", "was")

@@ -1,0 +1,86 @@
+"""What an audit looks at and what it says: the scale, its records read once, and findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from structgrad.repro import records
+from structgrad.repro.paths import project_root, results
+from structgrad.repro.plan import Plan, Shard, load_plan
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong (or, as a note, worth knowing) with one file."""
+
+    file: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.what}" if self.file else self.what
+
+
+@dataclass
+class Scene:
+    """The scale under audit, and what several checks need of it."""
+
+    plan: Plan
+    notes: list[Finding] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """``results/<scale>``."""
+        return results(self.plan.scale)
+
+    @cached_property
+    def whole(self) -> Plan:
+        """The scale without the configuration's selection: what may lie here from other runs."""
+        return load_plan(self.plan.scale, {"experiments": "all", "arms": "all", "settings": "all", "replicas": None})
+
+    @cached_property
+    def shards(self) -> dict[Path, Shard]:
+        """The shard of each path that a record may lie at."""
+        return {shard.path: shard for shard in (*self.whole.shards, *self.plan.shards)}
+
+    @cached_property
+    def loaded(self) -> dict[Path, dict[str, Any] | records.RecordError]:
+        """Every file below records/ that should be a record, or what is wrong with it."""
+        found: dict[Path, dict[str, Any] | records.RecordError] = {}
+        for path in sorted((self.folder / "records").rglob("*.json")):
+            try:
+                found[path] = records.load(path)
+            except records.RecordError as error:
+                found[path] = error
+        return found
+
+    @cached_property
+    def sound(self) -> dict[Path, dict[str, Any]]:
+        """The records that are whole and are those of the shards that belong where they lie."""
+        found = {path: r for path, r in self.loaded.items() if isinstance(r, dict) and path in self.shards}
+        return {path: record for path, record in found.items() if not list(misplaced(record, self.shards[path]))}
+
+    def name(self, path: Path) -> str:
+        """The path as people write it, from the project's root."""
+        return path.relative_to(project_root()).as_posix() if path.is_relative_to(project_root()) else str(path)
+
+
+Check = Callable[[Scene], Iterator[Finding]]  # its docstring is what people read
+
+
+def misplaced(record: Mapping[str, Any], shard: Shard) -> Iterator[str]:
+    """In what a record is not that of the shard that belongs where it lies."""
+    expected = {
+        "id": shard.id,
+        "scale": shard.scale,
+        "experiment": shard.experiment,
+        "setting": shard.setting,
+        "arm": shard.arm,
+        "replicas": {"first": shard.first, "count": shard.count},
+    }
+    for key, value in expected.items():
+        if record[key] != value:
+            yield f"{key}: says {record[key]!r}, but here belongs {value!r}"
