@@ -5,8 +5,9 @@ import json
 
 import pytest
 
+from structgrad import files
 from structgrad.errors import UserError
-from structgrad.repro import files, records
+from structgrad.repro import records
 from structgrad.repro.plan import load_plan
 
 METRICS = {

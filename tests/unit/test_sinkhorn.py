@@ -123,17 +123,7 @@ def test_kernel_space_equals_log_space(n, rounds, dtype, tolerance, scale):
 
 @pytest.mark.parametrize("n", [2, 5, 20])
 @pytest.mark.parametrize("rounds", [1, 20, 200])
-@pytest.mark.parametrize(
-    "span",
-    [
-        300.0,
-        pytest.param(
-            400.0, marks=pytest.mark.xfail(reason="the adjoint squares a scaling of exp(span): NaN beyond 355")
-        ),
-        pytest.param(599.4, marks=pytest.mark.xfail(reason="the same: NaN beyond 355")),
-        601.0,
-    ],
-)
+@pytest.mark.parametrize("span", [150.0, 299.4, 301.0, 400.0, 599.4, 2000.0])
 def test_a_column_that_every_row_shuns(n, rounds, span):
     """Its scaling is near exp(span), whose square would overflow; values and gradients stay those of log space."""
     theta, weights = dead_column(n, span), scores(3, n, n, seed=1)
@@ -159,7 +149,7 @@ def test_wide_ranges_take_the_log_path_and_others_do_not(monkeypatch):
     theta = scores(4, 3, 3)
     sinkhorn(theta)
     assert seen == []
-    theta[1, 0, 2] = theta[1, 0, 0] + 601
+    theta[1, 0, 2] = theta[1, 0, 0] + 301
     theta[3] *= 1000
     plan = sinkhorn(theta)
     assert seen == [2]

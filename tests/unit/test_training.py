@@ -276,7 +276,6 @@ def test_a_file_that_is_no_checkpoint_is_ignored(tmp_path, content):
     assert checkpoint.load() is None
 
 
-@pytest.mark.xfail(reason="load lets some of what torch.load raises through", raises=(IndexError, ValueError, KeyError))
 def test_a_corrupt_checkpoint_is_ignored(tmp_path):
     checkpoint = Checkpoint(tmp_path / "state.pt", "key")
     checkpoint.save(STATE)
@@ -287,7 +286,7 @@ def test_a_corrupt_checkpoint_is_ignored(tmp_path):
         for _ in range(5):
             spoilt[chance.randrange(len(spoilt))] = chance.randrange(256)
         checkpoint.path.write_bytes(spoilt)
-        checkpoint.load()  # without checksums it may find a state; it may not raise
+        assert checkpoint.load() is None
     checkpoint.path.write_bytes(b".")
     assert checkpoint.load() is None
 
@@ -479,7 +478,6 @@ def test_an_interrupt_between_steps_saves(tmp_path):
     assert walk.results == whole
 
 
-@pytest.mark.xfail(reason="an interrupt inside a step saves a step half done: its noise is drawn, its update is not")
 def test_an_interrupt_within_a_step_does_not_change_the_numbers(tmp_path):
     whole = whole_walk(tmp_path)
     checkpoint = Checkpoint(tmp_path / "state.pt", "key")

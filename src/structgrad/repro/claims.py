@@ -22,8 +22,8 @@ from typing import Any
 import yaml
 
 from structgrad.experiments import Metric
+from structgrad.files import write_bytes
 from structgrad.repro.cells import Cell, collect, per_replica, seed_of
-from structgrad.repro.files import write_bytes
 from structgrad.repro.numbers import position
 from structgrad.repro.paths import results
 from structgrad.repro.plan import Plan

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from structgrad.errors import UserError
-from structgrad.repro.files import write_text
+from structgrad.files import write_text
 from structgrad.repro.paths import results
 from structgrad.repro.plan import Plan, Shard
 from structgrad.repro.resolve import resolve

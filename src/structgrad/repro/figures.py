@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from structgrad.experiments import Experiment, Metric
+from structgrad.files import write_bytes
 from structgrad.repro.cells import Cell, collect
-from structgrad.repro.files import write_bytes
 from structgrad.repro.numbers import MORE_DIGITS, fixed, position
 from structgrad.repro.paths import results
 from structgrad.repro.plan import Plan

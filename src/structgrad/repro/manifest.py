@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from structgrad.errors import UserError
-from structgrad.repro.files import write_text
+from structgrad.files import write_text
 from structgrad.repro.paths import results
 
 NAME = "MANIFEST.sha256"

@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 
 from structgrad.errors import UserError
-from structgrad.repro.files import write_text
+from structgrad.files import write_text
 
 SCHEMA = "structgrad.record/1"
 OUTSIDE_DIGEST = ("digest", "run")

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from structgrad.files import write_bytes
 from structgrad.repro import claims, curves, manifest, rocrate
 from structgrad.repro.cells import Cell, Evidence
 from structgrad.repro.figures import build_figures
-from structgrad.repro.files import write_bytes
 from structgrad.repro.layouts import to_html
 from structgrad.repro.numbers import fixed
 from structgrad.repro.panels import MARKS, Table, tables

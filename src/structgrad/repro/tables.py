@@ -9,8 +9,8 @@ import csv
 import io
 from pathlib import Path
 
+from structgrad.files import write_bytes
 from structgrad.repro.cells import Cell
-from structgrad.repro.files import write_bytes
 from structgrad.repro.layouts import to_html, to_latex, to_markdown
 from structgrad.repro.numbers import MORE_DIGITS, fixed
 from structgrad.repro.panels import Table, tables

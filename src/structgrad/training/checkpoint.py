@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import pickle
+import hashlib
+import io
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import torch
+
+from structgrad.files import write_bytes
+
+SEAL = hashlib.sha256().digest_size
 
 
 class Checkpoint:
     """The state of one interrupted job.
+
+    The file is the sha256 of what follows, then torch's archive: a state that a disk or a kill has damaged is taken
+    for none, since going on from it would give other numbers.
 
     Args:
         path: the file; its folder is made when first needed.
@@ -24,25 +30,27 @@ class Checkpoint:
         self.path, self.key = path, key
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write the state under a temporary name, then rename: a kill leaves the old state or the new."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("wb") as stream:
-                torch.save({"key": self.key, "state": state}, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(self.path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        """Write the state under a temporary name, then rename: a kill leaves the old state or the new.
+
+        Raises:
+            UserError: the disk is full or cannot be written.
+        """
+        archive = io.BytesIO()
+        torch.save({"key": self.key, "state": state}, archive)
+        content = archive.getvalue()
+        write_bytes(self.path, hashlib.sha256(content).digest() + content)
 
     def load(self) -> dict[str, Any] | None:
-        """The state, or None where there is none, or none of this key, or one that cannot be read."""
+        """The state, or None where there is none, or none of this key, or a damaged one."""
         try:
-            content = torch.load(self.path, weights_only=True)
-        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, BadZipFile):
+            sealed = self.path.read_bytes()
+        except OSError:
             return None
-        return content["state"] if content.get("key") == self.key else None
+        seal, content = sealed[:SEAL], sealed[SEAL:]
+        if hashlib.sha256(content).digest() != seal:
+            return None
+        found = torch.load(io.BytesIO(content), weights_only=True)
+        return found["state"] if found["key"] == self.key else None
 
     def clear(self) -> None:
         """Forget the state: the job is done."""

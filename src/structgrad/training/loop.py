@@ -75,16 +75,20 @@ def train(
         steps, resumed, before = saved["steps"], saved["resumed"] + 1, saved["seconds"]
     started = last_saved = time.monotonic()
 
+    stepping = False
+
     def save() -> None:
         seconds = before + time.monotonic() - started
         checkpoint.save({"trainee": trainee.state(), "steps": steps, "resumed": resumed, "seconds": seconds})
 
     try:
         while trainee.active():
+            stepping = True
             done, numbers = trainee.step()
             steps += 1
             if bool(done.any()):
                 trainee.finish(done)
+            stepping = False
             show(steps, trainee.active(), numbers)
             now = time.monotonic()
             if limits.budget is not None and now - started > limits.budget and trainee.active():
@@ -93,6 +97,7 @@ def train(
                 save()
                 last_saved = now
     except (OutOfTimeError, KeyboardInterrupt):
-        save()
+        if not stepping:  # a step half done is not saved: its noise is drawn, its update is not
+            save()
         raise
     return resumed, before
