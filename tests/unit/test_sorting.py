@@ -254,6 +254,26 @@ def test_replicas_stop_by_their_own_patience(tmp_path):
     assert outcome.history["active"] == [sum(e >= now for e in epochs) for now in range(1, last + 1)]
 
 
+def test_who_stays_keeps_all_that_is_its_own():
+    trained, alone = learner("direct_stochastic", 6, count=4), learner("direct_stochastic", 6, seeds=seeds_of(4))
+    for _ in range(3):
+        trained.step()
+        alone.step()
+    trained.finish(torch.tensor([True, False, False, True]))
+    stay = [1, 2]
+    assert trained.replicas.tolist() == stay
+    assert sorted(trained.results) == [0, 3]
+    assert torch.equal(trained.cost, COSTS[trained.config["cost"]](trained.data.train))
+    for _ in range(3):
+        trained.step()
+        alone.step()
+    assert torch.equal(trained.data.test.x, alone.data.test.x[stay])
+    assert torch.equal(trained.mean.parameters.flat, alone.mean.parameters.flat[stay])
+    assert torch.equal(trained.magnitude.parameters.flat, alone.magnitude.parameters.flat[stay])
+    assert torch.equal(trained.epsilon, alone.epsilon[stay])
+    assert torch.equal(trained.patience.best, alone.patience.best[stay])
+
+
 def test_long_curves_are_thinned_to_a_hundred_points(tmp_path):
     outcome = train(job(tmp_path, "direct", count=1, max_epochs=110, patience=None))
     assert len(outcome.history["epoch"]) == 100

@@ -1,5 +1,6 @@
 """Replicas against models one by one, patience against a plain loop, checkpoints against accidents, the loop itself."""
 
+import errno
 import hashlib
 import itertools
 import random
@@ -9,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
 from structgrad.parallel import set_threads
 from structgrad.training.checkpoint import Checkpoint
@@ -291,22 +293,42 @@ def test_a_corrupt_checkpoint_is_ignored(tmp_path):
     assert checkpoint.load() is None
 
 
-@pytest.mark.parametrize("accident", [OSError("disk full"), KeyboardInterrupt(), MemoryError()])
-def test_an_accident_while_saving_leaves_the_old_state(tmp_path, monkeypatch, accident):
+@pytest.mark.parametrize(
+    ("accident", "seen"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), UserError),
+        (OSError(errno.EIO, "Input/output error"), UserError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_an_accident_while_saving_leaves_the_old_state(tmp_path, monkeypatch, accident, seen):
     checkpoint = Checkpoint(tmp_path / "state.pt", "key")
     checkpoint.save(STATE)
 
-    def broken_save(content, stream):
-        stream.write(b"half a st")
-        stream.flush()
+    def broken_sync(stream):
         assert same(checkpoint.load(), STATE)  # what a kill at this moment would leave
         raise accident
 
-    monkeypatch.setattr(torch, "save", broken_save)
-    with pytest.raises(type(accident)):
-        checkpoint.save(STATE | {"name": "b"})
+    with monkeypatch.context() as patch:
+        patch.setattr("structgrad.files.os.fsync", broken_sync)
+        with pytest.raises(seen):
+            checkpoint.save(STATE | {"name": "b"})
     assert same(checkpoint.load(), STATE)
+    if seen is UserError:
+        assert list(tmp_path.iterdir()) == [checkpoint.path]
+    checkpoint.save(STATE | {"name": "b"})  # what an interrupt leaves behind does not stand in the way
+    assert checkpoint.load()["name"] == "b"
     assert list(tmp_path.iterdir()) == [checkpoint.path]
+
+
+def test_a_save_replaces_the_file_and_never_writes_into_it(tmp_path):
+    """Another name of the old file still holds the old state: there is no moment with half of a new one."""
+    checkpoint = Checkpoint(tmp_path / "state.pt", "key")
+    checkpoint.save(STATE)
+    (tmp_path / "old.pt").hardlink_to(checkpoint.path)
+    checkpoint.save(STATE | {"name": "b"})
+    assert checkpoint.load()["name"] == "b"
+    assert same(Checkpoint(tmp_path / "old.pt", "key").load(), STATE)
 
 
 # Seeds
