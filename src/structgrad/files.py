@@ -21,11 +21,12 @@ def write_bytes(path: Path, content: bytes) -> None:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(f"no space left to write {path}; free some and run again, nothing was lost") from error
         raise UserError(f"cannot write {path}: {error.strerror}") from error
+    finally:  # also after an interrupt; gone already where the rename was reached
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
