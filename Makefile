@@ -8,8 +8,9 @@ PYTHON ?= python3
 
 VENV := .venv
 READY := $(VENV)/.ready
-# The jobs of the workflow say `python`: they must find the one in .venv.
-RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+# The jobs of the workflow say `python`: they must find the one in .venv. Each is a process of its own, so where bytecode
+# may not be kept, every one of them would compile torch anew (3 s a job).
+RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 # Without SCALE the command line takes the scale of config.yaml.
 SCALE_OPTION := $(if $(SCALE),--scale $(SCALE))
 
@@ -48,7 +49,7 @@ test-slow: $(READY) ## run the slow tests only [ARGS=]
 
 lint: $(READY) ## style, types, import arrows and the workflow's own lint; runs them all, then says which failed
 	@failed=''; \
-	check() { echo "== $$*"; env $(RUN) "$$@" || failed="$$failed; $$*"; }; \
+	check() { echo "== $$*"; $(RUN) "$$@" || failed="$$failed; $$*"; }; \
 	check ruff check .; \
 	check ruff format --check .; \
 	check pyright --pythonpath $(VENV)/bin/python; \
