@@ -177,18 +177,7 @@ def _load(path: Path, content: bytes) -> Mapping[str, Any]:
 
 
 def _belongs(record: Mapping[str, Any], shard: Shard, part: ExperimentPlan) -> None:
-    experiment = part.experiment
-    expected = {
-        "id": shard.id,
-        "scale": shard.scale,
-        "paper": experiment.paper,
-        "table": experiment.table,
-        "experiment": shard.experiment,
-        "setting": shard.setting,
-        "arm": shard.arm,
-        "replicas": {"first": shard.first, "count": shard.count},
-    }
-    for field, value in expected.items():
+    for field, value in part.identity(shard).items():
         if record[field] != value:
             raise RecordError(f"{shard.path}: {field}: {record[field]!r}, but here belongs {value!r}")
     planned = json.loads(json.dumps(part.config_of(shard.arm)))

@@ -57,6 +57,19 @@ class ExperimentPlan:
         """The hyper-parameters of an arm at this scale."""
         return {**self.experiment.config_of(arm), **self.overrides, **self.arm_overrides.get(arm, {})}
 
+    def identity(self, shard: Shard) -> dict[str, Any]:
+        """The fields of a record that say which shard it is of."""
+        return {
+            "id": shard.id,
+            "scale": shard.scale,
+            "paper": self.experiment.paper,
+            "table": self.experiment.table,
+            "experiment": shard.experiment,
+            "setting": shard.setting,
+            "arm": shard.arm,
+            "replicas": {"first": shard.first, "count": shard.count},
+        }
+
 
 @dataclass(frozen=True)
 class Plan:

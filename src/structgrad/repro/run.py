@@ -65,14 +65,7 @@ def run_shard(
     outcome = resolve(experiment.trainer)(job)
     record = {
         "schema": records.SCHEMA,
-        "id": shard.id,
-        "scale": shard.scale,
-        "paper": experiment.paper,
-        "table": experiment.table,
-        "experiment": shard.experiment,
-        "setting": shard.setting,
-        "arm": shard.arm,
-        "replicas": {"first": shard.first, "count": shard.count},
+        **plan.experiments[shard.experiment].identity(shard),
         "config": config,
         "seeds": outcome.seeds,
         "provenance": {
