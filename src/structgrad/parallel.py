@@ -7,10 +7,12 @@ machines.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 from structgrad.errors import UserError
@@ -19,6 +21,7 @@ T = TypeVar("T")
 
 _threads = 1
 _pool: ThreadPoolExecutor | None = None
+_here = threading.local()  # .worker is set in the pool's own threads: work there is not split again
 
 
 def set_threads(threads: int) -> None:
@@ -31,7 +34,12 @@ def set_threads(threads: int) -> None:
     _threads = threads
     _pool = None
     if threads > 1:
-        _pool = ThreadPoolExecutor(threads, "structgrad", initializer=torch.set_num_threads, initargs=(1,))
+        _pool = ThreadPoolExecutor(threads, "structgrad", initializer=_enter)
+    torch.set_num_threads(1)
+
+
+def _enter() -> None:
+    _here.worker = True
     torch.set_num_threads(1)
 
 
@@ -39,6 +47,18 @@ def map_blocks(function: Callable[[slice], T], count: int, size: int) -> list[T]
     """``function(block)`` for consecutive blocks of at most ``size`` out of ``count``, results in order."""
     size = max(1, min(size, -(-count // _threads)))
     blocks = [slice(start, min(start + size, count)) for start in range(0, count, size)]
-    if _pool is None or len(blocks) < 2:
+    if _pool is None or len(blocks) < 2 or getattr(_here, "worker", False):
         return [function(block) for block in blocks]
     return list(_pool.map(function, blocks))
+
+
+def run_kernel(kernel: Callable[..., None], *arguments: Any) -> None:
+    """Run a compiled kernel that fills its output arrays, on blocks of rows of all array arguments at once.
+
+    Every array (the first argument is one) has the same length; other arguments go to each call as they are. A kernel
+    that treats each row by itself gives the same numbers however the rows are cut.
+    """
+    count = len(arguments[0])
+    map_blocks(
+        lambda rows: kernel(*(a[rows] if isinstance(a, np.ndarray) else a for a in arguments)), count, max(1, count)
+    )

@@ -9,32 +9,48 @@ from torch import Tensor
 
 
 class Polytope(ABC):
-    """The convex hull of a set of structures, each an indicator tensor of shape ``event_shape``."""
+    """The convex hull of a set of structures, each an indicator tensor of shape ``event_shape``.
+
+    Where structures are ragged (trees of different sizes, subsets of lists of different lengths) a ``mask`` of
+    booleans, broadcastable to the scores, says which coordinates may be used; the others are zero in every structure,
+    whatever their (finite) scores. Polytopes that take one say so by ``takes_mask``.
+    """
 
     event_shape: tuple[int, ...]
+    takes_mask: bool = False
 
-    @abstractmethod
-    def argmax(self, theta: Tensor) -> Tensor:
+    def argmax(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         """``argmax_y <theta, y>`` over the vertices, for any leading dimensions.
 
         Args:
             theta: scores, ``(..., *event_shape)``, finite.
+            mask: the coordinates that may be used, boolean, broadcastable to ``theta``; None: all.
 
         Returns:
-            The maximising vertex of each score, same shape and dtype, without gradient.
+            The maximising vertex of each score, same shape, dtype and device, without gradient. Ties are broken
+            alike every time.
+
+        Raises:
+            ValueError: scores of another shape, NaN or infinite; a mask under which there is no structure.
         """
+        self._check(theta)
+        return self._argmax(theta.detach(), self._check_mask(theta, mask))
+
+    @abstractmethod
+    def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        """:meth:`argmax` of scores and a mask of the same shape (or None) that have been checked."""
 
     @abstractmethod
     def vertices(self) -> Tensor:
         """All vertices, ``(count, *event_shape)``, float64. For small sizes only: it is what tests compare with."""
 
-    def argmax_pair(self, theta: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    def argmax_pair(self, theta: Tensor, other: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The maximisers at two scores that lie near each other, as finite differences need them.
 
         The same as two calls of :meth:`argmax`; polytopes whose solver can start the second search from the
         first one's solution override it.
         """
-        return self.argmax(theta), self.argmax(other)
+        return self.argmax(theta, mask), self.argmax(other, mask)
 
     def _check(self, theta: Tensor, name: str = "theta") -> None:
         rank = len(self.event_shape)
@@ -44,3 +60,27 @@ class Polytope(ABC):
             raise ValueError(f"{name} of shape {tuple(theta.shape)} must be floating point, not {theta.dtype}")
         if theta.numel() and not all(map(torch.isfinite, theta.detach().aminmax())):  # one pass, NaN shows in both
             raise ValueError(f"{name} of shape {tuple(theta.shape)} holds NaN or infinite scores")
+
+    def _check_mask(self, theta: Tensor, mask: Tensor | None) -> Tensor | None:
+        """The mask expanded to the shape of ``theta``."""
+        if mask is None:
+            return None
+        if not self.takes_mask:
+            raise ValueError(f"{type(self).__name__} takes no mask, and one of shape {tuple(mask.shape)} was given")
+        if mask.dtype != torch.bool:
+            raise ValueError(f"mask of shape {tuple(mask.shape)} must be boolean, not {mask.dtype}")
+        try:
+            mask = mask.expand(theta.shape)
+        except RuntimeError:
+            raise ValueError(f"mask of shape {tuple(mask.shape)} does not fit scores {tuple(theta.shape)}") from None
+        if not bool(self._feasible(mask).all()):
+            raise ValueError(f"mask of shape {tuple(mask.shape)} leaves no {self._structure()} for some scores")
+        return mask
+
+    def _feasible(self, mask: Tensor) -> Tensor:
+        """Whether there is a structure under each mask ``(..., *event_shape)``: ``(...)`` boolean."""
+        return mask.new_ones(mask.shape[: mask.dim() - len(self.event_shape)])
+
+    def _structure(self) -> str:
+        """What a vertex is called in an error message."""
+        return "structure"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import permutations
 from math import prod
 
 import torch
 from torch import Tensor
 
+from structgrad.parallel import map_blocks
 from structgrad.polytopes._assignment import assign, assign_pair
 from structgrad.polytopes.base import Polytope
 
@@ -30,25 +32,24 @@ class Matching(Polytope):
     def columns(self, theta: Tensor) -> Tensor:
         """The column of each row in the best assignment, ``(..., n)`` int64."""
         self._check(theta)
-        scores = _to_numpy(theta)
-        columns = torch.empty(scores.shape[:-1], dtype=torch.int64)
-        assign(scores, _chain(theta), columns.numpy())
-        return columns.view(theta.shape[:-1]).to(theta.device)
+        return self._columns(theta)
 
-    def argmax(self, theta: Tensor) -> Tensor:
-        return self.indicator(self.columns(theta), theta)
+    def _columns(self, theta: Tensor) -> Tensor:
+        (columns,) = _solve(assign, theta)
+        return columns
 
-    def argmax_pair(self, theta: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        return self.indicator(self._columns(theta), theta)
+
+    def argmax_pair(self, theta: Tensor, other: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Both maximisers; the second search starts from the first one's prices (ten times cheaper when near)."""
         self._check(theta)
         self._check(other, "other")
+        self._check_mask(theta, mask)
         if theta.shape != other.shape:
             raise ValueError(f"theta {tuple(theta.shape)} and other {tuple(other.shape)} differ in shape")
-        first, second = _to_numpy(theta), _to_numpy(other)
-        columns = torch.empty((2, *first.shape[:-1]), dtype=torch.int64)
-        assign_pair(first, second, _chain(theta), columns[0].numpy(), columns[1].numpy())
-        columns = columns.view(2, *theta.shape[:-1]).to(theta.device)
-        return self.indicator(columns[0], theta), self.indicator(columns[1], theta)
+        columns, moved = _solve(assign_pair, theta, other)
+        return self.indicator(columns, theta), self.indicator(moved, theta)
 
     def indicator(self, columns: Tensor, like: Tensor) -> Tensor:
         """Permutation matrices with ones at ``(i, columns[i])``, in the dtype of ``like``."""
@@ -60,9 +61,18 @@ class Matching(Polytope):
         return self.indicator(columns, torch.empty(0, dtype=torch.float64))
 
 
-def _chain(theta: Tensor) -> int:
-    return max(1, prod(theta.shape[1:-2])) if theta.dim() > 3 else 1
+def _solve(kernel: Callable[..., None], *scores: Tensor) -> list[Tensor]:
+    """Columns ``(..., n)`` for each of the scores; threads share the work by first index."""
+    shape, device = scores[0].shape, scores[0].device
+    chain = max(1, prod(shape[1:-2])) if len(shape) > 3 else 1
+    flat = [s.detach().to("cpu").reshape(-1, *shape[-2:]).contiguous().numpy() for s in scores]
+    columns = [torch.empty(shape[:-1], dtype=torch.int64) for _ in scores]
+    filled = [c.view(-1, shape[-1]).numpy() for c in columns]
 
+    def block(groups: slice) -> None:
+        rows = slice(groups.start * chain, groups.stop * chain)
+        kernel(*(s[rows] for s in flat), chain, *(c[rows] for c in filled))
 
-def _to_numpy(theta: Tensor):
-    return theta.detach().to("cpu").reshape(-1, *theta.shape[-2:]).contiguous().numpy()
+    groups = len(flat[0]) // chain
+    map_blocks(block, groups, max(1, groups))
+    return [c.to(device) for c in columns]
