@@ -1,0 +1,47 @@
+"""Rankings of n things: the permutations of 0 .. n-1, vertices of the permutahedron."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import torch
+from torch import Tensor
+
+from structgrad.parallel import run_kernel
+from structgrad.polytopes._ranks import ranks
+from structgrad.polytopes.base import Polytope
+
+COUNTED = 256  # coordinates up to which counting beats sorting
+
+
+class Permutahedron(Polytope):
+    """Rank vectors ``y`` of shape ``(n,)``: each of 0 .. n-1 once (berthet, section 2; Blondel et al. 2020).
+
+    The maximiser is the vector of ascending ranks, ``n - 1`` for the largest score, by the rearrangement inequality.
+    Of equal scores the earlier gets the lower rank.
+    """
+
+    def __init__(self, n: int) -> None:
+        if n < 1:
+            raise ValueError(f"n must be at least 1, not {n}")
+        self.n = n
+        self.event_shape = (n,)
+
+    def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        if theta.device.type != "cpu" or self.n > COUNTED:
+            return sorted_ranks(theta)
+        scores = theta if theta.dtype in (torch.float32, torch.float64) else theta.float()
+        scores = scores.reshape(-1, self.n).contiguous()
+        found = torch.empty_like(scores)
+        run_kernel(ranks, scores.numpy(), found.numpy())
+        return found.view(theta.shape).to(theta.dtype)
+
+    def vertices(self) -> Tensor:
+        return torch.tensor(list(permutations(range(self.n))), dtype=torch.float64)
+
+
+def sorted_ranks(theta: Tensor) -> Tensor:
+    """Ascending ranks along the last dimension by one stable sort, on any device."""
+    order = (theta + 0.0).argsort(dim=-1, stable=True)  # -0.0 becomes 0.0: sorts by bits would part them
+    places = torch.arange(theta.shape[-1], dtype=theta.dtype, device=theta.device)
+    return torch.empty_like(theta).scatter_(-1, order, places.expand_as(theta))

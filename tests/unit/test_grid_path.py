@@ -1,0 +1,192 @@
+"""Paths across a grid against enumeration and scipy's Dijkstra, by the kernel and by relaxation."""
+
+from itertools import pairwise
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import dijkstra
+
+from structgrad.parallel import set_threads
+from structgrad.polytopes.grid_path import GridPath, relaxed_paths
+
+ORDER = [(0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1)]
+SMALL = [(1, 1, 8), (1, 4, 4), (3, 1, 8), (2, 2, 4), (2, 2, 8), (3, 3, 4), (3, 3, 8), (2, 4, 8), (4, 3, 4)]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_again():
+    yield
+    set_threads(1)
+
+
+def costs(*shape, seed=0, dtype=torch.float64):
+    """As of terrain: between 0.8 and 9.2."""
+    return 0.8 + 8.4 * torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def steps(h, w, neighbours):
+    """Which cell lies one step from which: pairs of indices."""
+    return [
+        (i * w + j, (i + down) * w + j + right)
+        for i in range(h)
+        for j in range(w)
+        for down, right in ORDER[:neighbours]
+        if 0 <= i + down < h and 0 <= j + right < w
+    ]
+
+
+def simple_paths(h, w, neighbours):
+    """networkx' simple paths, lists of cells."""
+    graph = nx.Graph(steps(h, w, neighbours))
+    graph.add_node(0)
+    return list(nx.all_simple_paths(graph, 0, h * w - 1)) if h * w > 1 else [[0]]
+
+
+def least_cost(cost, neighbours):
+    """scipy's least cost of a path, both ends included."""
+    h, w = cost.shape
+    source, target = np.array(steps(h, w, neighbours)).T
+    flat = cost.numpy().ravel()
+    graph = csr_matrix((flat[target], (source, target)), shape=(h * w, h * w))
+    return flat[0] + dijkstra(graph, indices=0)[-1]
+
+
+def is_chordless_path(y, neighbours):
+    """From corner to corner, and no two cells touch but those one step apart."""
+    h, w = y.shape
+    graph = nx.Graph(steps(h, w, neighbours)).subgraph(y.flatten().nonzero().flatten().tolist())
+    degrees = dict(graph.degree())
+    inner = [degree for cell, degree in degrees.items() if cell not in (0, h * w - 1)]
+    return nx.is_connected(graph) and degrees[0] == degrees[h * w - 1] == 1 and all(degree == 2 for degree in inner)
+
+
+@pytest.mark.parametrize(("h", "w", "neighbours"), SMALL)
+def test_vertices_are_the_cells_of_all_simple_paths(h, w, neighbours):
+    vertices = GridPath(h, w, neighbours).vertices()
+    found = {tuple(vertex.flatten().nonzero().flatten().tolist()) for vertex in vertices}
+    assert len(found) == len(vertices)
+    assert found == {tuple(sorted(path)) for path in simple_paths(h, w, neighbours)}
+
+
+@pytest.mark.parametrize(("h", "w", "neighbours"), SMALL)
+def test_argmax_is_the_best_vertex(h, w, neighbours):
+    polytope, theta = GridPath(h, w, neighbours), -costs(60, h, w)
+    values = torch.einsum("bij,vij->bv", theta, polytope.vertices())
+    best = polytope.vertices()[values.argmax(1)]
+    assert torch.equal(polytope.argmax(theta), best)
+    assert torch.equal(relaxed_paths(theta, neighbours), best)
+
+
+@pytest.mark.parametrize(("h", "w", "neighbours"), SMALL)
+def test_positive_scores_count_as_zero(h, w, neighbours):
+    polytope = GridPath(h, w, neighbours)
+    theta = torch.randn(60, h, w, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    values = torch.einsum("bij,vij->bv", theta.clamp(max=0), polytope.vertices())
+    y = polytope.argmax(theta)
+    assert (theta.clamp(max=0) * y).sum((1, 2)).numpy() == pytest.approx(values.amax(1).numpy(), abs=1e-12)
+    assert (y.unsqueeze(1) == polytope.vertices()).flatten(2).all(-1).any(-1).all()
+
+
+@pytest.mark.parametrize(("h", "w", "neighbours"), [(2, 2, 8), (3, 3, 4), (3, 3, 8), (2, 4, 8), (4, 3, 4)])
+def test_ties_go_to_the_fewest_cells_and_then_to_the_first_moves(h, w, neighbours):
+    theta = -torch.randint(0, 3, (150, h, w), generator=torch.Generator().manual_seed(2)).double()
+    paths = simple_paths(h, w, neighbours)
+    moves = [[ORDER.index((b // w - a // w, b % w - a % w)) for a, b in pairwise(p)] for p in paths]
+    for score, y in zip(theta, GridPath(h, w, neighbours).argmax(theta), strict=True):
+        cost = (-score).flatten().tolist()
+        keys = [(sum(cost[c] for c in p), len(p), m) for p, m in zip(paths, moves, strict=True)]
+        assert y.flatten().nonzero().flatten().tolist() == sorted(paths[keys.index(min(keys))])
+
+
+@pytest.mark.parametrize("neighbours", [4, 8])
+@pytest.mark.parametrize(("h", "w"), [(12, 12), (5, 30)])
+def test_paths_cost_what_scipy_says(h, w, neighbours):
+    cost = costs(40, h, w)
+    y = GridPath(h, w, neighbours).argmax(-cost)
+    for one, path in zip(cost, y, strict=True):
+        assert float((one * path).sum()) == pytest.approx(least_cost(one, neighbours), rel=1e-14)
+        assert is_chordless_path(path, neighbours)
+
+
+@pytest.mark.parametrize("neighbours", [4, 8])
+def test_free_cells_still_give_a_simple_path(neighbours):
+    cost = costs(40, 9, 11) * (torch.rand(40, 9, 11, generator=torch.Generator().manual_seed(3)) < 0.4)
+    cost[0] = 0
+    y = GridPath(9, 11, neighbours).argmax(-cost)
+    for one, path in zip(cost, y, strict=True):
+        assert float((one * path).sum()) == pytest.approx(least_cost(one + 1e-13, neighbours), abs=1e-11)
+        assert is_chordless_path(path, neighbours)
+    assert int(y[0].sum()) == (11 if neighbours == 8 else 19)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.integers(1, 7),
+    st.integers(1, 7),
+    st.sampled_from([4, 8]),
+    st.integers(0, 2**31),
+    st.sampled_from([0, 1, 2, None]),
+    st.sampled_from([1e-300, 1.0, 5e307]),
+)
+def test_the_kernel_and_relaxation_find_the_same_path(h, w, neighbours, seed, levels, scale):
+    generator = torch.Generator().manual_seed(seed)
+    theta = torch.rand(4, h, w, generator=generator, dtype=torch.float64) - 0.9
+    if levels is not None:  # ties; costs that vanish beside others
+        theta = (theta * levels).round() - 1e-17 * torch.randint(0, 2, theta.shape, generator=generator)
+    y = GridPath(h, w, neighbours).argmax(theta * scale)
+    assert torch.equal(y, relaxed_paths(theta * scale, neighbours))
+    assert bool((y[:, 0, 0] == 1).all())
+    assert bool((y[:, -1, -1] == 1).all())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_any_floating_type_goes_in_and_comes_out(dtype):
+    theta = -costs(20, 6, 6).to(dtype)
+    y = GridPath(6, 6).argmax(theta)
+    assert y.dtype == dtype
+    assert torch.equal(y.double(), GridPath(6, 6).argmax(theta.double()))
+    assert torch.equal(y, relaxed_paths(theta, 8))
+
+
+def test_leading_dimensions_strides_and_an_empty_batch():
+    theta = -costs(4, 5, 3, 2).permute(3, 2, 1, 0)
+    y = GridPath(5, 4).argmax(theta)
+    assert y.shape == (2, 3, 5, 4)
+    assert torch.equal(y[1, 2], GridPath(5, 4).argmax(theta[1, 2]))
+    assert GridPath(5, 4).argmax(torch.zeros(0, 3, 5, 4)).shape == (0, 3, 5, 4)
+    assert relaxed_paths(torch.zeros(0, 3, 5, 4), 8).shape == (0, 3, 5, 4)
+
+
+def test_one_thread_or_two_give_the_same_paths():
+    theta, found = -costs(51, 12, 12).round(), []
+    for threads in (1, 2):
+        set_threads(threads)
+        found.append(GridPath(12, 12).argmax(theta))
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0, 3), "h and w must be at least 1, not 0 and 3"),
+        ((3, -1), "h and w must be at least 1, not 3 and -1"),
+        ((3, 3, 6), "neighbours must be 4 or 8, not 6"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        GridPath(*arguments)
+
+
+def test_bad_scores_and_masks_are_refused():
+    with pytest.raises(ValueError, match=r"theta must end in \(2, 3\), not \(3, 2\)"):
+        GridPath(2, 3).argmax(torch.zeros(3, 2))
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        GridPath(2, 3).argmax(torch.full((2, 3), -float("inf")))
+    with pytest.raises(ValueError, match="takes no mask"):
+        GridPath(2, 3).argmax(torch.zeros(2, 3), torch.ones(2, 3, dtype=torch.bool))
