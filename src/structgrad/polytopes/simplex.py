@@ -1,0 +1,38 @@
+"""One out of n: the probability simplex."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from structgrad.polytopes.subset import Subset
+
+
+class Simplex(Subset):
+    """One-hot vectors of shape ``(n,)``: :class:`Subset` with k = 1, so what is defined for subsets holds here too.
+
+    ``log_partition`` is ``log sum_i exp theta_i`` and ``marginals`` its gradient, the softmax. Equal scores go to the
+    lower index. A mask must leave at least one item.
+    """
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n, 1)
+
+    def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        first = _within(theta, mask).argmax(-1, keepdim=True)  # torch: the first of equal ones
+        return torch.zeros_like(theta).scatter_(-1, first, 1.0)
+
+    def _plain_log_partition(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        return torch.logsumexp(_within(theta, mask), -1)
+
+    def _kernel_marginals(self, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        scores = _within(theta, mask)
+        return torch.logsumexp(scores, -1), torch.softmax(scores, -1)
+
+    def _kernel_product(self, theta: Tensor, mask: Tensor | None, direction: Tensor) -> Tensor:
+        marginals = torch.softmax(_within(theta, mask), -1)
+        return marginals * (direction - (marginals * direction).sum(-1, keepdim=True))
+
+
+def _within(theta: Tensor, mask: Tensor | None) -> Tensor:
+    return theta if mask is None else theta.masked_fill(~mask, -torch.inf)

@@ -1,0 +1,119 @@
+"""Subsets of k out of n items: k-hot vectors, the vertices of a hypersimplex."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import combinations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from structgrad.parallel import run_kernel
+from structgrad.polytopes._subset import subset_marginals, subset_product, top
+from structgrad.polytopes.exponential import ExponentialFamily
+
+
+class Subset(ExponentialFamily):
+    """Binary vectors ``y`` of shape ``(n,)`` with ``sum y = k`` (paulus, section 6, k-subset selection).
+
+    The maximiser has the k largest scores; equal scores go to the lower index. ``log_partition`` is the log of the k-th
+    elementary symmetric polynomial of ``exp theta``; it and ``marginals`` take ``O(nk)`` steps a row. A mask must leave
+    at least k items.
+
+    Args:
+        n: how many items there are, at least 1.
+        k: how many are chosen, 0 to n.
+
+    Raises:
+        ValueError: n or k out of range.
+    """
+
+    takes_mask = True
+
+    def __init__(self, n: int, k: int) -> None:
+        if n < 1:
+            raise ValueError(f"n must be at least 1, not {n}")
+        if not 0 <= k <= n:
+            raise ValueError(f"k must lie between 0 and n = {n}, not {k}")
+        self.n, self.k = n, k
+        self.event_shape = (n,)
+
+    def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        if theta.device.type != "cpu":
+            return self._plain_argmax(theta, mask)
+        scores = theta if theta.dtype == torch.float64 else theta.float()  # halves have no numpy type of their own
+        y = torch.empty(theta.shape, dtype=scores.dtype)
+        self._run(top, scores.reshape(-1, self.n).contiguous(), mask, y.view(-1, self.n))
+        return y.to(theta.dtype)
+
+    def _plain_argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        # which of equal scores torch.topk picks is not specified, but the k-th largest value is
+        if self.k == 0:
+            return torch.zeros_like(theta)
+        scores = theta if mask is None else theta.masked_fill(~mask, -torch.inf)
+        least = scores.topk(self.k, sorted=False).values.amin(-1, keepdim=True)
+        above, equal = scores > least, scores == least
+        left = self.k - above.sum(-1, keepdim=True)
+        return (above | (equal & (equal.cumsum(-1) <= left))).to(theta.dtype)
+
+    def vertices(self) -> Tensor:
+        chosen = torch.tensor(list(combinations(range(self.n), self.k)), dtype=torch.int64)
+        return torch.zeros(len(chosen), self.n, dtype=torch.float64).scatter_(1, chosen, 1.0)
+
+    def _feasible(self, mask: Tensor) -> Tensor:
+        return mask.sum(-1) >= self.k
+
+    def _structure(self) -> str:
+        return f"subset of {self.k} items"
+
+    def _plain_log_partition(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        """The number of heads of independent coins (see ``_subset``), block by block of items, in log2(n) levels."""
+        if self.k == 0:
+            return (0.0 * torch.sigmoid(theta)).sum(-1)  # zero, and so are its derivatives of every order
+        level = self._level(theta.detach() if mask is None else theta.detach().masked_fill(~mask, -torch.inf))
+        over = theta - level
+        if mask is not None:
+            over = over.masked_fill(~mask, -1e30)  # finite, so that derivatives are
+        counts = torch.stack([torch.sigmoid(-over), torch.sigmoid(over)], -1)  # (B, blocks, chance of each count)
+        while counts.shape[1] > 1:
+            if counts.shape[1] % 2:
+                nothing = torch.zeros_like(counts[:, :1])
+                nothing[..., 0] = 1.0
+                counts = torch.cat([counts, nothing], 1)
+            counts = _convolve(counts[:, ::2], counts[:, 1::2], self.k + 1)
+        return counts[:, 0, self.k].log() - F.logsigmoid(-over).sum(-1) + self.k * level.squeeze(-1)
+
+    def _level(self, scores: Tensor) -> Tensor:
+        """``tau`` ``(B, 1)`` for which about k heads are expected; ``log Z`` does not depend on it."""
+        least = scores.topk(self.k, sorted=False).values.amin(-1, keepdim=True)
+        low, high = least - math.log(2 * self.k), least + math.log(2 * self.n)
+        for _ in range(16):  # to within a standard deviation of the number of heads, for a million items and more
+            level = (low + high) / 2
+            many = torch.sigmoid(scores - level).sum(-1, keepdim=True) > self.k
+            low, high = torch.where(many, level, low), torch.where(many, high, level)
+        return (low + high) / 2
+
+    def _kernel_marginals(self, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        log_partition, marginals = theta.new_empty(len(theta)), torch.empty_like(theta)
+        self._run(subset_marginals, theta, mask, log_partition, marginals)
+        return log_partition, marginals
+
+    def _kernel_product(self, theta: Tensor, mask: Tensor | None, direction: Tensor) -> Tensor:
+        product = torch.empty_like(theta)
+        self._run(subset_product, theta, mask, direction, product)
+        return product
+
+    def _run(self, kernel: Callable[..., None], theta: Tensor, mask: Tensor | None, *tensors: Tensor) -> None:
+        allowed = torch.ones(theta.shape, dtype=torch.bool) if mask is None else mask.reshape(theta.shape).contiguous()
+        run_kernel(kernel, *(tensor.detach().numpy() for tensor in (theta, allowed, *tensors)), self.k)
+
+
+def _convolve(first: Tensor, second: Tensor, size: int) -> Tensor:
+    """The chances ``(..., at most size)`` of each sum of two counts, from those ``(..., d)`` of each of them."""
+    d = first.shape[-1]
+    size = min(2 * d - 1, size)
+    windows = F.pad(second, (size - 1, size - d)).unfold(-1, size, 1)  # [..., s, c] = second[c + s + 1 - size]
+    shifted = windows[..., size - d : size, :].flip(-2)  # [..., j, c] = second[c - j]
+    return (first.unsqueeze(-2) @ shifted).squeeze(-2)
