@@ -1,0 +1,82 @@
+"""Arborescences: directed spanning trees in which every vertex but the root has one parent."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from structgrad.polytopes._arborescence import maximum_arborescences
+from structgrad.polytopes.matrix_tree import MatrixTree
+
+
+class Arborescence(MatrixTree):
+    r"""Matrices ``y`` of shape ``(n, n)`` with ``y[i, j] = 1`` where i is the parent of j (paulus, section 6).
+
+    All paths lead away from ``root``, which may have any number of children. The diagonal and the column of the root
+    are zero in every arborescence, and scores there are ignored. The maximiser is Chu-Liu-Edmonds', compiled, on the
+    CPU (scores on other devices make the way there and back); exact ties are broken by the order of its search,
+    always alike for the same scores. The partition function is Tutte's determinant (Koo et al. 2007, section 3.3),
+    exact for scores of any finite range.
+
+    A mask says which edges may be used. A vertex without any (the diagonal and the root's column do not count) is
+    absent, as padding is; the others must be within reach of the root.
+    """
+
+    def __init__(self, n: int, root: int = 0) -> None:
+        super().__init__(n)
+        if not 0 <= root < n:
+            raise ValueError(f"root must be a vertex from 0 to {n - 1}, not {root}")
+        self.root = root
+        self.event_shape = (n, n)
+        order = torch.tensor([root, *(v for v in range(n) if v != root)])
+        self._index = order.unsqueeze(-1) * n + order
+        self._index.fill_diagonal_(n * n)
+        self._index[:, 0] = n * n
+
+    def lengths_mask(self, lengths: Tensor) -> Tensor:
+        """The edges ``(..., n, n)`` that arborescences on the first ``lengths`` ``(...)`` vertices may have.
+
+        Raises:
+            ValueError: a length that leaves the root out, or above n.
+        """
+        inside = self._first(lengths, least=self.root + 1)
+        return self._edges(lengths.device) & inside.unsqueeze(-1) & inside.unsqueeze(-2)
+
+    def capped(self, theta: Tensor, max_range: float, mask: Tensor | None = None) -> Tensor:
+        """``max(theta_ij, max_i theta_ij - max_range)``: the guard for each child j, over the parents that it may have.
+
+        A child's best parent is what matters to it: adding a number to a column changes nothing.
+        """
+        edges = self._edges(theta.device) if mask is None else self._edges(theta.device) & mask
+        best = theta.masked_fill(~edges, -torch.inf).amax(-2, keepdim=True)
+        return theta.maximum(best - max_range)
+
+    def vertices(self) -> Tensor:
+        others = [v for v in range(self.n) if v != self.root]
+        choices = list(product(range(self.n), repeat=len(others)))
+        parents = torch.full((len(choices), self.n), self.root)
+        parents[:, others] = torch.tensor(choices, dtype=torch.int64)
+        ancestors = parents
+        for _ in others:
+            ancestors = parents.gather(-1, ancestors)
+        parents = parents[(ancestors == self.root).all(-1)]
+        y = torch.zeros(len(parents), self.n, self.n, dtype=torch.float64)
+        y.scatter_(1, parents.unsqueeze(1), 1.0)
+        y[:, :, self.root] = 0.0
+        return y
+
+    def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        graphs = self._graphs(theta.cpu(), None if mask is None else mask.cpu())
+        used = torch.empty(len(graphs[0]), self.n**2, dtype=torch.bool)
+        self._run(maximum_arborescences, *graphs, used)
+        return used.view(theta.shape).to(theta)
+
+    def _structure(self) -> str:
+        return f"arborescence from vertex {self.root}"
+
+    def _edges(self, device: torch.device) -> Tensor:
+        """The edges that an arborescence may have, ``(n, n)`` boolean."""
+        vertex = torch.arange(self.n, device=device)
+        return (vertex.unsqueeze(-1) != vertex) & (vertex != self.root)
