@@ -1,1 +1,23 @@
-"""How a prediction becomes differentiable."""
+"""How a prediction becomes differentiable: one smoothed argmax a file."""
+
+from structgrad.layers.base import Layer
+from structgrad.layers.finite_difference import finite_difference
+from structgrad.layers.gumbel_sinkhorn import GumbelSinkhorn
+from structgrad.layers.l2x import L2X
+from structgrad.layers.neural_sort import NeuralSort
+from structgrad.layers.perturbed import Perturbed
+from structgrad.layers.relaxed import Relaxed
+from structgrad.layers.soft_sub import SoftSub
+from structgrad.layers.stochastic_softmax import StochasticSoftmax
+
+__all__ = [
+    "L2X",
+    "GumbelSinkhorn",
+    "Layer",
+    "NeuralSort",
+    "Perturbed",
+    "Relaxed",
+    "SoftSub",
+    "StochasticSoftmax",
+    "finite_difference",
+]

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
+from structgrad.layers.base import Scale
 from structgrad.layers.relaxed import Relaxed
-from structgrad.noise import Gumbel
+from structgrad.layers.stochastic_softmax import StochasticSoftmax
 from structgrad.polytopes.matching import Matching
-from structgrad.regularizers import SinkhornEntropy
+from structgrad.regularizers.sinkhorn import SinkhornEntropy
 
 
-class GumbelSinkhorn:
-    """``P = Sinkhorn((mu + gamma) / t)`` with standard (not centred) Gumbel noise.
+class GumbelSinkhorn(StochasticSoftmax):
+    """``P = Sinkhorn((theta + Z) / t)`` with standard (not centred) Gumbel noise; the perturbed matching in ``eval()``.
 
     Args:
         n: size of the matching.
         temperature: t > 0.
         rounds: Sinkhorn rounds.
+        samples: draws an item, in a dimension before the last two; None: one draw, no such dimension.
     """
 
-    def __init__(self, n: int, temperature: float = 1.0, rounds: int = 20) -> None:
-        self.noise = Gumbel(centred=False)
-        self.relaxed = Relaxed(Matching(n), SinkhornEntropy(rounds), temperature)
-
-    def __call__(self, mu: Tensor, gamma: Tensor) -> Tensor:
-        """The soft matchings at scores ``mu`` perturbed by ``gamma`` (broadcast together), ``(..., n, n)``."""
-        return self.relaxed(mu + gamma)
+    def __init__(self, n: int, temperature: Scale = 1.0, rounds: int = 20, samples: int | None = None) -> None:
+        super().__init__(Relaxed(Matching(n), SinkhornEntropy(rounds), temperature), samples=samples)

@@ -1,0 +1,49 @@
+"""What layers that draw have in common: the noise for some scores, and the dimension of samples."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from structgrad.noise import Generators, Noise, draw
+from structgrad.polytopes.base import Polytope
+
+
+def noise_for(noise: Noise, theta: Tensor, rank: int, samples: int | None, generator: Generators | None) -> Tensor:
+    """Draws for scores ``(..., *event)`` with an event of ``rank`` dimensions: ``(..., samples, *event)``.
+
+    Without ``samples`` one for each score, and no dimension more. In the dtype and on the device of ``theta``.
+
+    Raises:
+        ValueError: no generator; a sequence of them that does not fit the first dimension of ``theta``.
+    """
+    if generator is None:
+        raise ValueError("generator must be given: this layer draws")
+    leading = theta.dim() - rank
+    if not isinstance(generator, torch.Generator) and leading == 0:
+        raise ValueError(f"theta of shape {tuple(theta.shape)} has no first dimension for {len(generator)} generators")
+    shape = theta.shape if samples is None else (*theta.shape[:leading], samples, *theta.shape[leading:])
+    return draw(noise, shape, generator, theta.dtype).to(theta.device)
+
+
+def checked_samples(samples: int) -> int:
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1, not {samples}")
+    return samples
+
+
+def checked_noisy(noisy: Tensor | None, polytope: Polytope) -> Tensor | None:
+    """The mask of the coordinates that get noise, or None where all of them do."""
+    if noisy is None:
+        return None
+    if noisy.dtype != torch.bool or tuple(noisy.shape) != polytope.event_shape:
+        given = f"{tuple(noisy.shape)}, {noisy.dtype}"
+        raise ValueError(f"noisy of shape {given} must be boolean and of the event's shape {polytope.event_shape}")
+    return None if bool(noisy.all()) else noisy
+
+
+def checked_scores(value: Tensor, name: str) -> Tensor:
+    """The scores ``(..., n)`` themselves, if they are finite floating-point numbers."""
+    if value.dim() < 1 or not value.is_floating_point() or not bool(torch.isfinite(value.detach()).all()):
+        raise ValueError(f"{name} of shape {tuple(value.shape)} must hold finite floating-point scores")
+    return value

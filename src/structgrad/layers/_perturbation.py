@@ -1,0 +1,120 @@
+"""What a perturbed maximiser drew and found, and the nodes that put its derivatives into autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from structgrad.parallel import map_blocks
+
+BLOCK = 1 << 17  # scores a worker handles at once, on a CPU: they and their solutions stay in cache
+
+
+class Draws(NamedTuple):
+    """B items: their scores, magnitudes ``(B,)``, noise and solutions ``(B, M, *event)``.
+
+    ``mask`` is the polytope's; ``active`` marks the coordinates whose noise matters; both ``(B, 1, *event)`` or None.
+    """
+
+    theta: Tensor
+    sigma: Tensor
+    z: Tensor
+    y: Tensor
+    mask: Tensor | None
+    active: Tensor | None
+
+    def rows(self, rows: slice) -> Draws:
+        return Draws(*(None if part is None else part[rows] for part in self))  # type: ignore[arg-type]
+
+
+# The terms, one a sample, of the derivatives of <direction, maximiser> in theta (are they wanted?) and in sigma.
+Products = Callable[[Draws, Tensor, bool], tuple[Tensor, Tensor]]
+
+
+def columns(value: Tensor, like: Tensor) -> Tensor:
+    """Ones behind the dimensions of ``value``, as many as ``like`` has more."""
+    return value.view(*value.shape, *(1,) * (like.dim() - value.dim()))
+
+
+def map_items(function: Callable[[slice], None], z: Tensor) -> None:
+    """``function(rows)`` for all items: in blocks that fit the cache on a CPU, all at once elsewhere."""
+    items = len(z)
+    size = max(1, BLOCK // max(1, z[0].numel())) if items and z.device.type == "cpu" else items
+    map_blocks(function, items, size)
+
+
+@torch.no_grad()
+def maxima_of(draws: Draws) -> tuple[Tensor, Tensor]:
+    """``<theta + sigma z, y>`` and ``<z, y>``, both ``(B, M)``."""
+    maxima, slopes = draws.z.new_empty(2, *draws.z.shape[:2])
+
+    @torch.no_grad()
+    def fill(rows: slice) -> None:
+        theta, sigma, z, y, *_ = draws.rows(rows)
+        slopes[rows] = (z * y).flatten(2).sum(-1)
+        maxima[rows] = (theta.unsqueeze(1) * y).flatten(2).sum(-1) + sigma.unsqueeze(1) * slopes[rows]
+
+    map_items(fill, draws.z)
+    return maxima, slopes
+
+
+class Maximiser(Function):
+    """The mean of the solutions, with the derivatives of its expectation."""
+
+    @staticmethod
+    def forward(ctx: Any, products: Products, *draws: Tensor | None) -> Tensor:
+        ctx.products = products
+        ctx.set_materialize_grads(False)  # the potential's first derivative sends None: there is nothing to do then
+        ctx.save_for_backward(*draws)
+        return Draws(*draws).y.mean(1)  # type: ignore[arg-type]
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+        draws, direction = Draws(*ctx.saved_tensors), grad_outputs[0]
+        if direction is None:
+            return (None,) * 7
+        in_theta, in_sigma = torch.empty_like(draws.theta), torch.empty_like(draws.sigma)
+
+        @torch.no_grad()
+        def fill(rows: slice) -> None:
+            by_theta, by_sigma = ctx.products(draws.rows(rows), direction[rows], ctx.needs_input_grad[1])
+            in_theta[rows], in_sigma[rows] = by_theta.mean(1), by_sigma.mean(1)
+
+        map_items(fill, draws.z)
+        if torch.is_grad_enabled():  # create_graph: what follows would silently lack these terms
+            in_theta, in_sigma = _Once.apply(in_theta, in_sigma, draws.theta, draws.sigma, direction)
+        return None, in_theta, in_sigma, None, None, None, None
+
+
+class _Once(Function):
+    """The first two arguments, as functions of the others that cannot be differentiated."""
+
+    @staticmethod
+    def forward(ctx: Any, in_theta: Tensor, in_sigma: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        return in_theta.clone(), in_sigma.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        raise RuntimeError("the perturbed maximiser can be differentiated once, its potential twice")
+
+
+class Potential(Function):
+    """A value with its two gradients, ``y`` in theta and ``slope`` in sigma; ``y`` may be differentiated again."""
+
+    @staticmethod
+    def forward(ctx: Any, theta: Tensor, sigma: Tensor, value: Tensor, y: Tensor, slope: Tensor) -> Tensor:
+        ctx.save_for_backward(theta, sigma, value, y, slope)
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        theta, sigma, value, y, slope = ctx.saved_tensors
+        weight = grad_outputs[0]
+        if torch.is_grad_enabled():  # create_graph: F is homogeneous, F = <theta, y> + sigma * slope in every sample
+            again = Potential.apply(theta, sigma, value, y, slope) - (theta * y).flatten(1).sum(-1)
+            slope = slope + again / sigma - (again / sigma).detach()
+        return columns(weight, y) * y, weight * slope, None, None, None

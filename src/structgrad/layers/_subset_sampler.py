@@ -1,0 +1,59 @@
+"""What the bespoke relaxations of a k-subset have in common: Gumbel noise, masks, the top k at evaluation."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from structgrad.layers._draws import noise_for
+from structgrad.layers.base import Scale, checked_scale, over_event
+from structgrad.noise import Generators, Gumbel
+from structgrad.polytopes.subset import Subset
+
+DEAD = -1e30  # the score of a masked coordinate: finite, with derivatives zero
+
+
+class SubsetSampler(nn.Module, ABC):
+    """A soft k-subset of scores ``(..., n)`` under standard (not centred) Gumbel noise.
+
+    In ``train()`` mode soft and differentiable; in ``eval()`` mode the indicator of k coordinates, without gradient:
+    the top k of the scores with one Gumbel each, or, without a generator, of the scores themselves.
+
+    Args:
+        k: how many to choose.
+        temperature: t > 0; a tensor holds one an item and broadcasts to the leading dimensions.
+
+    Raises:
+        ValueError: an argument out of its range; when called, bad scores, a mask that leaves fewer than k, no generator
+            in training, or generators that do not fit.
+    """
+
+    def __init__(self, k: int, temperature: Scale = 1.0) -> None:
+        super().__init__()
+        if k < 1:
+            raise ValueError(f"k must be at least 1, not {k}")
+        self.k = k
+        self.temperature = checked_scale(temperature, "temperature")
+        self.noise = Gumbel(centred=False)
+
+    def forward(self, theta: Tensor, generator: Generators | None = None, mask: Tensor | None = None) -> Tensor:
+        """The sampled subsets at scores ``(..., n)``, same shape; zero where ``mask`` is False."""
+        if theta.dim() < 1 or theta.shape[-1] < self.k:
+            raise ValueError(f"theta of shape {tuple(theta.shape)} has no {self.k} coordinates")
+        subset = Subset(theta.shape[-1], self.k)
+        subset._check(theta)
+        mask = subset._check_mask(theta, mask)
+        if self.training:
+            scores = theta.double() if mask is None else theta.double().masked_fill(~mask, DEAD)
+            temperature = over_event(checked_scale(self.temperature, "temperature"), 1)
+            return self._soft(scores, noise_for(self.noise, theta, 1, self._draws, generator), temperature).to(theta)
+        if generator is not None:
+            theta = self.noise.utilities(theta, noise_for(self.noise, theta, 1, None, generator))
+        return subset.argmax(theta, mask)
+
+    _draws: int | None = None  # Gumbel vectors that a soft sample takes; None: one, without a dimension
+
+    @abstractmethod
+    def _soft(self, theta: Tensor, z: Tensor, temperature: Scale) -> Tensor:
+        """The soft subset of scores ``(..., n)`` float64 (masked ones :data:`DEAD`) and noise ``(..., [draws,] n)``."""

@@ -1,0 +1,82 @@
+"""NeuralSort: the sorting permutation relaxed row by row (Grover, Wang, Zweig and Ermon 2019)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from structgrad.layers._draws import checked_samples, checked_scores, noise_for
+from structgrad.layers.base import Scale, checked_scale, over_event
+from structgrad.noise import Generators, Noise
+
+
+class NeuralSort(nn.Module):
+    r"""``P_i = softmax([(n + 1 - 2i) s - A_s 1] / t)``, ``i = 1..n``, with ``(A_s)_jk = |s_j - s_k|``.
+
+    (Grover et al. 2019.) Row ``i`` chooses the ``i``-th largest of the scores ``s``; as ``t -> 0`` the rows
+    become the permutation that sorts them in descending order. Rows sum to one, columns need not. ``A_s 1`` takes a
+    sort and a running sum, not the ``n x n`` matrix, so memory is that of the rows asked for. In ``eval()`` mode the
+    rows are one-hot, without gradient; of equal scores the first one comes first.
+
+    With noise the scores are perturbed before: for standard Gumbel noise the permutation has the Plackett-Luce
+    distribution with log-weights ``s``.
+
+    Args:
+        temperature: t > 0; a tensor holds one an item and broadcasts to the leading dimensions.
+        top: how many rows; None: all.
+        noise: perturbs the scores; None: deterministic.
+        samples: draws an item, in a dimension before the last two; None: one draw, no such dimension.
+
+    Raises:
+        ValueError: an argument out of its range; when called, bad scores, or generators that do not fit.
+    """
+
+    def __init__(
+        self,
+        temperature: Scale = 1.0,
+        top: int | None = None,
+        noise: Noise | None = None,
+        samples: int | None = None,
+    ) -> None:
+        super().__init__()
+        if top is not None and top < 1:
+            raise ValueError(f"top must be at least 1, not {top}")
+        if noise is None and samples is not None:
+            raise ValueError(f"samples must be None without noise, not {samples}")
+        self.temperature = checked_scale(temperature, "temperature")
+        self.top, self.noise = top, noise
+        self.samples = None if samples is None else checked_samples(samples)
+
+    def forward(self, scores: Tensor, generator: Generators | None = None) -> Tensor:
+        """The relaxed rows of the permutation for scores ``(..., n)``: ``(..., [samples,] top, n)``."""
+        checked_scores(scores, "scores")
+        n = scores.shape[-1]
+        top = n if self.top is None else self.top
+        if top > n:
+            raise ValueError(f"scores of shape {tuple(scores.shape)} have no {top} rows")
+        if self.noise is not None:
+            z = noise_for(self.noise, scores, 1, self.samples, generator)
+            scores = self.noise.utilities(scores if self.samples is None else scores.unsqueeze(-2), z)
+        if not self.training:
+            order = scores.detach().sort(dim=-1, descending=True, stable=True).indices[..., :top]
+            return torch.zeros((*order.shape, n), dtype=scores.dtype, device=scores.device).scatter_(
+                -1, order.unsqueeze(-1), 1.0
+            )
+        wide = scores.double()
+        weights = n + 1 - 2 * torch.arange(1, top + 1, dtype=wide.dtype, device=wide.device)
+        logits = weights.unsqueeze(-1) * wide.unsqueeze(-2) - distances(wide).unsqueeze(-2)
+        temperature = over_event(checked_scale(self.temperature, "temperature"), 2 if self.samples is None else 3)
+        return torch.softmax(logits / temperature, -1).to(scores.dtype)
+
+
+def distances(scores: Tensor) -> Tensor:
+    """``sum_k |s_j - s_k|`` for each of the scores ``(..., n)``, by sorting: ``O(n log n)`` and no matrix.
+
+    The derivative is that of the sum (the sign of zero is zero), so equal scores are treated alike.
+    """
+    ordered, _ = scores.sort(dim=-1)
+    below = torch.searchsorted(ordered.detach(), scores.detach().contiguous())
+    above = torch.searchsorted(ordered.detach(), scores.detach().contiguous(), right=True)
+    running = nn.functional.pad(ordered.cumsum(-1), (1, 0))  # of the k smallest
+    less, more = running.gather(-1, below), running[..., -1:] - running.gather(-1, above)
+    return scores * (below + above - scores.shape[-1]) - less + more

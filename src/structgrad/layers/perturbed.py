@@ -1,0 +1,199 @@
+r"""The perturbed maximiser: the mean of the argmax over noise, with derivatives by integration by parts (berthet).
+
+For noise with density ``exp(-nu(z))`` and ``y(m) = argmax_y <theta + sigma z(m), y>`` (Propositions 2.2 and 3.1):
+
+    F(theta)          = E <theta + sigma Z, y>
+    dF / dtheta       = E y                                  dF / dsigma = E <Z, y>   (indelman, eq. 10)
+    d<g, E y>/dtheta  = E <g, y - b> nu'(Z) / sigma
+    d<g, E y>/dsigma  = E <g, y - b> (<Z, nu'(Z)> - d) / sigma
+
+with ``d`` coordinates of noise, and any ``b`` that does not depend on the ``Z`` beside it: a baseline, which changes
+the variance alone.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from structgrad.estimate import Estimate, mean_of
+from structgrad.layers._draws import checked_noisy, checked_samples, noise_for
+from structgrad.layers._perturbation import Draws, Maximiser, Potential, columns, map_items, maxima_of
+from structgrad.layers.base import Layer, Scale, checked_scale
+from structgrad.noise import Generators, Noise, Normal
+from structgrad.polytopes.base import Polytope
+
+Baseline = Literal["leave_one_out", "maximiser"] | None
+STANDARD_NORMAL = Normal()
+
+
+class Perturbed(Layer):
+    r"""``y_sigma(theta) = E argmax_y <theta + sigma Z, y>``, estimated by ``samples`` draws (berthet, Def. 2.1, 3.1).
+
+    Its derivatives in ``theta`` and ``sigma`` use the draws of the forward pass and solve nothing again. Until the
+    backward pass the layer keeps the noise and the solutions, ``2 samples`` times the memory of ``theta``.
+
+    A masked score has derivative zero, as it should. Where ``noisy`` leaves scores without noise,
+    :meth:`potential` has its gradient, but the maximiser itself can be differentiated in ``sigma`` only: integration
+    by parts says nothing about a score that is not perturbed, and a backward pass to ``theta`` raises ValueError.
+
+    Args:
+        polytope: what is predicted.
+        noise: Z, with a density that is positive and smooth everywhere.
+        sigma: the magnitude, positive. A tensor holds one an item, broadcasts to the leading dimensions of ``theta``
+            and may learn. Every method takes another one for that call.
+        samples: M, the draws an item.
+        baseline: ``"leave_one_out"``, the mean of the other samples (one sample has no others: then as
+            ``"maximiser"``); ``"maximiser"``, the argmax at ``theta`` itself, one more solve an item, made when a
+            derivative is taken; None, no baseline.
+        noisy: the coordinates that get noise, boolean, of the event's shape; None: all.
+
+    Raises:
+        ValueError: an argument out of its range, or a noise that is not smooth.
+    """
+
+    def __init__(
+        self,
+        polytope: Polytope,
+        noise: Noise = STANDARD_NORMAL,
+        sigma: Scale = 1.0,
+        samples: int = 1,
+        baseline: Baseline = "leave_one_out",
+        noisy: Tensor | None = None,
+    ) -> None:
+        super().__init__(polytope)
+        if not noise.smooth:
+            raise ValueError(f"noise must have a density that is positive and smooth everywhere, unlike {noise}")
+        if baseline not in ("leave_one_out", "maximiser", None):
+            raise ValueError(f"baseline must be 'leave_one_out', 'maximiser' or None, not {baseline!r}")
+        self.noise = noise
+        self.sigma = checked_scale(sigma, "sigma")
+        self.samples = checked_samples(samples)
+        self.baseline = "maximiser" if baseline == "leave_one_out" and samples == 1 else baseline
+        self.noisy: Tensor | None
+        self.register_buffer("noisy", checked_noisy(noisy, polytope), persistent=False)
+
+    def forward(
+        self,
+        theta: Tensor,
+        generator: Generators | None = None,
+        mask: Tensor | None = None,
+        sigma: Scale | None = None,
+    ) -> Tensor:
+        """The mean of the solutions, ``(..., *event)``; differentiable once in ``theta`` and ``sigma``."""
+        return Maximiser.apply(self._products, *self._solve(theta, generator, mask, sigma)).view(theta.shape)
+
+    def potential(
+        self,
+        theta: Tensor,
+        generator: Generators | None = None,
+        mask: Tensor | None = None,
+        sigma: Scale | None = None,
+    ) -> Tensor:
+        """``F``, ``(...)``. Its gradient in ``theta`` is exactly :meth:`forward` with the same draws, that in ``sigma``
+        the mean of ``<z, y>``; differentiable twice, the second time by the formulas of :meth:`forward`."""
+        draws = self._solve(theta, generator, mask, sigma)
+        maxima, slopes = maxima_of(draws)
+        y = Maximiser.apply(self._products, *draws)
+        return Potential.apply(draws.theta, draws.sigma, maxima.mean(1), y, slopes.mean(1)).view(self._leading(theta))
+
+    @torch.no_grad()
+    def estimate(
+        self,
+        theta: Tensor,
+        generator: Generators | None = None,
+        mask: Tensor | None = None,
+        sigma: Scale | None = None,
+    ) -> Estimate:
+        """:meth:`forward`, without gradient, and its standard error (NaN for one sample)."""
+        draws = self._solve(theta, generator, mask, sigma)
+        return Estimate(*(part.view(theta.shape) for part in mean_of(draws.y, 1)))
+
+    @torch.no_grad()
+    def estimate_potential(
+        self,
+        theta: Tensor,
+        generator: Generators | None = None,
+        mask: Tensor | None = None,
+        sigma: Scale | None = None,
+    ) -> Estimate:
+        """:meth:`potential`, without gradient, and its standard error (NaN for one sample)."""
+        maxima, _ = maxima_of(self._solve(theta, generator, mask, sigma))
+        return Estimate(*(part.view(self._leading(theta)) for part in mean_of(maxima, 1)))
+
+    @torch.no_grad()
+    def estimate_product(
+        self,
+        theta: Tensor,
+        direction: Tensor,
+        generator: Generators | None = None,
+        mask: Tensor | None = None,
+        sigma: Scale | None = None,
+    ) -> Estimate:
+        """The product of the Jacobian in ``theta`` with ``direction``, and its standard error (NaN for one sample).
+
+        It is what :meth:`forward` sends back when ``direction``, broadcastable to ``theta``, arrives.
+        """
+        draws = self._solve(theta, generator, mask, sigma)
+        terms, _ = self._products(draws, direction.expand(theta.shape).reshape(draws.theta.shape), in_theta=True)
+        return Estimate(*(part.view(theta.shape) for part in mean_of(terms, 1)))
+
+    def _leading(self, theta: Tensor) -> torch.Size:
+        return theta.shape[: theta.dim() - len(self.polytope.event_shape)]
+
+    def _solve(self, theta: Tensor, generator: Generators | None, mask: Tensor | None, sigma: Scale | None) -> Draws:
+        event = self.polytope.event_shape
+        self.polytope._check(theta)
+        mask = self.polytope._check_mask(theta, mask)
+        items = prod(self._leading(theta))
+        magnitude = self._magnitude(theta, sigma).reshape(items)
+        z = noise_for(self.noise, theta, len(event), self.samples, generator).view(items, self.samples, *event)
+        active = mask = None if mask is None else mask.reshape(items, 1, *event)
+        if self.noisy is not None:
+            z = z.mul_(self.noisy)
+            active = self.noisy.expand(items, 1, *event) if mask is None else mask & self.noisy
+        draws = Draws(theta.reshape(items, *event), magnitude, z, torch.empty_like(z), mask, active)
+
+        @torch.no_grad()
+        def solve(rows: slice) -> None:
+            part = draws.rows(rows)
+            part.y[:] = self.polytope.argmax(part.theta.unsqueeze(1) + columns(part.sigma, z) * part.z, part.mask)
+
+        map_items(solve, z)
+        return draws
+
+    def _magnitude(self, theta: Tensor, sigma: Scale | None) -> Tensor:
+        """Sigma for every item, ``(...)``."""
+        given = checked_scale(self.sigma if sigma is None else sigma, "sigma")
+        magnitude = torch.as_tensor(given, dtype=theta.dtype, device=theta.device)
+        try:
+            return magnitude.expand(self._leading(theta))
+        except RuntimeError:
+            raise ValueError(
+                f"sigma of shape {tuple(magnitude.shape)} does not fit theta of shape {tuple(theta.shape)}"
+            ) from None
+
+    def _products(self, draws: Draws, direction: Tensor, in_theta: bool) -> tuple[Tensor, Tensor]:
+        """One term a sample of the derivatives of ``<direction, maximiser>``, for directions ``(B, *event)``.
+
+        In theta, ``(B, M, *event)``, and in sigma, ``(B, M)``. ``in_theta`` says that the first are wanted.
+        """
+        if in_theta and self.noisy is not None:
+            raise ValueError("noisy leaves scores without noise: the perturbed maximiser has no derivative in theta")
+        theta, sigma, z, y, mask, active = draws
+        weights = (direction.unsqueeze(1) * y).flatten(2).sum(-1)
+        if self.baseline == "leave_one_out":  # y less the mean of the others, all at once
+            weights = (weights - weights.mean(1, keepdim=True)) * (self.samples / (self.samples - 1))
+        elif self.baseline == "maximiser":
+            best = self.polytope.argmax(theta, None if mask is None else mask.squeeze(1))
+            weights = weights - (direction * best).flatten(1).sum(-1, keepdim=True)
+        weights = weights / sigma.unsqueeze(1)
+        score = self.noise.score(z)
+        coordinates: int | Tensor = prod(self.polytope.event_shape)
+        if active is not None:
+            score = score * active
+            coordinates = active.flatten(2).sum(-1)
+        return columns(weights, z) * score, weights * ((z * score).flatten(2).sum(-1) - coordinates)
