@@ -193,7 +193,7 @@ def test_gumbel_sinkhorn(plain, monkeypatch, d, n, fresh):
             torch.rand(n, d)  # the plain one draws its sequences first, from the same stream
         return -torch.log(-torch.log(torch.rand(shape) + 1e-20) + 1e-20)
 
-    give_both_the_same_noise(monkeypatch, "experiments.sorting.sinkhorn", draw)
+    give_both_the_same_noise(monkeypatch, "noise", draw)
     for epoch in range(12):
         for r in range(3):
             for role in ("noise", "fresh"):

@@ -9,11 +9,12 @@ import torch
 from scipy import integrate
 
 import structgrad.losses.direct
+from structgrad.layers.finite_difference import finite_difference
 from structgrad.losses.direct import DirectLoss
-from structgrad.losses.finite_difference import finite_difference
 from structgrad.noise import Gumbel
 from structgrad.parallel import set_threads
 from structgrad.polytopes.matching import Matching
+from structgrad.polytopes.simplex import Simplex
 
 GROWN = 1.1
 
@@ -166,7 +167,7 @@ def test_the_density_of_two_logistics():
     assert second == pytest.approx(2 * math.pi**2 / 3, abs=1e-6)
 
 
-MU2 = ((0.4, -0.3), (0.2, -0.5))
+MU2 = ((0.9, -0.3), (0.2, -0.5))
 COST2 = ((0.7, 0.1), (-0.4, 0.3))
 
 
@@ -419,10 +420,246 @@ def test_growth_with_noise_keeps_the_noise():
     assert float(by_sigma) == pytest.approx(-diagonal / float(step.epsilon), rel=1e-12)
 
 
+# Both sides, and the errors of estimates
+
+
+class LogisticQuantiles:
+    """Not noise but its integral: the first entry takes the S quantiles of a logistic variable, the others zero.
+
+    A mean over them is the expectation up to O(1/S), without randomness.
+    """
+
+    def sample(self, shape, generator, dtype):
+        draws = torch.zeros(shape, dtype=dtype)
+        draws[..., 0, 0] = ((torch.arange(shape[1], dtype=dtype) + 0.5) / shape[1]).logit()
+        return draws
+
+
+DIFFERENCE = MU2[0][0] + MU2[1][1] - MU2[0][1] - MU2[1][0]
+SLOPE = COST2[0][0] + COST2[1][1] - COST2[0][1] - COST2[1][0]  # the loss of the identity less that of the swap
+
+
+def logistic_quotients(sigma, epsilon, two_sided):
+    """E[y(eps) - y(start)]_11 and E<gamma, y(eps) - y(start)> over their distance, gamma logistic on one entry.
+
+    The identity wins where gamma lies above ``-(DIFFERENCE + eps SLOPE) / sigma``; the logistic cdf is F, and the
+    integral of t dF(t) up to z is ``z F(z) + log(1 - F(z))``.
+    """
+
+    def tails(eps):
+        z = -(DIFFERENCE + eps * SLOPE) / sigma
+        below = 1 / (1 + math.exp(-z))
+        return 1 - below, -(z * below + math.log1p(-below))
+
+    start = -epsilon if two_sided else 0.0
+    return tuple((a - b) / (epsilon - start) for a, b in zip(tails(epsilon), tails(start), strict=True))
+
+
+def logistic_truth(sigma):
+    """The derivatives in mu_11 and sigma of the expected loss ``SLOPE P(identity)``, by differentiating that."""
+    entry, width = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (MU2[0][0], sigma))
+    probability = torch.sigmoid((entry + DIFFERENCE - MU2[0][0]) / width)
+    return [float(part) for part in torch.autograd.grad(SLOPE * probability, (entry, width))]
+
+
+def by_quantiles(sigma, epsilon, two_sided, samples):
+    """The same two quotients by the code: an exact integral up to ``O(1 / (samples eps))``."""
+    direct = DirectLoss(Matching(2), LogisticQuantiles(), samples, two_sided=two_sided)
+    found = direct.estimate(
+        exactly(MU2).view(1, 1, 2, 2), exactly(COST2), exactly([epsilon]), exactly([[sigma]]), generators(0)
+    )
+    return float(found.mu.value[0, 0, 0, 0]), float(found.sigma.value)
+
+
+@pytest.mark.parametrize("two_sided", [False, True])
+@pytest.mark.parametrize("epsilon", [-3.0, -0.3, 0.3, 3.0])
+@pytest.mark.parametrize("sigma", [1.0, 0.4])
+def test_estimates_by_quantiles_are_the_exact_expectations(two_sided, epsilon, sigma):
+    samples = 20_000
+    found = by_quantiles(sigma, epsilon, two_sided, samples)
+    for value, exact in zip(found, logistic_quotients(sigma, epsilon, two_sided), strict=True):
+        assert value == pytest.approx(exact, abs=12 / (samples * abs(epsilon)))
+
+
+@pytest.mark.parametrize("sigma", [1.0, 0.4])
+def test_the_limit_of_both_quotients_is_the_gradient_and_their_biases_are_of_order_one_and_two(sigma):
+    """Theorem 1, by exact integrals: halving eps halves the one-sided bias and quarters the two-sided one."""
+    for two_sided, order in ((False, 1), (True, 2)):
+        biases = [
+            [q - t for q, t in zip(logistic_quotients(sigma, eps, two_sided), logistic_truth(sigma), strict=True)]
+            for eps in (1e-3, 5e-4)
+        ]
+        for coarse, fine in zip(*biases, strict=True):
+            assert abs(fine) < 0.002**order
+            assert coarse / fine == pytest.approx(2**order, rel=0.01)
+
+
+def test_the_codes_own_biases_are_of_order_one_and_two():
+    samples = 300_000
+    for two_sided, order in ((False, 1), (True, 2)):
+        coarse, fine = (
+            [q - t for q, t in zip(by_quantiles(1.0, eps, two_sided, samples), logistic_truth(1.0), strict=True)]
+            for eps in (0.4, 0.2)
+        )
+        for a, b in zip(coarse, fine, strict=True):
+            assert a / b == pytest.approx(2**order, rel=0.15)
+
+
+def simplex_quotients(mu, cost, sigma, epsilon, two_sided):
+    """The same for the maximum of n scores and centred Gumbel noise, where all expectations have a closed form.
+
+    E[y] is ``p = softmax(theta / sigma)`` and, since ``F = sigma logsumexp(theta / sigma) = <theta, p> + sigma
+    E<gamma, y>``, the other is ``logsumexp(theta / sigma) - <theta, p> / sigma``.
+    """
+
+    def expectations(eps):
+        scaled = (mu + eps * cost) / sigma
+        p = scaled.softmax(-1)
+        return p, scaled.logsumexp(-1) - (scaled * p).sum(-1)
+
+    start = -epsilon if two_sided else 0.0
+    return [(a - b) / (epsilon - start) for a, b in zip(expectations(epsilon), expectations(start), strict=True)]
+
+
+MU5, COST5 = exactly([0.5, -0.2, 0.1, 0.9, -1.0]), exactly([1.0, 0.2, 0.6, 0.8, 0.0])
+
+
+@pytest.mark.parametrize("two_sided", [False, True])
+@pytest.mark.parametrize("epsilon", [-1.0, 0.3, 3.0])
+def test_estimates_on_the_simplex_have_the_expectation_of_the_closed_form(two_sided, epsilon):
+    sigma = 0.8
+    direct = DirectLoss(Simplex(5), Gumbel(), 50_000, two_sided=two_sided)
+    found = direct.estimate(MU5.view(1, 1, 5), COST5, exactly([epsilon]), exactly([[sigma]]), generators(6))
+    exact_mu, exact_sigma = simplex_quotients(MU5, COST5, sigma, epsilon, two_sided)
+    assert float(((found.mu.value[0, 0] - exact_mu) / found.mu.standard_error[0, 0]).abs().max()) < 4.5
+    assert float((found.sigma.value - exact_sigma).abs() / found.sigma.standard_error) < 4.5
+
+
+def test_on_the_simplex_the_limit_is_the_gradient_of_the_expected_loss():
+    mu, sigma = MU5.clone().requires_grad_(), exactly(0.8).requires_grad_()
+    true = torch.autograd.grad((COST5 * (mu / sigma).softmax(-1)).sum(), (mu, sigma))
+    for two_sided, order in ((False, 1), (True, 2)):
+        coarse, fine = (simplex_quotients(MU5, COST5, 0.8, eps, two_sided) for eps in (0.02, 0.01))
+        for a, b, t in zip(coarse, fine, true, strict=True):
+            assert torch.allclose(b, t, atol=0.02**order)
+            assert float((a - t).norm() / (b - t).norm()) == pytest.approx(2**order, rel=0.02)
+
+
+def test_standard_errors_are_those_of_the_exact_variances():
+    """A quotient is +-1/width with the probability that both ends differ, the same sign wherever they do.
+
+    So at a small eps the two-sided variance, 1/(2 eps) times the density, is half the one-sided one, 1/eps times it.
+    """
+    samples, epsilon, variances = 40_000, 0.3, []
+    for two_sided in (False, True):
+        direct = DirectLoss(Matching(2), LogisticQuantiles(), samples, two_sided=two_sided)
+        found = direct.estimate(
+            exactly(MU2).view(1, 1, 2, 2), exactly(COST2), exactly([epsilon]), exactly([[1.0]]), generators(0)
+        )
+        mean, width = logistic_quotients(1.0, epsilon, two_sided)[0], 2 * epsilon if two_sided else epsilon
+        variances.append(abs(mean) / width - mean**2)
+        assert float(found.mu.standard_error[0, 0, 0, 0]) == pytest.approx((variances[-1] / samples) ** 0.5, rel=0.01)
+    limits = [abs(logistic_quotients(1.0, 1e-4, two)[0]) / (2e-4 if two else 1e-4) for two in (False, True)]
+    assert limits[0] / limits[1] == pytest.approx(2, rel=1e-3)
+    assert variances[1] < variances[0] / 2
+
+
+@pytest.mark.parametrize("two_sided", [False, True])
+@pytest.mark.parametrize("samples", [1, 7])
+def test_an_estimate_is_the_gradient_for_the_same_draws(two_sided, samples):
+    R, n, d = 2, 3, 4
+    mu = torch.randn(R, n, d, d, generator=generators(0)[0], dtype=torch.float64, requires_grad=True)
+    sigma = torch.rand(R, n, generator=generators(1)[0], dtype=torch.float64, requires_grad=True)
+    cost, epsilon = torch.randn(d, d, generator=generators(2)[0], dtype=torch.float64), exactly([-3.0, 0.5])
+    direct = DirectLoss(Matching(d), Gumbel(), samples, two_sided=two_sided)
+    by_mu, by_sigma = gradient_of(direct(mu, cost, epsilon, some_loss, sigma, generators(3, 4)), mu, sigma)
+    found = direct.estimate(mu, cost, epsilon, sigma, generators(3, 4))
+    assert torch.allclose(found.mu.value, by_mu, atol=1e-14)
+    assert torch.allclose(found.sigma.value, by_sigma, atol=1e-14)
+    assert not found.mu.value.requires_grad
+    if samples == 1:
+        assert found.mu.standard_error.isnan().all()
+        return
+    for r, i in itertools.product(range(R), range(n)):
+        gamma = torch.stack([Gumbel().sample((n, samples, d, d), g, torch.float64) for g in generators(3, 4)])[r, i]
+        theta, step = (mu[r, i] + sigma[r, i] * gamma).detach(), epsilon[r] * cost
+        start = Matching(d).argmax(theta - step if two_sided else theta)
+        draws = (Matching(d).argmax(theta + step) - start).numpy() / float(epsilon[r] * (1 + two_sided))
+        moments = (gamma.numpy() * draws).sum((1, 2))
+        assert found.mu.standard_error[r, i].numpy() == pytest.approx(draws.std(0, ddof=1) / math.sqrt(samples))
+        assert float(found.sigma.standard_error[r, i]) == pytest.approx(moments.std(ddof=1) / math.sqrt(samples))
+
+
+def test_an_estimate_without_noise_has_no_error():
+    mu = exactly(SCORES).view(1, 1, 3, 3)
+    found = DirectLoss(Matching(3)).estimate(mu, paper_cost(), exactly([-12.0]))
+    assert torch.equal(found.mu.value[0, 0], direct_gradient(SCORES, -12.0))
+    assert not found.sigma.value.any()
+    assert found.mu.standard_error.isnan().all()
+
+
+def test_two_sides_are_the_mean_of_one_side_each_way():
+    mu = torch.randn(2, 5, 4, 4, generator=generators(0)[0], dtype=torch.float64, requires_grad=True)
+    sigma = torch.rand(2, 5, generator=generators(1)[0], dtype=torch.float64, requires_grad=True)
+    cost, epsilon = torch.randn(4, 4, generator=generators(2)[0], dtype=torch.float64), exactly([0.7, -2.0])
+
+    def gradients(step, two_sided):
+        direct = DirectLoss(Matching(4), Gumbel(), 3, two_sided=two_sided)
+        return gradient_of(direct(mu, cost, step, some_loss, sigma, generators(3, 4)), mu, sigma)
+
+    for both, up, down, again in zip(
+        gradients(epsilon, True),
+        gradients(epsilon, False),
+        gradients(-epsilon, False),
+        gradients(-epsilon, True),
+        strict=True,
+    ):
+        assert torch.allclose(both, (up + down) / 2, atol=1e-14)
+        assert torch.equal(both, again)  # the sign of eps means nothing
+        assert not torch.allclose(both, up)
+
+
+def test_the_loss_of_two_sides_is_that_of_the_unmoved_maximiser():
+    seen = []
+
+    def loss(y, rows, items):
+        seen.append(y.clone())
+        return torch.ones(y.shape[:2], dtype=torch.float64)
+
+    mu = torch.randn(1, 4, 3, 3, generator=generators(0)[0], dtype=torch.float64)
+    DirectLoss(Matching(3), two_sided=True)(mu, paper_cost(), exactly([5.0]), loss)
+    assert torch.equal(seen[0].squeeze(2), Matching(3).argmax(mu))
+    assert not torch.equal(seen[0].squeeze(2), Matching(3).argmax(mu - 5 * paper_cost()))
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_two_sides_grow_until_one_of_them_moves(sign):
+    mu = torch.stack([stuck_scores(gap) for gap in (50.0, -50.0, 5.0)]).unsqueeze(1).requires_grad_()
+    step = growing(mu, [12.0 * sign] * 3, two_sided=True)
+    _, grown = times_until(12.0, 50.0)
+    assert step.epsilon.tolist() == pytest.approx([sign * grown, sign * grown, 12.0 * sign], rel=1e-14)
+    (gradient,) = gradient_of(step, mu)
+    for r, used in enumerate((grown, grown, 12.0)):  # one end of two differs by one
+        assert float(gradient[r, 0, 0, 0]) == pytest.approx(1 / (2 * used))
+
+
+def test_one_generator_may_stand_alone_for_one_replica():
+    mu, sigma = torch.zeros(1, 3, 2, 2).double().requires_grad_(), torch.ones(1, 3).double()
+    direct = DirectLoss(Matching(2), Gumbel(), 2)
+    one, many = (
+        gradient_of(direct(mu, exactly(COST2), exactly([-1.0]), some_loss, sigma, given), mu)[0]
+        for given in (generators(8)[0], generators(8))
+    )
+    assert torch.equal(one, many)
+    assert one.any()
+    with pytest.raises(ValueError, match="noise needs sigma and 2 generators, not 1"):
+        direct(mu.expand(2, 3, 2, 2), exactly(COST2), -torch.ones(2), some_loss, sigma.expand(2, 3), generators(8)[0])
+
+
 # Blocks
 
 
-def evaluate_random(samples, sigma_value=0.7):
+def evaluate_random(samples, sigma_value=0.7, two_sided=False):
     R, n, d = 5, 6, 4
     mu = torch.randn(R, n, d, d, generator=generators(0)[0], dtype=torch.float64, requires_grad=True)
     sigma = torch.full((R, n), sigma_value, dtype=torch.float64, requires_grad=True)
@@ -434,22 +671,23 @@ def evaluate_random(samples, sigma_value=0.7):
         return (y - target[rows, items].unsqueeze(2)).square().flatten(2).mean(-1)
 
     noise = None if samples is None else Gumbel()
-    direct = DirectLoss(Matching(d), noise, samples or 1, growth=1.5)
+    direct = DirectLoss(Matching(d), noise, samples or 1, growth=1.5, two_sided=two_sided)
     used = generators(*range(R)) if noise else ()
     step = direct(mu, cost, epsilon, loss, sigma if noise else None, used)
     gradients = gradient_of(step, mu, sigma) if noise else gradient_of(step, mu)
     return step, gradients
 
 
+@pytest.mark.parametrize("two_sided", [False, True])
 @pytest.mark.parametrize("samples", [None, 1, 3])
 @pytest.mark.parametrize("block", [1, 16 * 3 * 2, 16 * 3 * 6 * 2])
-def test_blocks_of_replicas_and_items_change_nothing(monkeypatch, samples, block):
+def test_blocks_of_replicas_and_items_change_nothing(monkeypatch, samples, block, two_sided):
     """One item at a time, two, or two replicas: a replica's generator goes through its items in order anyway, so
     gamma is the same up to the rounding of vector and scalar logarithms, and winners, losses and steps are the same.
     """
-    step, gradients = evaluate_random(samples)
+    step, gradients = evaluate_random(samples, two_sided=two_sided)
     monkeypatch.setattr(structgrad.losses.direct, "BLOCK", block)
-    cut_step, cut_gradients = evaluate_random(samples)
+    cut_step, cut_gradients = evaluate_random(samples, two_sided=two_sided)
     assert torch.equal(cut_step.epsilon, step.epsilon)
     assert (step.epsilon[[1, 4]].abs() > 1e-3).all()  # two replicas were stuck: the rule saw all their items
     assert torch.allclose(cut_step.loss, step.loss, rtol=1e-14)
@@ -493,6 +731,12 @@ def test_noise_needs_sigma_and_a_generator_each(sigma, seeds):
     direct = DirectLoss(Matching(3), Gumbel())
     with pytest.raises(ValueError, match="noise needs sigma and 2 generators"):
         direct(torch.zeros(2, 1, 3, 3), torch.zeros(3, 3), -torch.ones(2), some_loss, sigma, generators(*seeds))
+
+
+@pytest.mark.parametrize("epsilon", [(1.0, 0.0), (1.0,), (1.0, 1.0, 1.0)])
+def test_steps_of_zero_or_of_other_replicas_are_named(epsilon):
+    with pytest.raises(ValueError, match=rf"epsilon of shape \({len(epsilon)},\) must hold 2 steps other than zero"):
+        DirectLoss(Matching(3))(torch.zeros(2, 1, 3, 3), torch.zeros(3, 3), exactly(epsilon), some_loss)
 
 
 def test_scores_of_another_size_are_named():

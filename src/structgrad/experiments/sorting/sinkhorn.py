@@ -10,7 +10,6 @@ from torch import Tensor
 from structgrad.experiments.sorting.data import Data, Sequences, sequences
 from structgrad.experiments.sorting.learner import Learner
 from structgrad.layers.gumbel_sinkhorn import GumbelSinkhorn
-from structgrad.noise import sample_replicas
 from structgrad.parallel import map_blocks
 
 BLOCK = 1 << 18  # relaxed scores a worker handles at once
@@ -27,7 +26,7 @@ class SinkhornLearner(Learner):
 
     def __init__(self, config: dict[str, Any], data: Data, seeds: dict[str, list[int]], device: str = "cpu") -> None:
         super().__init__(config, data, seeds, device)
-        self.layer = GumbelSinkhorn(self.d, config["temperature"], config["sinkhorn_iterations"])
+        self.layer = GumbelSinkhorn(self.d, config["temperature"], config["sinkhorn_iterations"], config["samples"])
 
     def update(self) -> Tensor:
         batch = self._batch()
@@ -49,15 +48,13 @@ class SinkhornLearner(Learner):
     @torch.enable_grad()
     def _block(self, rows: slice, scores: Tensor, batch: Sequences) -> tuple[Tensor, Tensor]:
         """Losses ``(r,)`` and their gradients ``(r, n, d, d)`` with respect to the scores of some replicas."""
-        n, samples = scores.shape[1], self.config["samples"]
-        items = max(1, BLOCK // (self.d**2 * samples))
+        n = scores.shape[1]
+        items = max(1, BLOCK // (self.d**2 * self.config["samples"]))
         losses, gradients = [], []
         for start in range(0, n, items):
             part = slice(start, min(start + items, n))
             mu = scores[rows, part].clone().requires_grad_()
-            shape = (mu.shape[1], samples, self.d, self.d)
-            gamma = sample_replicas(self.layer.noise, shape, self.noise["noise"][rows])
-            plan = self.layer(mu.unsqueeze(2), gamma)
+            plan = self.layer(mu, self.noise["noise"][rows])
             rearranged = (batch.x[rows, part][:, :, None, :, None] * plan).sum(-2)
             error = (rearranged - batch.sorted[rows, part][:, :, None]) ** 2
             loss = error.flatten(2).mean(-1) / n

@@ -1,0 +1,42 @@
+r"""The squared error of a layer, "perturbed + squared" in berthet's experiments.
+
+    L(theta, y) = 1/2 |layer(theta) - y|^2,        d/dtheta L = J(theta)^T (layer(theta) - y)
+
+Not convex in ``theta``, and its gradient (berthet, eq. 4) needs the layer's derivative ``J``, which a perturbed layer
+estimates by Proposition 3.1.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from structgrad.layers.base import Layer
+from structgrad.losses._targets import checked_target
+from structgrad.noise import Generators
+
+
+class SquaredError(nn.Module):
+    """Half the squared distance between a layer's output and the target.
+
+    With a Monte-Carlo layer of M samples the residual and the product with ``J`` share their draws, as in the authors'
+    code: value and gradient then have a bias ``O(1/M)``, the value that of the samples' variance over 2M.
+
+    Args:
+        layer: what predicts.
+        independent: draw twice and take ``1/2 <layer(theta) - y, layer'(theta) - y>``, whose value (which may be
+            negative) and gradient are unbiased, for twice the solver calls. Layers that draw nothing do not need it.
+    """
+
+    def __init__(self, layer: Layer, independent: bool = False) -> None:
+        super().__init__()
+        self.layer, self.independent = layer, independent
+
+    def forward(
+        self, theta: Tensor, y: Tensor, generator: Generators | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """The loss of each item, ``(...)``; arguments and errors as in :class:`~.fenchel_young.FenchelYoung`."""
+        y = checked_target(theta, y)
+        event = tuple(range(-len(self.layer.polytope.event_shape), 0))
+        first = self.layer(theta, generator, mask) - y
+        second = self.layer(theta, generator, mask) - y if self.independent else first
+        return (first * second).sum(event) / 2
