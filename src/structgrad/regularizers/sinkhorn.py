@@ -1,0 +1,95 @@
+"""Sinkhorn's entropy: matchings softened by normalising rows and columns in turn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from structgrad.parallel import run_kernel
+from structgrad.polytopes.base import Polytope
+from structgrad.polytopes.matching import Matching
+from structgrad.regularizers._sinkhorn import sinkhorn_backward, sinkhorn_forward
+from structgrad.regularizers.base import Regularizer, unknown_pair
+
+KERNEL_RANGE = 300.0  # scalings reach exp(range), and the adjoint squares them: both stay inside float64
+LANES = 16  # rows are padded to whole vectors, so that exp takes the same path wherever a matrix lies in a batch
+
+
+class SinkhornEntropy(Regularizer):
+    """Shannon entropy of a matching, ``R(P) = sum P log P``, maximised by Sinkhorn's iteration.
+
+    ``rounds`` rounds of row then column normalisation of ``exp(theta)`` (Mena et al. 2018, section 3.1; Sinkhorn
+    1964). The gradient is that of the iterate, not of the limit. Runs in kernel space in float64 for matrices whose
+    rows span less than 300, and in log space for the others.
+    """
+
+    def __init__(self, rounds: int = 20) -> None:
+        if rounds < 1:
+            raise ValueError(f"rounds must be at least 1, not {rounds}")
+        self.rounds = rounds
+
+    def maximise(self, polytope: Polytope, theta: Tensor, mask: Tensor | None = None) -> Tensor:
+        if not isinstance(polytope, Matching):
+            raise unknown_pair(self, polytope)
+        polytope._check(theta)
+        polytope._check_mask(theta, mask)
+        matrices = theta.reshape(-1, *polytope.event_shape)
+        span = matrices.detach().amax(-1) - matrices.detach().amin(-1)
+        safe = span.amax(-1) < KERNEL_RANGE
+        if theta.device.type != "cpu":
+            plan = log_sinkhorn(matrices, self.rounds)
+        elif bool(safe.all()):
+            plan = _KernelSinkhorn.apply(matrices, self.rounds)
+        else:
+            plan = torch.zeros_like(matrices)
+            plan = plan.index_put((safe,), _KernelSinkhorn.apply(matrices[safe], self.rounds))
+            plan = plan.index_put((~safe,), log_sinkhorn(matrices[~safe], self.rounds))
+        return plan.view(theta.shape)
+
+    def value(self, polytope: Polytope, y: Tensor) -> Tensor:
+        """``sum y log y`` over the matrix, with ``0 log 0 = 0``."""
+        return torch.special.xlogy(y, y).sum((-2, -1))
+
+    def potential(self, polytope: Polytope, theta: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Refused: the iterate after finitely many rounds is not the gradient of a function."""
+        raise ValueError(f"Sinkhorn's iterate after {self.rounds} rounds is not the gradient of a potential")
+
+
+def log_sinkhorn(theta: Tensor, rounds: int) -> Tensor:
+    """The same iterate in log space and float64: safe at any range, several times slower."""
+    log_plan = theta.double()
+    for _ in range(rounds):
+        log_plan = log_plan - torch.logsumexp(log_plan, -1, keepdim=True)
+        log_plan = log_plan - torch.logsumexp(log_plan, -2, keepdim=True)
+    return log_plan.exp().to(theta.dtype)
+
+
+class _KernelSinkhorn(torch.autograd.Function):
+    """The iterate and its exact adjoint by compiled kernels; a second derivative goes through log space."""
+
+    @staticmethod
+    def forward(ctx: Any, theta: Tensor, rounds: int) -> Tensor:
+        batch, n, _ = theta.shape
+        kernel = torch.zeros(batch, n, n + -n % LANES, dtype=torch.float64)
+        kernel[..., :n] = theta
+        kernel[..., :n] -= kernel[..., :n].amax(-1, keepdim=True)
+        kernel.exp_()
+        us, vs = torch.empty(2, batch, rounds, n, dtype=torch.float64)
+        plan = torch.empty_like(theta, memory_format=torch.contiguous_format)
+        run_kernel(sinkhorn_forward, kernel.numpy(), us.numpy(), vs.numpy(), plan.numpy())
+        ctx.rounds = rounds
+        ctx.save_for_backward(theta, kernel, us, vs)
+        return plan
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        theta, kernel, us, vs = ctx.saved_tensors
+        gradient = grad_outputs[0].contiguous()
+        if torch.is_grad_enabled():  # create_graph: somebody will differentiate this product
+            (product,) = torch.autograd.grad(log_sinkhorn(theta, ctx.rounds), theta, gradient, create_graph=True)
+            return product, None
+        out = torch.empty_like(gradient)
+        run_kernel(sinkhorn_backward, kernel.numpy(), us.numpy(), vs.numpy(), gradient.numpy(), out.numpy())
+        return out, None
