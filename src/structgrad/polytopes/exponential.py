@@ -1,7 +1,7 @@
 r"""Polytopes whose exponential family can be summed: log-partition, marginals and their products with the Hessian.
 
 With ``p(y) \propto exp(<theta, y>)`` over the vertices, ``log Z(theta) = log sum_y exp <theta, y>`` has the mean
-``mu(theta) = E_p[y]`` as its gradient (the marginals; paulus section 5, eq. 8) and the covariance of ``y`` as its Hessian.
+``mu(theta) = E_p[y]`` as its gradient (the marginals; paulus section 5, eq. 8), the covariance of ``y`` as its Hessian.
 
 Each structure brings a plain form of ``log Z`` in torch operations, which any device runs and which may be
 differentiated as often as one likes, and for the CPU compiled kernels of ``mu`` and of the Hessian-vector product. A
