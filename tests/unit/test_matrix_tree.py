@@ -316,8 +316,9 @@ def test_the_adjoint_of_an_absent_edge_may_be_no_float():
     only = torch.zeros(4, 4).double()
     only[0, 1] = only[1, 2] = only[2, 3] = 1.0
     assert float(family.log_partition(theta, mask)) == -1200.0
-    assert torch.equal(family.marginals(theta, mask), only)
-    assert not hessian_product(family, theta, torch.ones(4, 4).double(), mask).any()
+    assert close(family.marginals(theta, mask), only, 1e-15)
+    product = hessian_product(family, theta, torch.randn(4, 4).double(), mask)
+    assert close(product, torch.zeros_like(product), 1e-14)
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)

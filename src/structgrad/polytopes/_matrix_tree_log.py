@@ -1,6 +1,6 @@
 r"""The matrix-tree theorem on the logarithms of weights, compiled: for scores too far apart for ``_matrix_tree``.
 
-The same elimination, ten times slower. The reverse pass knows only probabilities: ``x[j, i]``, how likely the tree of
+The same elimination, but slower. The reverse pass knows only probabilities: ``x[j, i]``, how likely the tree of
 the graph that is left uses its edge from i to j, of which the share ``w_jk p_ki / w'_ji`` goes by the vertex k that is
 put back, so that there is nothing to overflow. Tangents are those of logarithms for the same reason.
 """
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+
+NOTHING = 40.0  # exp(-40) added to one is one
 
 
 @njit(cache=True, nogil=True)
@@ -35,10 +37,15 @@ def _eliminate(w, r, m):
                 if i == j or w[j, k] == -np.inf or w[k, i] == -np.inf:
                     continue
                 through = w[j, k] + w[k, i] - w[k, k]
-                high, low = max(w[j, i], through), min(w[j, i], through)
-                w[j, i] = high + np.log1p(np.exp(low - high))
-                share = np.exp(through - w[j, i])
-                r[j, i] += share * (r[j, k] + r[k, i] - r[k, k] - r[j, i])
+                change = r[j, k] + r[k, i] - r[k, k] - r[j, i]
+                gap = through - w[j, i]
+                if gap > NOTHING:
+                    w[j, i] = through
+                    r[j, i] += change
+                elif gap > -NOTHING:
+                    ratio = np.exp(-abs(gap))
+                    w[j, i] = max(w[j, i], through) + np.log1p(ratio)
+                    r[j, i] += change * (1.0 if gap > 0.0 else ratio) / (1.0 + ratio)
     return log_partition
 
 
@@ -56,7 +63,10 @@ def _reverse(w, r, x, y, m):
             for i in range(k):
                 if i == j or w[j, k] == -np.inf or w[k, i] == -np.inf:
                     continue
-                share = np.exp(w[j, k] + w[k, i] - w[k, k] - w[j, i])
+                gap = w[j, k] + w[k, i] - w[k, k] - w[j, i]
+                if gap < -NOTHING:
+                    continue
+                share = np.exp(gap)
                 flow = share * x[j, i]
                 slope = share * y[j, i] + flow * (r[j, k] + r[k, i] - r[k, k] - r[j, i])
                 x[j, k] += flow

@@ -70,12 +70,12 @@ class Polytope(ABC):
         if mask.dtype != torch.bool:
             raise ValueError(f"mask of shape {tuple(mask.shape)} must be boolean, not {mask.dtype}")
         try:
-            mask = mask.expand(theta.shape)
+            expanded = mask.expand(theta.shape)
         except RuntimeError:
             raise ValueError(f"mask of shape {tuple(mask.shape)} does not fit scores {tuple(theta.shape)}") from None
-        if not bool(self._feasible(mask).all()):
+        if not bool(self._feasible(expanded).all()):
             raise ValueError(f"mask of shape {tuple(mask.shape)} leaves no {self._structure()} for some scores")
-        return mask
+        return expanded
 
     def _feasible(self, mask: Tensor) -> Tensor:
         """Whether there is a structure under each mask ``(..., *event_shape)``: ``(...)`` boolean."""

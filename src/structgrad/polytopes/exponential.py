@@ -40,6 +40,8 @@ class ExponentialFamily(Polytope):
         The largest score is that of the structure's own coordinates; the gradient flows through it too. Ours needs no
         such guard: it is there to reproduce theirs (paulus' released code, ``max_range`` 15).
         """
+        if not theta.numel():
+            return theta
         event = tuple(range(-len(self.event_shape), 0))
         allowed = theta if mask is None else theta.masked_fill(~mask, -torch.inf)
         return theta.maximum(allowed.amax(event, keepdim=True) - max_range)
