@@ -2,7 +2,7 @@
 
 import pytest
 
-from structgrad.repro.digests import closure, essence
+from structgrad.repro.digests import closure, essence, source_digest
 
 TRAINER = "structgrad.experiments.sorting.train"
 
@@ -56,6 +56,22 @@ def test_a_trainer_depends_on_the_library_and_not_on_the_evidence():
     assert {"structgrad.polytopes.matching", "structgrad.losses.direct", "structgrad.training.loop"} <= names
     assert not any(name.startswith("structgrad.repro") for name in names)
     assert "structgrad.experiments.sorting.spec" not in names, "settings reach the trainer through its config"
+
+
+def test_looking_imports_nothing():
+    """Planning takes digests of everything; packages on the way to a module may import what is heavy."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys\nfrom structgrad.repro.digests import source_digest\n"
+        f"digests = [source_digest(name) for name in ({TRAINER!r}, 'structgrad.repro.claims')]\n"
+        "bad = {'torch', 'scipy', 'numpy', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'imported {bad}' if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(source_digest(TRAINER)) == 64
 
 
 def test_the_library_imports_no_workflow_package():

@@ -48,18 +48,30 @@ def map_items(function: Callable[[slice], None], z: Tensor) -> None:
 
 
 @torch.no_grad()
-def maxima_of(draws: Draws) -> tuple[Tensor, Tensor]:
-    """``<theta + sigma z, y>`` and ``<z, y>``, both ``(B, M)``."""
-    maxima, slopes = draws.z.new_empty(2, *draws.z.shape[:2])
+def maxima_of(draws: Draws) -> Tensor:
+    """``<theta + sigma z, y>``, ``(B, M)``."""
+    maxima = draws.z.new_empty(draws.z.shape[:2])
 
     @torch.no_grad()
     def fill(rows: slice) -> None:
         theta, sigma, z, y, *_ = draws.rows(rows)
-        slopes[rows] = (z * y).flatten(2).sum(-1)
-        maxima[rows] = (theta.unsqueeze(1) * y).flatten(2).sum(-1) + sigma.unsqueeze(1) * slopes[rows]
+        maxima[rows] = ((theta.unsqueeze(1) + columns(sigma, z) * z) * y).flatten(2).sum(-1)
 
     map_items(fill, draws.z)
-    return maxima, slopes
+    return maxima
+
+
+@torch.no_grad()
+def slopes_of(draws: Draws) -> Tensor:
+    """The mean of ``<z, y>`` over the samples, ``(B,)``."""
+    slopes = draws.z.new_empty(len(draws.z))
+
+    @torch.no_grad()
+    def fill(rows: slice) -> None:
+        slopes[rows] = (draws.z[rows] * draws.y[rows]).flatten(1).sum(-1) / draws.z.shape[1]
+
+    map_items(fill, draws.z)
+    return slopes
 
 
 class Maximiser(Function):

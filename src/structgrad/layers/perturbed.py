@@ -21,7 +21,7 @@ from torch import Tensor
 
 from structgrad.estimate import Estimate, mean_of
 from structgrad.layers._draws import checked_noisy, checked_samples, noise_for
-from structgrad.layers._perturbation import Draws, Maximiser, Potential, columns, map_items, maxima_of
+from structgrad.layers._perturbation import Draws, Maximiser, Potential, columns, map_items, maxima_of, slopes_of
 from structgrad.layers.base import Layer, Scale, checked_scale
 from structgrad.noise import Generators, Noise, Normal
 from structgrad.polytopes.base import Polytope
@@ -96,9 +96,9 @@ class Perturbed(Layer):
         """``F``, ``(...)``. Its gradient in ``theta`` is exactly :meth:`forward` with the same draws, that in ``sigma``
         the mean of ``<z, y>``; differentiable twice, the second time by the formulas of :meth:`forward`."""
         draws = self._solve(theta, generator, mask, sigma)
-        maxima, slopes = maxima_of(draws)
-        y = Maximiser.apply(self._products, *draws)
-        return Potential.apply(draws.theta, draws.sigma, maxima.mean(1), y, slopes.mean(1)).view(self._leading(theta))
+        y, slope = Maximiser.apply(self._products, *draws), slopes_of(draws)
+        value = (draws.theta * y).detach().flatten(1).sum(-1) + draws.sigma.detach() * slope
+        return Potential.apply(draws.theta, draws.sigma, value, y, slope).view(self._leading(theta))
 
     @torch.no_grad()
     def estimate(
@@ -121,7 +121,7 @@ class Perturbed(Layer):
         sigma: Scale | None = None,
     ) -> Estimate:
         """:meth:`potential`, without gradient, and its standard error (NaN for one sample)."""
-        maxima, _ = maxima_of(self._solve(theta, generator, mask, sigma))
+        maxima = maxima_of(self._solve(theta, generator, mask, sigma))
         return Estimate(*(part.view(self._leading(theta)) for part in mean_of(maxima, 1)))
 
     @torch.no_grad()
