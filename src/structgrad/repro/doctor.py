@@ -14,8 +14,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+from structgrad.data import store
+from structgrad.errors import UserError
 from structgrad.repro.paths import project_root, results
 from structgrad.repro.plan import Plan
+from structgrad.repro.realdata import data_folder, needed_by
 
 PYTHON = (3, 11)
 NEEDED = ("torch", "numpy", "scipy", "numba", "pandas", "snakemake", "matplotlib", "jinja2")
@@ -120,16 +123,28 @@ def kernels(_: Plan) -> Iterator[Finding]:
 
 
 def data(plan: Plan) -> Iterator[Finding]:
-    """Where real data sets are looked for."""
-    named = plan.config["data_folder"] or os.environ.get("STRUCTGRAD_DATA")
-    if not named:
-        seen = "no folder named: generated data needs none, data sets are downloaded when first needed"
-        yield Finding("data", "ok", seen)
-    elif Path(named).is_dir():
-        yield Finding("data", "ok", f"looked for in {named}")
-    else:
+    """Where real data is looked for, and which of the scale's files are there."""
+    missing, damaged = list[str](), list[str]()
+    with data_folder(plan):
+        folder, files = store.named(), list(needed_by(plan, plan.shards))
+        looked = f"looked for in {' and '.join(map(str, store.folders()))}"
+        for file in files:
+            try:
+                missing += [file.path] if store.find(file) is None else []
+            except UserError as error:
+                damaged.append(str(error))
+    for seen in damaged:
+        yield Finding("data", "fail", seen, "take it out of the way; nothing that needs it is trained")
+    if folder and not folder.is_dir():
         advice = "correct data_folder in config.yaml (or STRUCTGRAD_DATA), or unset it to download"
-        yield Finding("data", "warn", f"{named} is not a folder", advice)
+        yield Finding("data", "warn", f"{folder} is not a folder", advice)
+    if missing:
+        seen = f"{len(missing)} of {len(files)} files are not at hand: {', '.join(missing)}; {looked}"
+        yield Finding("data", "warn", seen, "structgrad data fetch, or set STRUCTGRAD_DATA to a folder with them")
+    elif files and not damaged:
+        yield Finding("data", "ok", f"all {len(files)} files are there; {looked}")
+    elif not files and (folder is None or folder.is_dir()):
+        yield Finding("data", "ok", f"scale {plan.scale} needs none from elsewhere")
 
 
 def workflow(_: Plan) -> Iterator[Finding]:

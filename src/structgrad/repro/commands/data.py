@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import click
 
@@ -12,11 +13,35 @@ from structgrad.repro.plan import Plan
 
 @click.group()
 def command() -> None:
-    """Make or check the data.
+    """Fetch, make or check the data.
 
-    Both sorting tables learn from generated sequences, so nothing is downloaded for them; what is kept is the
-    digest of every setting's numbers, which each training job checks before it starts.
+    Some tables learn from generated sequences, others from public data sets. Those are looked for in the folder that
+    STRUCTGRAD_DATA (data_folder in config.yaml) names, then in the user's cache, and are otherwise downloaded to the
+    cache; each is held to its sha256. Of all data digests are kept, which each training job checks before it starts.
     """
+
+
+@command.command()
+@click.argument("experiments", nargs=-1, metavar="[EXPERIMENT]...")
+@plan_options
+@json_option
+def fetch(plan: Plan, experiments: Sequence[str], as_json: bool) -> None:
+    """Get the real data of the EXPERIMENTs (default: all), and mark what cannot be had.
+
+    A training job whose data is not to be had is left out by the workflow, and its cells say no_data and how to get
+    it; run this again when it is there. Exit code 2: a file is there, but is not the published one.
+
+    Example: structgrad data fetch --scale desktop
+    """
+    from structgrad.repro import realdata
+
+    chosen = _chosen(plan, experiments)
+    found = realdata.fetch(plan, [shard for shard in plan.shards if shard.experiment in chosen])
+    if as_json:
+        left_out = [shard.id for shard in found.left_out]
+        click.echo(json.dumps({**vars(found), "left_out": left_out}))
+        return
+    click.echo("\n".join(found.lines() or [f"scale {plan.scale} needs no real data"]))
 
 
 @command.command()
@@ -24,16 +49,14 @@ def command() -> None:
 @plan_options
 @json_option
 def make(plan: Plan, experiment: str | None, as_json: bool) -> None:
-    """Generate the data of EXPERIMENT (default: all) and write the digests to results/<scale>/data/.
+    """Generate or read the data of EXPERIMENT (default: all) and write the digests to results/<scale>/data/.
 
     Example: structgrad data make indelman_1a --scale smoke
     """
-    from structgrad.errors import unknown
     from structgrad.repro import datasets
 
-    if experiment is not None and experiment not in plan.experiments:
-        raise unknown("experiment", experiment, plan.experiments)
-    made = {name: datasets.make(plan, name) for name in ([experiment] if experiment else plan.experiments)}
+    chosen = _chosen(plan, [experiment] if experiment is not None else [])
+    made = {name: datasets.make(plan, name) for name in chosen}
     if as_json:
         click.echo(json.dumps(made))
         return
@@ -45,12 +68,32 @@ def make(plan: Plan, experiment: str | None, as_json: bool) -> None:
 @plan_options
 @json_option
 def status(plan: Plan, as_json: bool) -> None:
-    """Say what data each experiment needs and whether its digests are there."""
+    """Say what data each experiment needs, what of it is there, and whether its digests are."""
+    from structgrad.data.store import find
     from structgrad.repro import datasets
+    from structgrad.repro.realdata import data_folder, needed_by
 
-    there = {name: datasets.path_of(plan.scale, name).is_file() for name in plan.experiments}
+    told = {}
+    with data_folder(plan):
+        for name in plan.experiments:
+            files = {file.path: find(file) is not None for file in needed_by(plan, plan.shards_of(name))}
+            told[name] = {"files": files, "digests": datasets.path_of(plan.scale, name).is_file()}
     if as_json:
-        click.echo(json.dumps(there))
+        click.echo(json.dumps(told))
         return
-    for name, present in there.items():
-        click.echo(f"{name}: generated; digests {'present' if present else 'not made yet (structgrad data make)'}")
+    for name, row in told.items():
+        files = row["files"]
+        missing = [path for path, there in files.items() if not there]
+        what = f"{len(files) - len(missing)} of {len(files)} files at hand" if files else "generated"
+        click.echo(f"{name}: {what}; digests {'present' if row['digests'] else 'not made yet (structgrad data make)'}")
+        if missing:
+            click.echo(f"  missing: {', '.join(missing)} (structgrad data fetch)")
+
+
+def _chosen(plan: Plan, experiments: Sequence[str]) -> list[str]:
+    from structgrad.errors import unknown
+
+    for name in experiments:
+        if name not in plan.experiments:
+            raise unknown("experiment", name, plan.experiments)
+    return list(experiments or plan.experiments)

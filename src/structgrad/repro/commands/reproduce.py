@@ -15,6 +15,7 @@ from structgrad.repro.config import load_config
 from structgrad.repro.options import plan_options
 from structgrad.repro.paths import project_root
 from structgrad.repro.plan import Plan
+from structgrad.repro.realdata import fetch
 
 
 @click.command()
@@ -27,7 +28,8 @@ def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) ->
     """Train what is missing, then build tables, figures, tracking and report, and print the tables.
 
     Records that are there already (earlier runs, or the reference results that come with the repository) are
-    kept; --fresh trains them anew. An interrupted run goes on where it stopped.
+    kept; --fresh trains them anew. An interrupted run goes on where it stopped. Real data that is needed is fetched
+    first; what cannot be had is left out, and its cells say how to get it.
 
     Example: structgrad reproduce --scale smoke
     """
@@ -37,6 +39,9 @@ def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) ->
     there = [shard for shard in plan.shards if shard.path.is_file()]
     if there and not fresh:
         click.echo(f"{len(there)} of {len(plan.shards)} records are there already (--fresh trains them anew)")
+    if not dry_run:
+        for line in fetch(plan, [shard for shard in plan.shards if fresh or not shard.path.is_file()]).lines():
+            click.echo(line)
     # jobs say `python`: they must find this one
     environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
     if subprocess.run(snakemake(plan, cores, profile, fresh, dry_run), cwd=root, env=environment).returncode:

@@ -1,0 +1,1 @@
+"""Real data sets: where they lie, how they get there, and how they are read."""

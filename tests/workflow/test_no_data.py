@@ -1,0 +1,117 @@
+"""Real data that is not to be had, through the whole workflow: its cells say so, all others are as ever."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+
+import pytest
+
+TOY = '''"""Two sets of real data, of which it learns nothing."""
+
+from structgrad.data.store import DataFile, fetch
+from structgrad.experiments.base import Arm, Experiment, Metric
+
+FILES = {
+    name: DataFile(f"toy/{name}.txt", digest, (f"http://127.0.0.1:1/{name}.txt",))
+    for name, digest in (("n=1", "ONE"), ("n=2", "TWO"))
+}
+
+
+def files(config, setting):
+    return (FILES[setting],)
+
+
+def digest(config, setting, seeds):
+    fetch(FILES[setting])
+    return FILES[setting].sha256
+
+
+def train(job):
+    from structgrad.training.job import Outcome
+
+    score = {"sum": float(len(fetch(FILES[job.setting]).content)), "sum_squares": 1e9, "count": 1}
+    result = {"epochs": 0, "stopped": "untrained", "metrics": {"score": score}, "final": {}}
+    return Outcome({"data": job.seeds("data", arm=None)}, [result] * job.count, {})
+
+
+EXPERIMENT = Experiment(
+    name="toy",
+    paper="berthet",
+    table="toy",
+    title="Two sets",
+    axis="n",
+    settings=("n=1", "n=2"),
+    arms=(Arm("length", "Length"),),
+    metrics=(Metric("score", "score", "mean", unit="bytes", factor=1.0, digits=0, bounds=(0.0, 1e9)),),
+    trainer="structgrad.experiments.toy:train",
+    digester="structgrad.experiments.toy:digest",
+    config={"epochs": 0},
+    files="structgrad.experiments.toy:files",
+)
+'''
+SCALE = """
+  toy:
+    comparable: true
+    reason: nothing is cut
+    blocks:
+      - {settings: [n=1, n=2], arms: [length], replicas: 2}
+"""
+CONTENT = {"one": b"one\n", "two": b"number two\n"}
+ONLY = "experiments=[toy]"
+
+
+@pytest.fixture(scope="module")
+def toy(clone, tmp_path_factory):
+    """The folder of the user's data; the clone has an experiment on two files of which only the second is there."""
+    source = TOY
+    for name, content in CONTENT.items():
+        source = source.replace(name.upper(), hashlib.sha256(content).hexdigest())
+    (clone / "src/structgrad/experiments/toy.py").write_text(source)
+    with (clone / "src/structgrad/experiments/__init__.py").open("a") as stream:
+        stream.write("\nfrom structgrad.experiments import toy\n\nREGISTRY['toy'] = toy.EXPERIMENT\n")
+    with (clone / "workflow/scales/smoke.yaml").open("a") as stream:
+        stream.write(SCALE)
+    data = tmp_path_factory.mktemp("data")
+    (data / "toy").mkdir()
+    (data / "toy/n=2.txt").write_bytes(CONTENT["two"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STRUCTGRAD_DATA", str(data))
+        patch.setenv("XDG_CACHE_HOME", str(data / "cache"))
+        patch.setenv("no_proxy", "127.0.0.1")
+        yield data
+
+
+def rows(clone):
+    with (clone / "results/smoke/tables/berthet_toy.csv").open() as stream:
+        return {row["row"]: (row["value"], row["verdict"]) for row in csv.DictReader(stream)}
+
+
+def planned(python):
+    shown = python("-m", "snakemake", "--cores", "1", "--dry-run", "--config", ONLY).stdout
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", shown, re.MULTILINE) if name != "total"}
+
+
+def test_plain_snakemake_says_what_to_do(toy, clone, python):
+    target = "results/smoke/data/toy.json"
+    done = python("-m", "snakemake", target, "--cores", "1", "--config", ONLY, check=False)
+    assert done.returncode != 0
+    assert re.search(r"structgrad: toy/n=1\.txt is not at hand .*structgrad data fetch$", done.stdout, re.MULTILINE)
+    assert not (clone / target).exists()
+
+
+def test_the_rest_goes_on(toy, clone, python):
+    said = python("-m", "structgrad", "reproduce", "--cores", "1", "--set", ONLY).stdout
+    assert "left out: toy/n=1" in said
+    assert rows(clone) == {"n=1": ("", "no_data"), "n=2": ("11.00", "not_comparable")}
+    page = (clone / "results/smoke/report.html").read_text()
+    assert "http://127.0.0.1:1/n=1.txt" in page
+    python("-m", "structgrad", "audit", "--set", ONLY)
+    assert planned(python) == {}
+
+
+def test_data_that_comes_later_trains_only_what_waited_for_it(toy, clone, python):
+    (toy / "toy/n=1.txt").write_bytes(CONTENT["one"])
+    python("-m", "structgrad", "data", "fetch", "--set", ONLY)
+    assert planned(python) == dict.fromkeys(("train", "tables", "claims", "figures", "tracking", "report", "all"), 1)
