@@ -26,9 +26,29 @@ class Metric:
     kind: Literal["proportion", "mean"]
     published: str | None = None  # the published metric that it is set beside
     unit: str = "%"
-    factor: float = 100.0  # from the fraction in the record to the unit
+    factor: float = 100.0  # from the number in the record to the unit
     digits: int = 1
     higher_is_better: bool = True
+    bounds: tuple[float, float] = (0.0, 1.0)  # what one item can be, in the record
+    spread: Literal["items", "replicas"] = "items"  # what the paper's "+-" is the deviation over
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A figure: each arm's cells as a line against the number in the setting."""
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """A figure: one arm's cells against another's, one point a setting, one panel a pair of arms.
+
+    ``pairs`` name (vertical, horizontal) arms; within the relative ``band`` about the diagonal the paper calls the two
+    similar.
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+    band: float
+    columns: int = 3
 
 
 @dataclass(frozen=True)
@@ -37,7 +57,14 @@ class Experiment:
 
     ``trainer`` names the function ``module:name`` that trains a shard; it is imported only by the job that
     needs it, so that planning, tables and audit never load torch. ``published_items`` says how many items
-    (test sequences, images, ...) stand behind a published cell of a metric: the meaning of its uncertainty.
+    (test sequences, folds, ...) stand behind a published cell of a metric: the meaning of its uncertainty.
+
+    ``folds``: how many folds where the replicas are the folds of one cross-validation: replica r is tested on fold
+    r and trained on all others; 0 where replicas are independent. Experiments with the same ``seeded_as`` derive
+    their seeds from that name instead of their own: they share data, folds and initial weights.
+
+    ``files`` names the function ``module:name`` that gives the files of real data behind a configuration and setting
+    (:class:`structgrad.data.store.DataFile`); None where all data is generated.
     """
 
     name: str
@@ -53,6 +80,23 @@ class Experiment:
     config: Mapping[str, Any] = field(default_factory=dict)
     arm_config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     published_items: Mapping[str, int] = field(default_factory=dict)
+    figure: Lines | Scatter = field(default_factory=Lines)
+    folds: int = 0
+    seeded_as: str | None = None
+    files: str | None = None
+
+    @property
+    def overlap(self) -> float:
+        """Rows a replica is tested on over rows it is trained on where replicas are folds; 0 where they are not.
+
+        It says how much the replicas' training sets have in common (Nadeau & Bengio 2003).
+        """
+        return 1 / (self.folds - 1) if self.folds else 0.0
+
+    @property
+    def seed_name(self) -> str:
+        """The name that the seeds derive from."""
+        return self.seeded_as or self.name
 
     def arm(self, name: str) -> Arm:
         """The arm of that name."""

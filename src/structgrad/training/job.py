@@ -8,12 +8,15 @@ from typing import Any
 
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.loop import Limits
-from structgrad.training.seeds import seed_for
+from structgrad.training.seeds import seeds_for
 
 
 @dataclass(frozen=True)
 class Job:
-    """Replicas ``first`` .. ``first + count - 1`` of one arm x setting, and how to run them."""
+    """Replicas ``first`` .. ``first + count - 1`` of one arm x setting, and how to run them.
+
+    ``experiment`` is the name that its seeds derive from; ``folds``: the replicas are folds of one data set.
+    """
 
     experiment: str
     setting: str
@@ -25,11 +28,11 @@ class Job:
     limits: Limits
     show: Callable[[int, int, dict[str, float]], None]
     device: str = "cpu"
+    folds: bool = False
 
     def seeds(self, role: str, arm: str | None) -> list[int]:
         """One seed a replica for a role; ``arm=None`` for what all arms share."""
-        replicas = range(self.first, self.first + self.count)
-        return [seed_for(self.experiment, self.setting, arm, replica, role) for replica in replicas]
+        return seeds_for(self.experiment, self.setting, arm, self.first, self.count, role, self.folds)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,17 @@ def seed_for(experiment: str, setting: str, arm: str | None, replica: int, role:
     return int.from_bytes(hashlib.sha256(axes.encode("utf-8")).digest()[:8], "big") >> 1
 
 
+def seeds_for(
+    experiment: str, setting: str, arm: str | None, first: int, count: int, role: str, folds: bool = False
+) -> list[int]:
+    """:func:`seed_for` for replicas ``first`` .. ``first + count - 1``.
+
+    Replicas that are ``folds`` of one cross-validation have one data seed, replica 0's: they cut the same data set.
+    """
+    one = folds and role == "data"
+    return [seed_for(experiment, setting, arm, 0 if one else first + index, role) for index in range(count)]
+
+
 def generators(seeds: Sequence[int], device: str = "cpu") -> list[torch.Generator]:
     """One generator a seed (on the CPU, torch's generator uses the seed's low 32 bits)."""
     return [torch.Generator(device).manual_seed(seed) for seed in seeds]

@@ -1,0 +1,195 @@
+"""All folds and all points of the grid of one arm on one data set, trained as one batched affine model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from structgrad.data.label_ranking import LabelRanking
+from structgrad.experiments.label_ranking.data import OUTER_FOLDS, Fold
+from structgrad.experiments.label_ranking.objectives import Objective
+from structgrad.parallel import map_blocks
+from structgrad.polytopes.permutahedron import Permutahedron
+from structgrad.training.replicas import Parameters, linear, linear_shapes
+from structgrad.training.seeds import generators
+
+FLOAT = 4  # bytes
+
+
+class Learner:
+    """R outer folds x (inner folds + 1) fits x learning rates x values of the arm's own hyper-parameter.
+
+    A :class:`structgrad.training.loop.Trainee`; a step is one epoch over the outer training set. Every fit takes the
+    same number of optimiser steps, so that an inner fold is trained as the final fit is; each runs through shuffles of
+    its own rows. The points of the grid share rows, their order and the initial weights: only the grid sets them apart.
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        data: LabelRanking,
+        folds: Sequence[Fold],
+        objective: Objective,
+        seeds: dict[str, list[int]],
+    ) -> None:
+        self.config, self.folds, self.objective = config, folds, objective
+        self.x = torch.from_numpy(data.features).float()
+        self.y = torch.from_numpy(data.ranks).float()
+        self.rates: list[float] = config["learning_rates"]
+        self.fits = len(folds[0].fits)
+        rows = len(self.x)  # sizes from the number of rows alone: nothing depends on which folds are here
+        self.batch = min(config["batch_size"], (rows - -(-rows // OUTER_FOLDS)) * (self.fits - 2) // (self.fits - 1))
+        self.steps = max(1, (rows - -(-rows // OUTER_FOLDS)) // self.batch)
+        limit = config["max_steps"] or config["epochs"] * self.steps
+        self.epochs = max(1, min(config["epochs"], round(limit / self.steps)))
+        self.models = [self._model(seeds["init"]) for _ in self.rates]
+        self.adam = torch.optim.Adam(
+            [{"params": [m.flat], "lr": rate} for m, rate in zip(self.models, self.rates, strict=True)], fused=True
+        )
+        self.shuffles, self.noise = generators(seeds["shuffle"]), generators(seeds["noise"])
+        self.epoch, self.done = 0, False
+        self.results: list[dict[str, Any]] = []
+        self.history: dict[str, list[float]] = {"epoch": [], "active": [], "loss": [], "validation": []}
+
+    def _model(self, seeds: Sequence[int]) -> Parameters:
+        features, labels = self.x.shape[1], self.y.shape[1]
+        values = len(self.objective.values)
+        model = Parameters(linear_shapes("scores", features, values * labels), len(self.folds) * self.fits)
+        bound = sqrt(6 / (features + labels))  # Glorot
+        for replica, generator in enumerate(generators(seeds)):
+            for fit in range(self.fits):
+                start = torch.empty(features, labels).uniform_(-bound, bound, generator=generator)
+                model.fill(replica * self.fits + fit, "scores", start.repeat(1, values))
+        return model
+
+    def step(self) -> tuple[Tensor, dict[str, float]]:
+        """One epoch of every fit at every point of the grid."""
+        rows = torch.stack([self._order(r) for r in range(len(self.folds))])
+        total = 0.0
+        for step in range(self.steps):
+            total += self._update(rows[:, :, step])
+        self.epoch += 1
+        points = len(self.folds) * self.fits * len(self.rates) * len(self.objective.values)
+        numbers = {
+            "loss": total / (self.steps * points),
+            "validation": float(self.validation().flatten(1).amax(-1).mean()),
+        }
+        for key, value in {"epoch": self.epoch, "active": len(self.folds), **numbers}.items():
+            self.history[key].append(value)
+        return torch.full((len(self.folds),), self.epoch >= self.epochs), numbers
+
+    def _order(self, replica: int) -> Tensor:
+        """The rows of every batch of the epoch, ``(fits, steps, batch)``: shuffles end to end, left-overs dropped."""
+        generator, found = self.shuffles[replica], []
+        for rows in self.folds[replica].fits:
+            whole, batches = len(rows) // self.batch * self.batch, []
+            while sum(map(len, batches)) < self.steps * self.batch:
+                batches.append(rows[torch.randperm(len(rows), generator=generator)[:whole]])
+            found.append(torch.cat(batches)[: self.steps * self.batch].view(self.steps, self.batch))
+        return torch.stack(found)
+
+    def _update(self, rows: Tensor) -> float:
+        """One Adam step on the rows ``(R, fits, batch)`` of each fit; the sum of all losses before it."""
+        theta = self._scores(self.x[rows])
+        y = self.y[rows][:, :, :, None, None]
+        parts = map_blocks(lambda block: self._gradient(block, theta.detach(), y), len(theta), 1)
+        losses, gradients = zip(*parts, strict=True)
+        self.adam.zero_grad()
+        theta.backward(torch.cat(gradients))
+        self.adam.step()
+        return sum(losses)
+
+    @torch.enable_grad()
+    def _gradient(self, block: slice, theta: Tensor, y: Tensor) -> tuple[float, Tensor]:
+        scores = theta[block].clone().requires_grad_()
+        loss = self.objective(scores, y[block].expand_as(scores), self.noise[block]) / self.batch
+        (gradient,) = torch.autograd.grad(loss.sum(), scores)
+        return float(loss.detach().sum()), gradient
+
+    def _scores(self, x: Tensor) -> Tensor:
+        """Scores ``(R, fits, items, rates, values, k)`` of ``x`` ``(R, fits, items, p)``."""
+        labels, values = self.y.shape[1], len(self.objective.values)
+        flat = x.flatten(0, 1)
+        found = [linear(flat, model["scores"])[..., : values * labels] for model in self.models]
+        return torch.stack(found, -2).view(*x.shape[:3], len(self.rates), values, labels)
+
+    def active(self) -> int:
+        return 0 if self.done else len(self.folds)
+
+    def finish(self, done: Tensor) -> None:
+        """Select on the inner folds, then score the chosen point's final fit on the outer test fold."""
+        chosen = self.validation().mean(1).flatten(1).argmax(-1)  # ties: the first point of the grid
+        for replica, fold in enumerate(self.folds):
+            rate, value = divmod(int(chosen[replica]), len(self.objective.values))
+            spearman = self._spearman(replica, self.fits - 1, fold.test)[:, rate, value]
+            weights = self.models[rate]["scores"][replica * self.fits + self.fits - 1].detach()
+            labels = self.y.shape[1]
+            norm = weights[:-1, value * labels : (value + 1) * labels].double().norm()
+            self.results.append(
+                {
+                    "epochs": self.epoch,
+                    "stopped": "max_epochs",
+                    "metrics": {
+                        "spearman": {
+                            "sum": float(spearman.sum()),
+                            "sum_squares": float((spearman**2).sum()),
+                            "count": len(spearman),
+                        }
+                    },
+                    "final": {
+                        "learning_rate": self.rates[rate],
+                        **({self.objective.name: self.objective.values[value]} if self.objective.name else {}),
+                        "weight_norm": float(norm),
+                    },
+                }
+            )
+        self.done = True
+
+    def validation(self) -> Tensor:
+        """Mean Spearman correlation on each inner validation fold, ``(R, inner folds, rates, values)`` float64."""
+
+        def of_replicas(block: slice) -> Tensor:
+            found = [
+                torch.stack([self._spearman(r, i, rows).mean(0) for i, rows in enumerate(self.folds[r].validation)])
+                for r in range(block.start, block.stop)
+            ]
+            return torch.stack(found)
+
+        return torch.cat(map_blocks(of_replicas, len(self.folds), 1))
+
+    @torch.no_grad()
+    def _spearman(self, replica: int, fit: int, rows: Tensor) -> Tensor:
+        """``1 - 6 sum d^2 / (k (k^2 - 1))`` of each row, ``(rows, rates, values)`` float64."""
+        labels, values = self.y.shape[1], len(self.objective.values)
+        size = max(1, int(self.config["memory_mb"] * 2**20) // (6 * FLOAT * labels * values * len(self.rates)))
+        at = replica * self.fits + fit
+        parts = []
+        for some in rows.split(size):
+            found = [linear(self.x[None, some], m["scores"][at : at + 1])[0, :, : values * labels] for m in self.models]
+            theta = torch.stack(found, -2).view(len(some), len(self.rates), values, labels)
+            gap = Permutahedron(labels).argmax(theta) - self.y[some][:, None, None]
+            parts.append(1 - 6 * (gap.double() ** 2).sum(-1) / (labels * (labels**2 - 1)))
+        return torch.cat(parts)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "weights": [model.flat.detach() for model in self.models],
+            "adam": [dict(self.adam.state[model.flat]) for model in self.models],
+            "shuffles": [generator.get_state() for generator in self.shuffles],
+            "noise": [generator.get_state() for generator in self.noise],
+            "epoch": self.epoch,
+            "history": self.history,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for model, weights, adam in zip(self.models, state["weights"], state["adam"], strict=True):
+            model.flat.data.copy_(weights)
+            self.adam.state[model.flat] = adam
+        for own, saved in ((self.shuffles, state["shuffles"]), (self.noise, state["noise"])):
+            for generator, content in zip(own, saved, strict=True):
+                generator.set_state(content)
+        self.epoch, self.history = state["epoch"], state["history"]

@@ -1,0 +1,150 @@
+"""berthet Tables 1 and 2, drawn as Figure 3: what is run and compared.
+
+Source: Berthet et al. (NeurIPS 2020; arXiv v2, appendix C.2). The text fixes the model (affine), the losses, the outer
+ten and inner five folds and the grids; of batch size, epochs, optimiser, initial weights, number of perturbations, the
+magnitude of the noise in Table 1 and the blackbox loss's lambda it says nothing. What stands here for those was chosen
+before there were results.
+"""
+
+from __future__ import annotations
+
+from structgrad.experiments.base import Arm, Experiment, Metric, Scatter
+
+SETTINGS = (
+    "authorship", "bodyfat", "calhousing", "cold", "cpu-small", "diau", "dtt", "elevators", "fried", "glass", "heat",
+    "housing", "iris", "pendigits", "segment", "spo", "stock", "vehicle", "vowel", "wine", "wisconsin",
+)  # fmt: skip
+FOLDS = 10
+GRID = [0.001, 0.01, 0.1]
+
+METRICS = (
+    Metric(
+        "spearman",
+        "Spearman correlation",
+        "mean",
+        published="spearman",
+        unit="corr",
+        factor=1.0,
+        digits=2,
+        bounds=(-1.0, 1.0),
+        spread="replicas",  # the printed "+-" is the deviation over the ten folds
+    ),
+)
+
+SQUARED = Arm("squared", "Squared loss", answers="Squared loss", note="no solver while training")
+# Lambda is not stated. 20 rather than 1: it is the default of the code that Vlastelica et al. released, whose "gradient
+# proxy" the authors say they re-implemented; and in trials on wine, authorship, stock and iris (three folds, lambda
+# 0.1, 1, 10 and 100) the printed column was nearest to 10, at 0.10 (root mean square), against 0.14 for 1 and,
+# between 10 and 100, 0.11 for 20.
+BLACKBOX = Arm("blackbox", "Blackbox loss", answers="Blackbox loss", note="lambda = 20, the released code's default")
+# The same grid as epsilon has, for a fair comparison. It is small for ranks 0..k-1 (those trials went from 0.1 to 100).
+BLACKBOX_TUNED = Arm(
+    "blackbox_tuned",
+    "Blackbox loss, lambda tuned",
+    answers="Blackbox loss",
+    note="ours: lambda on the grid that epsilon has in Table 2",
+)
+
+COMMON = {
+    "source": "published",  # stand_in: rebuilt offline, for the smoke scale
+    "learning_rates": GRID,
+    "inner_folds": 5,
+    "epochs": 100,
+    # Of the optimiser: ends the training of sets with more than some 700 rows before their epochs. Least squares on
+    # calhousing and elevators gained 0.005 and 0.002 from 500 to 2000 steps.
+    "max_steps": 2000,
+    "batch_size": 32,  # what the text says of its artificial rankings
+    "samples": 16,
+    "memory_mb": 1000,  # for what grows with the data; changes no number
+}
+FENCHEL_YOUNG = {"loss": "fenchel_young"}
+PERTURBED_SQUARED = {"loss": "perturbed_squared"}
+ARM_CONFIG = {
+    "squared": {"loss": "squared"},
+    "blackbox": {"loss": "blackbox", "lambdas": [20.0]},
+    "blackbox_tuned": {"loss": "blackbox", "lambdas": GRID},
+}
+
+
+def _table(
+    table: str, title: str, perturbed: tuple[Arm, ...], config: dict[str, dict], further: tuple[Arm, ...] = ()
+) -> Experiment:
+    return Experiment(
+        name=f"berthet_{table}",
+        paper="berthet",
+        table=table,
+        title=title,
+        axis="data set",
+        settings=SETTINGS,
+        arms=(*perturbed, SQUARED, BLACKBOX, BLACKBOX_TUNED, *further),
+        metrics=METRICS,
+        trainer="structgrad.experiments.label_ranking.train:train",
+        digester="structgrad.experiments.label_ranking.data:digest",
+        files="structgrad.data.label_ranking:needed",
+        config=COMMON,
+        arm_config=ARM_CONFIG | config,
+        published_items={"spearman": FOLDS},
+        # Figure 3: the left panel is the first row, the NeurIPS version's right panel the second.
+        figure=Scatter(
+            tuple(
+                (ours, other)
+                for ours, others in (
+                    ("perturbed_fy", ("squared", "blackbox", "blackbox_tuned")),
+                    ("perturbed_squared", ("perturbed_fy", "blackbox", "blackbox_tuned")),
+                )
+                for other in others
+            ),
+            band=0.05,
+        ),
+        folds=FOLDS,
+        seeded_as="label_ranking",
+    )
+
+
+BERTHET_1 = _table(
+    "1",
+    "Label ranking, learning rate tuned",
+    # The magnitudes that the authors' code falls back on: Table 1 tunes none and names none.
+    (
+        Arm("perturbed_fy", "Perturbed FY", answers="Perturbed FY", note="epsilon = 0.01, the code's default"),
+        Arm(
+            "perturbed_squared",
+            "Perturbed + Squared loss",
+            answers="Perturbed + Squared loss",
+            note="epsilon = 0.05, the code's default",
+        ),
+    ),
+    {
+        "perturbed_fy": FENCHEL_YOUNG | {"epsilons": [0.01]},
+        "perturbed_squared": PERTURBED_SQUARED | {"epsilons": [0.05]},
+        "perturbed_fy_1": FENCHEL_YOUNG | {"epsilons": [1.0]},
+        "perturbed_squared_1": PERTURBED_SQUARED | {"epsilons": [1.0]},
+    },
+    (
+        Arm("perturbed_fy_1", "Perturbed FY, eps = 1 (ours)", answers="Perturbed FY", note="noise as large as a rank"),
+        Arm(
+            "perturbed_squared_1",
+            "Perturbed + Squared loss, eps = 1 (ours)",
+            answers="Perturbed + Squared loss",
+            note="noise as large as a rank",
+        ),
+    ),
+)
+
+BERTHET_2 = _table(
+    "2",
+    "Label ranking, learning rate and epsilon tuned",
+    (
+        Arm("perturbed_fy", "Perturbed FY", answers="Perturbed FY", note="epsilon tuned with the learning rate"),
+        Arm(
+            "perturbed_squared",
+            "Perturbed + Squared loss",
+            answers="Perturbed + Squared loss",
+            note="epsilon tuned with the learning rate",
+        ),
+    ),
+    {
+        "perturbed_fy": FENCHEL_YOUNG | {"epsilons": GRID},
+        "perturbed_squared": PERTURBED_SQUARED | {"epsilons": GRID},
+    },
+)

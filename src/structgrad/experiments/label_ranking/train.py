@@ -1,0 +1,27 @@
+"""Train one shard of berthet Table 1 or 2: some outer folds of one arm on one data set."""
+
+from __future__ import annotations
+
+from structgrad.experiments.label_ranking.data import fold, published
+from structgrad.experiments.label_ranking.learner import Learner
+from structgrad.experiments.label_ranking.objectives import objective
+from structgrad.training.job import Job, Outcome
+from structgrad.training.loop import train as run_loop
+
+
+def train(job: Job) -> Outcome:
+    """Train every fold of the job, select on its inner folds, score its test fold.
+
+    Folds, shuffles and initial weights are shared by all arms; noise is the arm's own.
+    """
+    data = published(job.config, job.setting)
+    seeds = {role: job.seeds(role, arm=None) for role in ("data", "init", "shuffle")}
+    seeds["noise"] = job.seeds("noise", arm=job.arm)
+    numbers = range(job.first, job.first + job.count)
+    folds = [
+        fold(len(data.features), cut, number, job.config["inner_folds"])
+        for number, cut in zip(numbers, seeds["data"], strict=True)
+    ]
+    learner = Learner(job.config, data, folds, objective(job.config, data.ranks.shape[1]), seeds)
+    resumed, before = run_loop(learner, job.checkpoint, job.limits, job.show)
+    return Outcome(seeds, learner.results, learner.history, resumed, before)

@@ -1,0 +1,139 @@
+"""berthet Tables 1 and 2 as declared, and as tables: settings that are names, columns that share a published one."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from structgrad.experiments import REGISTRY
+from structgrad.repro.cells import find
+from structgrad.repro.cli import cli
+from structgrad.repro.commands.run import summary
+from structgrad.repro.explain import as_text, explain
+from structgrad.repro.layouts import to_terminal
+from structgrad.repro.panels import tables
+from structgrad.repro.plan import load_plan
+from structgrad.repro.tables import COLUMNS, build_tables
+
+CELL = "berthet/1/cpu-small/Blackbox loss, lambda tuned/spearman"
+SMALL = {"experiments": ["berthet_1"], "settings": ["cpu-small"], "arms": ["blackbox_tuned"]}
+FOLDS = [0.48, 0.50, 0.49, 0.51, 0.47, 0.52, 0.49, 0.50, 0.48, 0.51]
+
+
+@pytest.fixture
+def plan(project, fabricate, ranked_report):
+    plan = load_plan("paper", SMALL)
+    fabricate(plan, plan.shards[0], [ranked_report(value, rows=40) for value in FOLDS], seeds=[7] * 10)
+    return plan
+
+
+def test_what_the_paper_states():
+    for name, arms in (("berthet_1", 7), ("berthet_2", 5)):
+        experiment = REGISTRY[name]
+        assert (len(experiment.settings), len(experiment.arms), experiment.folds) == (21, arms, 10)
+        assert list(experiment.settings) == sorted(experiment.settings)
+        assert experiment.published_items == {"spearman": experiment.folds}
+        assert experiment.overlap == pytest.approx(1 / 9)
+        for arm in experiment.arms:
+            config = experiment.config_of(arm.name)
+            assert (config["learning_rates"], config["inner_folds"]) == ([0.001, 0.01, 0.1], 5)
+    assert REGISTRY["berthet_1"].seed_name == REGISTRY["berthet_2"].seed_name != "berthet_1"
+
+
+def test_table_2_tunes_the_noise_and_table_1_does_not():
+    for arm, loss, default in (
+        ("perturbed_fy", "fenchel_young", 0.01),
+        ("perturbed_squared", "perturbed_squared", 0.05),
+    ):
+        first, second = (REGISTRY[name].config_of(arm) for name in ("berthet_1", "berthet_2"))
+        assert first["loss"] == second["loss"] == loss
+        assert (first["epsilons"], second["epsilons"]) == ([default], [0.001, 0.01, 0.1])
+        assert REGISTRY["berthet_1"].config_of(f"{arm}_1") == first | {"epsilons": [1.0]}
+
+
+def test_lambda_is_tuned_on_the_grid_of_epsilon():
+    for name in ("berthet_1", "berthet_2"):
+        tuned, untuned = (REGISTRY[name].config_of(arm) for arm in ("blackbox_tuned", "blackbox"))
+        assert tuned["lambdas"] == REGISTRY["berthet_2"].config_of("perturbed_fy")["epsilons"]
+        assert tuned == untuned | {"lambdas": tuned["lambdas"]}
+        assert REGISTRY[name].arm("blackbox_tuned").answers == REGISTRY[name].arm("blackbox").answers == "Blackbox loss"
+
+
+@pytest.mark.parametrize("scale", ["desktop", "paper"])
+def test_the_whole_protocol_is_planned(project, scale):
+    plan = load_plan(scale)
+    for name in ("berthet_1", "berthet_2"):
+        experiment = plan.experiments[name].experiment
+        assert plan.experiments[name].comparable
+        assert len(plan.shards_of(name)) == 21 * len(experiment.arms)
+        assert {shard.count for shard in plan.shards_of(name)} == {10}
+        assert plan.experiments[name].config_of("squared")["source"] == "published"
+
+
+def test_smoke_needs_no_network(project):
+    plan = load_plan("smoke")
+    for name in ("berthet_1", "berthet_2"):
+        part = plan.experiments[name]
+        assert not part.comparable
+        assert "stand-in" in part.reason
+        assert {shard.setting for shard in plan.shards_of(name)} <= {"iris", "wine"}
+        trained = [part.config_of(shard.arm) for shard in plan.shards_of(name)]
+        assert {config["source"] for config in trained} == {"stand_in"}
+        assert {config["loss"] for config in trained} == {part.config_of(a.name)["loss"] for a in part.experiment.arms}
+
+
+def test_a_cell_with_a_name_a_comma_and_spaces(plan):
+    cell = find(plan, CELL)
+    assert (cell.id, cell.judgement.verdict) == (CELL, "reproduced")
+    assert cell.estimate is not None
+    assert (cell.estimate.value, cell.estimate.spread) == pytest.approx((0.495, 0.015))  # over folds, as printed
+    told = as_text(explain(plan, CELL))
+    for part in ("0.4950 corr [0.48", "spread over replicas 0.0150", "0.50 ± 0.01", "cpu-small/blackbox_tuned/0-9"):
+        assert part in told
+
+
+def test_a_table_of_seven_columns(plan):
+    contents = {path.name: content.decode() for path, content in build_tables(plan).items()}
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in csv.reader(contents["berthet_1.csv"].splitlines()[1:])]
+    assert len(rows) == 21 * 7
+    ours = next(row for row in rows if row["value"])
+    assert (ours["row"], ours["column"], ours["unit"]) == ("cpu-small", "Blackbox loss, lambda tuned", "corr")
+    assert (ours["value"], ours["published"]) == ("0.4950", "0.50")
+    assert (ours["spread"], ours["published_spread"]) == ("0.0150", "0.01")
+    answered = [row["published"] for row in rows if row["row"] == "iris" and row["column"].startswith("Blackbox")]
+    assert answered == ["0.70", "0.70"]
+    (line,) = (line for line in contents["berthet_1.md"].splitlines() if line.startswith("| cpu-small"))
+    assert line.count("|") == 9
+    assert "| 0.50 [0.48, 0.51] (0.50) ✓ |" in line
+
+
+@pytest.mark.parametrize("width", [100, 200])
+def test_the_terminal_shows_every_column_and_no_number_cut(plan, width):
+    table = tables(plan)["berthet_1"]
+    console = Console(width=width, file=io.StringIO())
+    (drawn,) = to_terminal(table)
+    console.print(drawn)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    shown = Counter(re.findall(r"paper \d\.\d\d(?!\d)", "\n".join(lines)))
+    assert shown == Counter(f"paper {cell.published.text}" for cell in table.cells if cell.published)
+    assert sum(shown.values()) == 21 * 7
+    assert "0.48–0.51" in "\n".join(lines)
+
+
+def test_the_command_lists_names(project):
+    text = CliRunner().invoke(cli, ["list", "--scale", "smoke"]).output
+    assert "berthet_1  berthet Table 1: Label ranking, learning rate tuned" in text
+    assert "settings iris (published: authorship, bodyfat" in text
+
+
+def test_a_training_says_what_came_out(plan, fabricate, ranked_report):
+    record = fabricate(plan, plan.shards[0], [ranked_report(0.5)] * 10)
+    told = summary(record, REGISTRY["berthet_1"])
+    assert told.startswith("berthet_1/cpu-small/blackbox_tuned/0-9: spearman 0.5; 60.0 s")
