@@ -111,6 +111,17 @@ def sorted_report() -> Callable[..., dict[str, Report]]:
     return report
 
 
+@pytest.fixture(scope="session")
+def ranked_report() -> Callable[..., dict[str, Report]]:
+    """The metric of one fold of the label-ranking tables: ``rows`` rows whose correlations have that mean."""
+
+    def report(correlation: float, rows: int = 10) -> dict[str, Report]:
+        squares = rows * correlation**2 + (0.01 if abs(correlation) < 1 else 0.0)
+        return {"spearman": {"sum": rows * correlation, "sum_squares": squares, "count": rows}}
+
+    return report
+
+
 FINISHED = {"experiments": ["indelman_1a"], "settings": ["d=5"], "arms": ["direct", "no_solver"], "replicas": 3}
 
 

@@ -15,7 +15,9 @@ from structgrad.repro.cli import main
 from structgrad.repro.commands.audit import command
 from structgrad.repro.comparison import first_difference, same_drawing
 from structgrad.repro.paths import results
+from structgrad.repro.plan import load_plan
 from structgrad.repro.records import save
+from structgrad.training.seeds import seed_for
 
 CELL = "indelman/1a/d=5/Direct/percent_sequences_perfect"
 RECORD = "records/indelman_1a/d=5/direct.0-2.json"
@@ -174,6 +176,32 @@ def test_a_data_digest(finished, folder):
 def test_numbers_that_cannot_be(finished, folder, metric, report):
     reseal(folder / RECORD, lambda record: record["results"][1]["metrics"].update({metric: report}))
     assert says(found(audit.numbers_are_possible, finished), RECORD, "replica 1", metric)
+
+
+@pytest.mark.parametrize(
+    ("report", "possible"),
+    [
+        ({"sum": -3.0, "sum_squares": 2.5, "count": 4}, True),
+        ({"sum": -3.0, "sum_squares": 2.2, "count": 4}, False),  # at least 9/4
+        ({"sum": -3.0, "sum_squares": 4.1, "count": 4}, False),  # squares of correlations are at most 1
+        ({"sum": -4.1, "sum_squares": 4.3, "count": 4}, False),
+        ({"sum": 4.1, "sum_squares": 4.3, "count": 4}, False),
+    ],
+)
+def test_correlations_that_can_be(project, fabricate, ranked_report, report, possible):
+    plan = load_plan("paper", {"experiments": ["berthet_1"], "settings": ["iris"], "arms": ["squared"]})
+    fabricate(plan, plan.shards[0], [ranked_report(0.8)] * 9 + [{"spearman": report}])
+    assert (found(audit.numbers_are_possible, plan) == []) is possible
+
+
+def test_folds_of_one_data_set_have_one_data_seed(project, fabricate, ranked_report):
+    """Seeds derive from the name that both label-ranking tables share."""
+    plan = load_plan("paper", {"experiments": ["berthet_1"], "settings": ["iris"], "arms": ["squared"]})
+    cut = seed_for("label_ranking", "iris", None, 0, "data")
+    noise = [seed_for("label_ranking", "iris", "squared", fold, "noise") for fold in range(10)]
+    for data, right in (([cut] * 10, True), ([cut + 1] * 10, False), ([*[cut] * 9, cut + 1], False)):
+        fabricate(plan, plan.shards[0], [ranked_report(0.8)] * 10, changes={"seeds": {"data": data, "noise": noise}})
+        assert (found(audit.seeds_follow_from_names, plan) == []) is right
 
 
 def test_the_manifest_itself(finished, folder):

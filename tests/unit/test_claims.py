@@ -14,6 +14,7 @@ from scipy import stats
 from structgrad.experiments import REGISTRY
 from structgrad.repro import claims as module
 from structgrad.repro.claims import KINDS, VERDICTS, build_claims, claims, judge_claims, sides, write_claims
+from structgrad.repro.numbers import number
 from structgrad.repro.plan import load_plan
 from structgrad.repro.significance import holm, paired, slope, unpaired
 
@@ -161,6 +162,8 @@ def test_claims_name_what_exists():
             experiment.arm(side["arm"])
             experiment.metric(claim["metric"])
             assert set(claim["settings"]) <= set(experiment.settings)
+        if claim["kind"] == "widening":
+            assert all(number(setting) for setting in claim["settings"])
     assert len({claim["id"] for claim in claims()}) == len(claims())
 
 

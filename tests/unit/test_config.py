@@ -29,10 +29,10 @@ def test_wrong_configuration(project, overrides, message):
         load_plan(overrides=overrides)
 
 
-def change_scale(project, change):
+def change_scale(project, change, experiment="indelman_1a"):
     path = project / "workflow/scales/smoke.yaml"
     content = yaml.safe_load(path.read_text())
-    change(content["experiments"]["indelman_1a"])
+    change(content["experiments"][experiment])
     path.write_text(yaml.safe_dump(content))
 
 
@@ -49,6 +49,12 @@ def change_scale(project, change):
 def test_wrong_scale_file(project, change, message):
     change_scale(project, change)
     with pytest.raises(UserError, match=message):
+        load_plan("smoke")
+
+
+def test_no_more_replicas_than_folds(project):
+    change_scale(project, lambda part: part["blocks"][0].update(replicas=11), "berthet_1")
+    with pytest.raises(UserError, match="berthet_1: 11 replicas, but its replicas are 10 folds"):
         load_plan("smoke")
 
 

@@ -92,4 +92,6 @@ def test_the_tables_depend_on_their_layouts_and_the_figures_do_not():
     assert {"structgrad.repro.layouts", "structgrad.repro.panels"} <= closure("structgrad.repro.tables")
     assert "structgrad.repro.layouts" in closure("structgrad.repro.report")
     assert "structgrad.repro.layouts" not in closure("structgrad.repro.figures")
+    assert {"structgrad.repro.lines", "structgrad.repro.scatter"} <= closure("structgrad.repro.figures")
+    assert "structgrad.repro.claims.share" in closure("structgrad.repro.claims")
     assert "structgrad.repro.store" in closure("structgrad.repro.tracking")

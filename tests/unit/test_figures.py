@@ -7,8 +7,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from structgrad.repro.figures import build_figures, draw, write_figures
-from structgrad.repro.numbers import position
+from structgrad.experiments import REGISTRY, Lines
+from structgrad.repro.figures import build_figures, write_figures
+from structgrad.repro.lines import draw
+from structgrad.repro.numbers import number
 from structgrad.repro.plan import load_plan
 
 SMALL = {"experiments": ["indelman_1a"], "settings": ["d=5", "d=25"], "arms": ["direct"], "replicas": 3}
@@ -45,8 +47,9 @@ def test_rebuilds_byte_for_byte(plan):
 def test_picture_is_drawn_from_the_data_and_follows_it(plan):
     data, picture = build_figures(plan).values()
     title = "indelman Table 1a: Learning to sort from 10 sequences, scale paper"
-    assert draw(data, title, "d") == picture
-    assert draw(data.replace(b"86.000", b"66.000"), title, "d") != picture
+    experiment = REGISTRY["indelman_1a"]
+    assert draw(data, experiment, title) == picture
+    assert draw(data.replace(b"86.000", b"66.000"), experiment, title) != picture
 
 
 def test_picture_has_text_for_readers_and_no_date(plan):
@@ -68,7 +71,11 @@ def test_nothing_run_and_a_cut_scale_still_draw(project):
     assert b"98.5" in data
 
 
-def test_position_on_the_axis():
-    assert position("d=25", ["d=5", "d=25"]) == "25"
-    assert position("bodyfat", ["iris", "bodyfat"]) == "2"
-    assert position("k=best", ["k=best"]) == "1"
+def test_a_line_needs_numbers_to_stand_at():
+    assert (number("d=25"), number("T=0.5")) == ("25", "0.5")
+    for name in ("bodyfat", "k=best"):
+        with pytest.raises(ValueError, match=name):
+            number(name)
+    for experiment in REGISTRY.values():
+        if isinstance(experiment.figure, Lines):
+            assert all(number(setting) for setting in experiment.settings)

@@ -87,6 +87,12 @@ def test_mean_and_spread_are_over_items():
     assert ours.n == 3
 
 
+def test_spread_over_replicas_is_that_of_their_means():
+    """Folds of 2 and 3 rows with means 0.5 and 0.9: the population deviation of two numbers is half their gap."""
+    found = mean([1.0, 2.7], [0.6, 2.5], [2, 3], seed=1, spread_over="replicas")
+    assert (found.value, found.spread) == pytest.approx((3.7 / 5, 0.2))
+
+
 def test_few_replicas_reach_to_the_ends_of_all_resamples():
     """With three replicas Student's factor widens the level beyond 1 - 2/27, so every resample counts."""
     replicas = [0.0, 0.4, 0.0], [0.2], [0.1, 0.7]

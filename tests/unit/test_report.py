@@ -76,6 +76,7 @@ def test_the_page_tells(finished, text):
     assert "66.7" in text
     assert "turns the scores into an\norder" in text  # the caption
     assert "<em>d</em>" in text
+    assert "drawn. Lines and bands: ours" in text
     assert "2 <small>of 2</small></b><span>training jobs" in text
     assert "2 min 00 s" in text
     for claim in json.loads((results(finished.scale) / "claims.json").read_text(encoding="utf-8"))["claims"]:
@@ -110,6 +111,7 @@ def test_a_page_without_any_record(project):
     assert Page(page).open == []
     assert "No record has a curve yet." in page
     assert 'id="apart"' not in page
+    assert "drawn. Filled points: ours" in page  # a scatter
 
 
 def test_the_crate_can_be_read_and_names_every_file(finished):

@@ -17,7 +17,7 @@ from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.loop import Limits, OutOfTimeError, train
 from structgrad.training.patience import Patience
 from structgrad.training.replicas import Parameters, default_linear, keep_state, linear, linear_shapes, padded
-from structgrad.training.seeds import generators, seed_for
+from structgrad.training.seeds import generators, seed_for, seeds_for
 
 
 @pytest.fixture
@@ -364,9 +364,19 @@ def test_torch_sees_distinct_seeds_within_a_setting(name):
     experiment = REGISTRY[name]
     for setting in experiment.settings:
         arms = [None, *(arm.name for arm in experiment.arms)]
-        roles = ["data", "init", "init_sigma", "noise", "fresh"]
-        seeds = [seed_for(name, setting, arm, r, role) for arm in arms for r in range(200) for role in roles]
+        roles = ["data", "init", "init_sigma", "noise", "fresh", "shuffle"]
+        replicas = range(experiment.folds or 200)
+        axes = itertools.product(arms, replicas, roles)
+        seeds = [seed_for(experiment.seed_name, setting, arm, r, role) for arm, r, role in axes]
         assert len({seed % 2**32 for seed in seeds}) == len(seeds)
+
+
+def test_folds_cut_one_data_set_and_share_nothing_else():
+    axes = "label_ranking", "iris", None, 3, 4
+    assert seeds_for(*axes, "data", folds=True) == [seed_for("label_ranking", "iris", None, 0, "data")] * 4
+    for role, folds in (("init", True), ("data", False)):
+        expected = [seed_for("label_ranking", "iris", None, replica, role) for replica in (3, 4, 5, 6)]
+        assert seeds_for(*axes, role, folds) == expected
 
 
 def test_generators_are_the_seeds_own():

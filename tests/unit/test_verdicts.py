@@ -108,6 +108,17 @@ def test_reason_spells_the_rule_out():
     assert told.allowed == pytest.approx(sqrt(4.3**2 + 5.02**2) + 0.05, abs=0.01)
 
 
+def test_the_margin_of_a_correlation_shows_in_the_reason():
+    """Outside both uncertainties and 0.03 or less away is close."""
+    spearman = REGISTRY["berthet_1"].metric("spearman")
+    for value, expected in ((0.78, "close"), (0.76, "differs"), (0.805, "reproduced")):
+        told = judge(spearman, Estimate(value, value - 0.005, value + 0.005, 10), printed("0.81", "0.00"), 10)
+        assert told.verdict == expected
+    told = judge(spearman, Estimate(0.78, 0.775, 0.784, 10), printed("0.81", "0.01"), 10)
+    for part in ("0.030 above ours", "0.004^2 [our interval]", "0.006^2 [0.01 over", "0.005 [round", "close is 0.03"):
+        assert part in told.reason
+
+
 def test_every_compared_metric_has_a_margin_and_every_answer_a_number():
     for experiment in REGISTRY.values():
         for metric in experiment.metrics:

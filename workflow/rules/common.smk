@@ -24,7 +24,10 @@ _WRITTEN = read_yaml(project_root() / "config.yaml")
 OPTIONS = " ".join(
     f"--set {quote(f'{key}={value}')}" for key, value in sorted(config.items()) if _WRITTEN.get(key) != value
 )
-SHARDS = {str(shard.path.relative_to(project_root())): shard for shard in PLAN.shards}
+
+# `structgrad data fetch` left a note where data could not be had: that record is not asked for, its cells say no_data.
+SHARDS = {str(shard.path.relative_to(project_root())): shard for shard in PLAN.shards if not shard.left_out}
+NOTES = [str(shard.note.relative_to(project_root())) for shard in PLAN.shards if shard.left_out]
 
 
 wildcard_constraints:

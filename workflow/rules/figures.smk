@@ -1,6 +1,7 @@
 rule figures:
     input:
         list(SHARDS),
+        NOTES,
     output:
         report(
             table_files("figures", "svg", "csv"),

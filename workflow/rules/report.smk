@@ -4,6 +4,7 @@ rule report:
         rules.figures.output,
         rules.claims.output,
         list(SHARDS),
+        NOTES,
         CAPTIONS,
     output:
         f"results/{PLAN.scale}/report.html",

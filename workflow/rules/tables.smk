@@ -1,6 +1,7 @@
 rule tables:
     input:
         list(SHARDS),
+        NOTES,
     output:
         report(
             table_files("tables", "csv", "md", "html", "tex"),
@@ -22,6 +23,7 @@ rule tables:
 rule claims:
     input:
         list(SHARDS),
+        NOTES,
     output:
         f"results/{PLAN.scale}/claims.json",
     log:

@@ -113,6 +113,7 @@ def estimate(reports: Sequence[Mapping[str, float]], metric: Metric, identity: s
             [r["sum_squares"] for r in reports],
             [int(r["count"]) for r in reports],
             seed=seed_of(identity),
+            spread_over=metric.spread,
         )
     return found.scaled(metric.factor)
 
@@ -194,9 +195,8 @@ def _belongs(record: Mapping[str, Any], shard: Shard, part: ExperimentPlan) -> N
 
 
 def _missing_data(shards: Sequence[Shard]) -> str | None:
-    """What a job that found no data left beside its record (``<record>.no_data``: how to get it), or None."""
+    """How to get the data that the first of the shards lacks, or None."""
     for shard in shards:
-        note = shard.path.with_suffix(".no_data")
-        if note.exists():
-            return note.read_text(encoding="utf-8").strip()
+        if shard.left_out:
+            return shard.note.read_text(encoding="utf-8").strip()
     return None

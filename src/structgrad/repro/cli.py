@@ -13,7 +13,7 @@ from structgrad.errors import UserError, unknown
 COMMANDS = {
     "list": "the tables, arms, settings and cells that can be reproduced",
     "run": "train one arm of one table column and write its record",
-    "data": "make or check the data that the experiments use",
+    "data": "fetch, make or check the data that the experiments use",
     "tables": "build the tables and figures from the records",
     "claims": "test the papers' sentences against the cells",
     "explain": "where one number comes from",

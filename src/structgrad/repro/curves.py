@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from structgrad.experiments import Experiment
 from structgrad.repro.cells import Evidence
-from structgrad.repro.figures import COLOURS, DASHES, STYLE
+from structgrad.repro.drawing import legend, picture, stroke
 
 COLUMNS = 3
+NAMES = 7  # in a row of the legend
 AXES = ("epoch", "active")  # what a curve is drawn against, and how many replicas it is a mean of
 
 Curve = tuple[Sequence[float], Sequence[float]]
@@ -39,41 +39,26 @@ def panels(experiment: Experiment, evidence: Sequence[Evidence]) -> dict[tuple[s
 
 def draw(experiment: Experiment, evidence: Sequence[Evidence]) -> bytes | None:
     """The panels as one svg; None where no record has a curve."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
     shown = panels(experiment, evidence)
     if not shown:
         return None
     rows = -(-len(shown) // COLUMNS)
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(STYLE)
-        figure = Figure(figsize=(10.4, 2.7 * rows + 0.5), layout="constrained")
-        FigureCanvasSVG(figure)
+    settings = {setting for lines in shown.values() for setting in lines}
+    keys = -(-len(settings) // NAMES)  # rows of the legend
+    with picture(10.4, 2.7 * rows + 0.3 + 0.2 * keys) as (figure, drawn):
         handles: dict[str, Any] = {}
         for index, ((arm, quantity), lines) in enumerate(shown.items()):
             axes = figure.add_subplot(rows, COLUMNS, index + 1)
             for setting, (epochs, values) in lines.items():
-                place = experiment.settings.index(setting)
-                colour, dash = COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
-                (handles[setting],) = axes.plot(epochs, values, dash, color=colour, linewidth=1.2)
+                colour, dash = stroke(experiment.settings.index(setting))
+                (handles[setting],) = axes.plot(epochs, values, linestyle=dash, color=colour, linewidth=1.2)
             axes.set_xscale("log")
             axes.set_title(experiment.arm(arm).column, fontsize=9)
             axes.set_xlabel("epoch")
             axes.set_ylabel(quantity)
-        settings = [setting for setting in experiment.settings if setting in handles]
-        figure.legend(
-            [handles[setting] for setting in settings],
-            settings,
-            loc="outside lower center",
-            ncols=len(settings),
-            frameon=False,
-        )
-        picture = io.BytesIO()
-        figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
-    return picture.getvalue()
+        named = {setting: handles[setting] for setting in experiment.settings if setting in handles}
+        legend(figure, named, columns=min(len(named), NAMES))
+    return drawn.getvalue()
 
 
 def _moves(values: Sequence[float]) -> bool:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from structgrad.data.store import MissingDataError
 from structgrad.errors import UserError
 from structgrad.files import write_text
 from structgrad.repro.paths import results
 from structgrad.repro.plan import Plan, Shard
+from structgrad.repro.realdata import data_folder
 from structgrad.repro.resolve import resolve
 
 
@@ -20,17 +22,29 @@ def path_of(scale: str, experiment: str) -> Path:
 
 
 def make(plan: Plan, experiment: str) -> dict[str, str]:
-    """Generate (or read) the data of every setting and write their digests; the digests by setting and replicas."""
-    from structgrad.training.seeds import seed_for
+    """Generate (or read) the data of every setting and write their digests; the digests by setting and replicas.
+
+    What is left out for want of data has none, and neither has what is trained already where its data is not at hand.
+
+    Raises:
+        UserError: the data of a shard that is to be trained is missing or damaged.
+    """
+    from structgrad.training.seeds import seeds_for
 
     part = plan.experiments[experiment]
     digester = resolve(part.experiment.digester)
+    name, folds = part.experiment.seed_name, bool(part.experiment.folds)
     digests: dict[str, str] = {}
-    for shard in plan.shards_of(experiment):
-        if _key(shard) not in digests:
-            replicas = range(shard.first, shard.first + shard.count)
-            seeds = [seed_for(experiment, shard.setting, None, replica, "data") for replica in replicas]
-            digests[_key(shard)] = digester(part.config_of(shard.arm), shard.setting, seeds)
+    with data_folder(plan):
+        for shard in plan.shards_of(experiment):
+            if _key(shard) in digests or shard.left_out:
+                continue
+            seeds = seeds_for(name, shard.setting, None, shard.first, shard.count, "data", folds)
+            try:
+                digests[_key(shard)] = digester(part.config_of(shard.arm), shard.setting, seeds)
+            except MissingDataError as error:
+                if not shard.path.is_file():
+                    raise UserError(f"{error}. To go on without it: structgrad data fetch") from error
     content = {"experiment": experiment, "scale": plan.scale, "digests": digests}
     write_text(path_of(plan.scale, experiment), json.dumps(content, indent=1) + "\n")
     return digests
@@ -38,6 +52,8 @@ def make(plan: Plan, experiment: str) -> dict[str, str]:
 
 def verified_digest(plan: Plan, shard: Shard, config: dict[str, Any], seeds: Sequence[int]) -> str:
     """The digest of a shard's data, made anew and held to the one on file where there is one.
+
+    There is none for real data that came after the file was made; its own sha256 is what it is held to.
 
     Raises:
         UserError: the data is not what it was when the digests were made; nothing is trained on it.

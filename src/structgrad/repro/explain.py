@@ -27,6 +27,7 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
         "value": ours.value if ours else None,
         "interval": [ours.low, ours.high] if ours else None,
         "spread": ours.spread if ours else None,
+        "spread_over": cell.metric.spread,
         "n": ours.n if ours else 0,
         "published": theirs.text if theirs else None,
         "published_spread": (theirs.spread_text or None) if theirs else None,
@@ -48,7 +49,8 @@ def as_text(told: dict[str, Any]) -> str:
     else:
         low, high = told["interval"]
         interval = f" [{fixed(low, digits)}, {fixed(high, digits)}]" if low is not None else " (no interval)"
-        spread = f", spread over items {fixed(told['spread'], digits)}" if told["spread"] is not None else ""
+        spread = fixed(told["spread"], digits)
+        spread = f", spread over {told['spread_over']} {spread}" if spread else ""
         value = f"{fixed(told['value'], digits)} {told['unit']}{interval}"
         lines.append(f"  ours        {value}, n = {told['n']}{spread}")
     printed = told["published"] or "none"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import sqrt
+from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -23,7 +24,8 @@ RESAMPLES = 10_000
 class Estimate:
     """A value over ``n`` replicas with its 95 % interval; ``low`` and ``high`` are None where none exists.
 
-    ``spread`` is the population standard deviation over individual items, the papers' "+-" (means only).
+    ``spread`` is the population standard deviation that the paper prints as "+-", over individual items or over
+    replicas (means only).
     """
 
     value: float
@@ -80,7 +82,13 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def mean(sums: Sequence[float], squares: Sequence[float], counts: Sequence[int], seed: int) -> Estimate:
+def mean(
+    sums: Sequence[float],
+    squares: Sequence[float],
+    counts: Sequence[int],
+    seed: int,
+    spread_over: Literal["items", "replicas"] = "items",
+) -> Estimate:
     """The mean over all items with a percentile bootstrap over replicas of the ratio sum / count.
 
     The percentile interval of few replicas is too short. Its level is therefore widened as Student's t widens
@@ -88,13 +96,22 @@ def mean(sums: Sequence[float], squares: Sequence[float], counts: Sequence[int],
     69(4)): the tails are Phi(-sqrt(G / (G - 1)) t[G-1]). Replicas that are all equal give an interval of no
     width; a single replica gives none at all.
 
+    Replicas that are the folds of one cross-validation are taken as they come. Their training sets overlap, so that
+    the interval is too short for another sample of the data (:mod:`structgrad.repro.significance` corrects for that
+    where a claim is made beyond this sample); but it is wide enough for what a published cell is, the mean over other
+    folds of the same rows, each of which is tested once there as here. docs/reproducibility.md has numbers.
+
     Args:
         sums, squares, counts: per replica, over its items.
         seed: of the resampling, fixed by the cell.
+        spread_over: what the spread is the deviation over.
     """
     total, items = float(np.sum(sums)), float(np.sum(counts))
     value = total / items
-    spread = sqrt(max(0.0, float(np.sum(squares)) / items - value**2))
+    if spread_over == "replicas":
+        spread = float(np.std(np.divide(sums, counts)))
+    else:
+        spread = sqrt(max(0.0, float(np.sum(squares)) / items - value**2))
     if len(counts) < 2:
         return Estimate(value, None, None, len(counts), spread)
     low, high = _bootstrap(tuple(map(float, sums)), tuple(map(int, counts)), seed)

@@ -73,7 +73,7 @@ def to_terminal(table: Table) -> list[Any]:
     shown = []
     for panel in table.panels:
         title = f"{table.heading}: {panel.metric.title} ({panel.metric.unit})"
-        drawn = RichTable(title=title, caption=table.scale_line, box=SIMPLE)
+        drawn = RichTable(title=title, caption=table.scale_line, box=SIMPLE, padding=(0, 1, 0, 0))  # seven arms in 100
         drawn.add_column(table.axis)
         for arm in panel.arms:
             drawn.add_column(arm.column)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 
 SURE = 9  # decimals that no machine's summation order touches
@@ -22,7 +21,13 @@ def fixed(value: float | None, digits: int) -> str:
     return text.lstrip("-") if not float(text) else text
 
 
-def position(setting: str, settings: Sequence[str]) -> str:
-    """The number in ``d=25``; the place in the list where a setting holds none."""
+def number(setting: str) -> str:
+    """The number in ``d=25``.
+
+    Raises:
+        ValueError: the setting is a name: it has no place on an axis.
+    """
     tail = setting.partition("=")[2]
-    return tail if tail.replace(".", "", 1).isdigit() else str(settings.index(setting) + 1)
+    if not tail.replace(".", "", 1).isdigit():
+        raise ValueError(f"setting {setting!r} holds no number")
+    return tail

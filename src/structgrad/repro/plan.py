@@ -42,6 +42,16 @@ class Shard:
         """The shard's record."""
         return results(self.scale) / "records" / self.experiment / self.setting / f"{self.arm}.{self.span}.json"
 
+    @property
+    def note(self) -> Path:
+        """What stands in the record's place where its data could not be had: one line that says how to get it."""
+        return self.path.with_suffix(".no_data")
+
+    @property
+    def left_out(self) -> bool:
+        """Whether it cannot be trained for want of data."""
+        return self.note.is_file() and not self.path.is_file()
+
 
 @dataclass(frozen=True)
 class ExperimentPlan:
@@ -138,6 +148,10 @@ def _experiment_plan(experiment: Experiment, content: Mapping[str, Any]) -> Expe
     for block in content["blocks"]:
         _check_names("arm", block["arms"], names)
         _check_names("setting", block["settings"], experiment.settings)
+        if experiment.folds and block["replicas"] > experiment.folds:
+            raise UserError(
+                f"{experiment.name}: {block['replicas']} replicas, but its replicas are {experiment.folds} folds"
+            )
     overrides, arm_overrides = content.get("overrides", {}), content.get("arm_overrides", {})
     _check_names("arm", arm_overrides, names)
     known = {key for arm in names for key in experiment.config_of(arm)}

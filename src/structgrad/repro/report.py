@@ -15,7 +15,7 @@ from typing import Any
 from structgrad.files import write_bytes
 from structgrad.repro import claims, curves, manifest, rocrate
 from structgrad.repro.cells import Cell, Evidence
-from structgrad.repro.figures import build_figures
+from structgrad.repro.figures import KINDS, build_figures
 from structgrad.repro.layouts import to_html
 from structgrad.repro.numbers import fixed
 from structgrad.repro.panels import MARKS, Table, tables
@@ -57,6 +57,7 @@ def build_report(plan: Plan) -> bytes:
                 "heading": table.heading,
                 "table": Markup(_with_caption(to_html(table, ""), caption(stem))),
                 "figure": Markup(inline(drawn[f"{stem}.svg"], f"{stem}-", f"Figure of {table.heading}")),
+                "reading": KINDS[type(experiment.figure)].READING,
                 "curves": training and Markup(inline(training, f"{stem}-curves-", f"Training, {table.heading}")),
             }
         )

@@ -15,6 +15,7 @@ from structgrad.repro.digests import lock_digest, source_digest
 from structgrad.repro.paths import work
 from structgrad.repro.plan import Plan, Shard
 from structgrad.repro.provenance import git_state, hardware, libraries, peak_memory_mb
+from structgrad.repro.realdata import data_folder
 from structgrad.repro.resolve import resolve
 
 OUT_OF_TIME = 75  # EX_TEMPFAIL: what a cluster requeues and the workflow retries
@@ -39,7 +40,7 @@ def run_shard(
 
     Raises:
         structgrad.training.loop.OutOfTimeError: the budget ran out; the state is in the checkpoint.
-        UserError: the device is missing, or the disk is full.
+        UserError: the device or the data is missing, the data is damaged, or the disk is full.
     """
     from structgrad.parallel import set_threads
     from structgrad.training.checkpoint import Checkpoint
@@ -56,13 +57,14 @@ def run_shard(
     key = f"{config_digest(plan, shard)} {sources}"
     checkpoint = Checkpoint(work() / shard.scale / shard.id / "checkpoint.pt", key)
     job = Job(
-        shard.experiment, shard.setting, shard.arm, shard.first, shard.count,
-        config, checkpoint, Limits(checkpoint_every, budget), show, device,
+        experiment.seed_name, shard.setting, shard.arm, shard.first, shard.count,
+        config, checkpoint, Limits(checkpoint_every, budget), show, device, bool(experiment.folds),
     )  # fmt: skip
     seeds = job.seeds("data", arm=None)
-    data = datasets.verified_digest(plan, shard, config, seeds)
     commit, dirty = git_state()  # before the training: the checkout may change during it
-    outcome = resolve(experiment.trainer)(job)
+    with data_folder(plan):
+        data = datasets.verified_digest(plan, shard, config, seeds)
+        outcome = resolve(experiment.trainer)(job)
     record = {
         "schema": records.SCHEMA,
         **plan.experiments[shard.experiment].identity(shard),
@@ -91,6 +93,7 @@ def run_shard(
         "results": [{"replica": shard.first + index, **result} for index, result in enumerate(outcome.results)],
     }
     saved = records.save(record, shard.path)
+    shard.note.unlink(missing_ok=True)
     checkpoint.clear()
     return saved
 

@@ -66,9 +66,11 @@ def audit(plan: Plan) -> tuple[list[tuple[str, list[Finding]]], list[Finding]]:
 
 
 def _notes(scene: Scene) -> Iterator[Finding]:
-    missing = [shard for shard in scene.plan.shards if not shard.path.is_file()]
-    if missing:
-        yield Finding("", f"{len(missing)} of {len(scene.plan.shards)} training jobs have no record (not attempted)")
+    lacking = [shard for shard in scene.plan.shards if shard.left_out]
+    missing = [shard for shard in scene.plan.shards if not shard.path.is_file() and not shard.left_out]
+    for shards, why in ((missing, "not attempted"), (lacking, "no data")):
+        if shards:
+            yield Finding("", f"{len(shards)} of {len(scene.plan.shards)} training jobs have no record ({why})")
     aged: dict[str, int] = {}
     dirty = 0
     for record in scene.sound.values():

@@ -8,9 +8,11 @@ from itertools import pairwise
 from math import isclose
 from pathlib import Path
 
+from structgrad.data.store import CorruptDataError, find
 from structgrad.repro.audit.scene import Finding, Scene
 from structgrad.repro.comparison import first_difference
 from structgrad.repro.paths import project_root
+from structgrad.repro.realdata import data_folder, needed
 from structgrad.repro.records import RecordError
 from structgrad.repro.resolve import resolve
 
@@ -25,33 +27,33 @@ def records_are_sealed(scene: Scene) -> Iterator[Finding]:
 
 
 def numbers_are_possible(scene: Scene) -> Iterator[Finding]:
-    """no record holds more successes than trials, a share outside [0, 1] or sums that no items have"""
+    """no record holds more successes than trials, an item outside its metric's bounds or sums that no items have"""
     for path, record in scene.sound.items():
         experiment = scene.whole.experiments[record["experiment"]].experiment
-        shares = {metric.name: metric.unit == "%" for metric in experiment.metrics}
+        bounds = {metric.name: metric.bounds for metric in experiment.metrics}
         replicas = [result["replica"] for result in record["results"]]
         first, count = record["replicas"]["first"], record["replicas"]["count"]
         if replicas != list(range(first, first + count)):
             yield Finding(scene.name(path), f"results: not one for each of replicas {first}-{first + count - 1}")
         for result in record["results"]:
             for name, report in result["metrics"].items():
-                if name not in shares:
+                if name not in bounds:
                     yield Finding(scene.name(path), f"replica {result['replica']}: there is no metric {name}")
-                elif not _possible(report, shares[name]):
+                elif not _possible(report, *bounds[name]):
                     told = json.dumps(report)
                     yield Finding(scene.name(path), f"replica {result['replica']}, {name}: {told} cannot be")
 
 
 def seeds_follow_from_names(scene: Scene) -> Iterator[Finding]:
     """every seed is the one that its experiment, setting, arm, replica and role give"""
-    from structgrad.training.seeds import seed_for
+    from structgrad.training.seeds import seeds_for
 
     for path, record in scene.sound.items():
+        experiment = scene.whole.experiments[record["experiment"]].experiment
         first, count = record["replicas"]["first"], record["replicas"]["count"]
         for role, seeds in record["seeds"].items():
-            place = record["experiment"], record["setting"]
             shared, own = (
-                [seed_for(*place, arm, replica, role) for replica in range(first, first + count)]
+                seeds_for(experiment.seed_name, record["setting"], arm, first, count, role, bool(experiment.folds))
                 for arm in (None, record["arm"])
             )
             # data is what arms share; of the other roles the experiment says which are
@@ -65,30 +67,46 @@ def seeds_follow_from_names(scene: Scene) -> Iterator[Finding]:
 
 
 def data_is_the_same(scene: Scene) -> Iterator[Finding]:
-    """the data, generated anew, has the digest that the record names"""
+    """the data, generated or read anew, has the digest that the record names"""
     known: dict[str, str] = {}
+    unseen = 0
     for path, record in scene.sound.items():
         experiment = scene.whole.experiments[record["experiment"]].experiment
         key = json.dumps([experiment.digester, record["config"], record["setting"], record["seeds"].get("data")])
         if key not in known:
             seeds = record["seeds"].get("data", [])
             try:
-                known[key] = resolve(experiment.digester)(record["config"], record["setting"], seeds)
+                with data_folder(scene.plan):
+                    if not all(map(find, needed(experiment, record["config"], record["setting"]))):
+                        unseen += 1
+                        continue
+                    known[key] = resolve(experiment.digester)(record["config"], record["setting"], seeds)
+            except CorruptDataError as error:
+                yield Finding(scene.name(path), str(error))
+                continue
             except (KeyError, TypeError, ValueError, RuntimeError) as error:
                 yield Finding(scene.name(path), f"no data can be made from its config and seeds ({error!r})")
                 continue
         if record["provenance"]["data_digest"] != known[key]:
             told = f"provenance.data_digest: {record['provenance']['data_digest'][:12]}, but the data made anew has"
             yield Finding(scene.name(path), f"{told} {known[key][:12]}")
+    if unseen:
+        told = f"{unseen} records learned from real data that is not at hand: its digest could not be compared"
+        scene.notes.append(Finding("", f"{told} (structgrad data fetch)"))
 
 
-def _possible(report: Mapping[str, float], share: bool) -> bool:
+def _possible(report: Mapping[str, float], low: float, high: float) -> bool:
     if "trials" in report:
         return report["successes"] <= report["trials"]
     total, squares, count = report["sum"], report["sum_squares"], report["count"]
-    # sum^2 / n <= sum of squares (Cauchy-Schwarz); where items are shares also sum of squares <= sum <= n
-    ordered = [total * total / count, squares, *([total, count] if share else [])]
-    return all(a <= b or isclose(a, b, rel_tol=1e-6, abs_tol=1e-9) for a, b in pairwise(ordered))
+    # sum^2 / n <= sum of squares (Cauchy-Schwarz) <= (low + high) sum - low high n, since (x - low)(high - x) >= 0
+    squares_between = [total * total / count, squares, (low + high) * total - low * high * count]
+    sum_between = [low * count, total, high * count]
+    return all(
+        a <= b or isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)
+        for ordered in (squares_between, sum_between)
+        for a, b in pairwise(ordered)
+    )
 
 
 def _committed_difference(path: Path) -> str | None:

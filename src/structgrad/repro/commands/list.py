@@ -26,7 +26,8 @@ def command(plan: Plan, shards: bool, cells: bool, as_json: bool) -> None:
     """
     if shards:
         found = [{"shard": shard.id, "record": shard.path.is_file()} for shard in plan.shards]
-        lines = [f"{'done   ' if row['record'] else 'to do  '} {row['shard']}" for row in found]
+        states = ["done" if shard.path.is_file() else "no data" if shard.left_out else "to do" for shard in plan.shards]
+        lines = [f"{state:<7} {row['shard']}" for state, row in zip(states, found, strict=True)]
     elif cells:
         found = [{"cell": cell} for cell in _cells(plan)]
         lines = [row["cell"] for row in found]

@@ -7,6 +7,7 @@ import time
 
 import click
 
+from structgrad.experiments import Experiment
 from structgrad.repro.options import json_option, plan_options
 from structgrad.repro.plan import Plan
 
@@ -42,7 +43,7 @@ def command(
         click.echo(f"structgrad: {chosen.id}: the time budget ran out; run again to go on", err=True)
         sys.exit(OUT_OF_TIME)
     progress.close()
-    click.echo(records_json(record) if as_json else summary(record))
+    click.echo(records_json(record) if as_json else summary(record, plan.experiments[chosen.experiment].experiment))
 
 
 def records_json(record: dict) -> str:
@@ -52,14 +53,12 @@ def records_json(record: dict) -> str:
     return json.dumps(record)
 
 
-def summary(record: dict) -> str:
+def summary(record: dict, experiment: Experiment) -> str:
     """One line that says what came out."""
-    parts = []
-    for name in record["results"][0]["metrics"]:
-        found = [result["metrics"][name] for result in record["results"]]
-        if "successes" in found[0]:
-            share = sum(part["successes"] for part in found) / sum(part["trials"] for part in found)
-            parts.append(f"{name} {100 * share:.4g}")
+    from structgrad.repro.trackable import metrics_of
+
+    pooled = {metric.name for metric in experiment.metrics}
+    parts = [f"{name} {value:.4g}" for name, value, _ in metrics_of(record, experiment) if name in pooled]
     run = record["run"]
     return f"{record['id']}: {', '.join(parts)}; {run['seconds']:.1f} s, {run['peak_memory_mb']:.0f} MB"
 

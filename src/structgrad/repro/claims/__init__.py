@@ -1,0 +1,110 @@
+"""Claims: sentences of the papers as predicates over cells, each with its test and its verdict.
+
+``claims.yaml`` holds them; each kind of predicate has a module here. Verdicts:
+
+    supported        the test says so at the 5 % level
+    not_supported    the test says the contrary at that level
+    undecided        neither; or a setting that the claim needs has no record
+    not_comparable   the scale cut more than replicas
+    not_attempted    none of its settings has records for both sides
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from structgrad.files import write_bytes
+from structgrad.repro.cells import Cell, collect
+from structgrad.repro.claims.below import below
+from structgrad.repro.claims.better import better
+from structgrad.repro.claims.mean_better import mean_better
+from structgrad.repro.claims.share import share
+from structgrad.repro.claims.values import Claim, Outcome
+from structgrad.repro.claims.widening import widening
+from structgrad.repro.paths import results
+from structgrad.repro.plan import Plan
+from structgrad.repro.significance import ALPHA
+
+VERDICTS = ("supported", "not_supported", "undecided", "not_comparable", "not_attempted")
+Cells = Mapping[tuple[str, str, str, str], Cell]
+
+# What each takes: the claim, for each setting that has records the cells of its sides, and the settings that have not.
+KINDS: Mapping[str, Callable[[Claim, Mapping[str, Sequence[Cell]], Sequence[str]], Outcome]] = {
+    "better": better,
+    "widening": widening,
+    "below": below,
+    "share": share,
+    "mean_better": mean_better,
+}
+
+
+@cache
+def claims() -> tuple[Claim, ...]:
+    """Every claim of ``claims.yaml``."""
+    return tuple(yaml.safe_load((files("structgrad.repro") / "claims.yaml").read_text(encoding="utf-8")))
+
+
+def judge_claims(plan: Plan) -> list[dict[str, Any]]:
+    """Every claim about the plan's experiments: the sentence, its verdict, and the numbers that led to it."""
+    cells: Cells = {
+        (name, cell.setting, cell.arm.name, cell.metric.name): cell
+        for name in plan.experiments
+        for cell in collect(plan, name)
+    }
+    return [
+        {
+            **{key: claim[key] for key in ("id", "sentence", "where", "predicate", "kind", "metric")},
+            **_judge(claim, plan, cells),
+        }
+        for claim in claims()
+        if all(side["experiment"] in plan.experiments for side in sides(claim))
+    ]
+
+
+def build_claims(plan: Plan) -> bytes:
+    """The content of ``results/<scale>/claims.json``."""
+    content: dict[str, Any] = {"schema": "structgrad.claims/1", "scale": plan.scale, "level": ALPHA}
+    content["claims"] = judge_claims(plan)
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def write_claims(plan: Plan) -> Path:
+    """Write :func:`build_claims` and return the path."""
+    path = results(plan.scale) / "claims.json"
+    write_bytes(path, build_claims(plan))
+    return path
+
+
+def sides(claim: Claim) -> list[Mapping[str, str]]:
+    """The claim's sides as {experiment, arm}."""
+    return [{"experiment": claim["experiment"], **claim[key]} for key in ("first", "second") if key in claim]
+
+
+def _judge(claim: Claim, plan: Plan, cells: Cells) -> dict[str, Any]:
+    pairs = {setting: _sides_at(claim, setting, cells) for setting in claim["settings"]}
+    held = {setting: pair for setting, pair in pairs.items() if all(cell.estimate for cell in pair)}
+    missing = [setting for setting in claim["settings"] if setting not in held]
+    used = {
+        "missing": missing,
+        "cells": [cell.id for pair in held.values() for cell in pair],
+        "records": sorted({piece.mark for pair in held.values() for cell in pair for piece in cell.evidence}),
+    }
+    if not held:
+        return {"verdict": "not_attempted", "reason": "no setting has records for it", "results": [], **used}
+    verdict, reason, details = KINDS[claim["kind"]](claim, held, missing)
+    parts = [plan.experiments[side["experiment"]] for side in sides(claim)]
+    cut = next((part.reason for part in parts if not part.comparable), None)
+    if cut is not None:
+        verdict, reason = "not_comparable", f"the scale cuts the protocol: {cut}"
+    return {"verdict": verdict, "reason": reason, "results": details, **used}
+
+
+def _sides_at(claim: Claim, setting: str, cells: Cells) -> list[Cell]:
+    return [cells[side["experiment"], setting, side["arm"], claim["metric"]] for side in sides(claim)]

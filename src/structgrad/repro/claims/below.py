@@ -1,0 +1,30 @@
+"""``below``: the 95 % interval of the first side lies below ``threshold`` at every setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from structgrad.repro.cells import Cell
+from structgrad.repro.claims.values import Claim, Outcome, not_run, rounded
+
+
+def below(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Outcome:
+    """See the module; not supported where the interval lies above it at one setting."""
+    limit, details = float(claim["threshold"]), []
+    for setting, (cell,) in held.items():
+        ours = cell.estimate
+        assert ours is not None  # held has no cell without one
+        outcome = "open"
+        if ours.low is not None and ours.high is not None:
+            outcome = "below" if ours.high < limit else "above" if ours.low > limit else "open"
+        interval = [None if end is None else rounded(end) for end in (ours.low, ours.high)]
+        details.append(
+            {"setting": setting, "value": rounded(ours.value), "interval": interval, "replicas": ours.n,
+             "outcome": outcome}
+        )  # fmt: skip
+    reason = "; ".join(f"{detail['outcome']} {limit:g} at {detail['setting']}" for detail in details)
+    reason += not_run(missing)
+    outcomes = {detail["outcome"] for detail in details}
+    if "above" in outcomes:
+        return "not_supported", reason, details
+    return ("supported" if outcomes == {"below"} and not missing else "undecided"), reason, details

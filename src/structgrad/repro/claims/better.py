@@ -1,0 +1,23 @@
+"""``better``: the first side scores higher than the second, at each setting or at any.
+
+``quantifier: each`` is supported where it is significantly better at every setting, ``any`` where it is at one at
+least; either is not supported where it is significantly worse at one (Holm over the settings).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from structgrad.repro.cells import Cell
+from structgrad.repro.claims.values import Claim, Outcome, by_outcome, compare, corrected, not_run
+
+
+def better(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Outcome:
+    """See the module."""
+    details = corrected([compare(claim, setting, pair, len(held)) for setting, pair in held.items()])
+    outcomes = {detail["outcome"] for detail in details}
+    reason = by_outcome(details) + not_run(missing)
+    if "worse" in outcomes:
+        return "not_supported", reason, details
+    enough = "open" not in outcomes and not missing if claim["quantifier"] == "each" else "better" in outcomes
+    return ("supported" if enough else "undecided"), reason, details

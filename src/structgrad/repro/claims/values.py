@@ -1,0 +1,116 @@
+"""What the kinds of claims share: the replicas' own values, and two arms compared at one setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from structgrad.repro.cells import Cell, per_replica, seed_of
+from structgrad.repro.significance import ALPHA, holm, paired, unpaired
+
+Claim = Mapping[str, Any]
+Outcome = tuple[str, str, list[dict[str, Any]]]  # verdict, reason, one detail a setting
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two arms at one setting: the first's lead in the metric's unit, and p of better and of worse."""
+
+    setting: str
+    lead: float
+    p_better: float
+    p_worse: float
+    replicas: str
+
+
+def values(cell: Cell) -> dict[int, float]:
+    """Each replica's own value, in the metric's unit."""
+    top, bottom = ("successes", "trials") if cell.metric.kind == "proportion" else ("sum", "count")
+    reports = per_replica(cell.evidence, cell.metric)
+    return {r: report[top] / report[bottom] * cell.metric.factor for r, report in sorted(reports.items())}
+
+
+def point(cell: Cell) -> float:
+    """The cell's value as the table shows it."""
+    assert cell.estimate is not None  # a cell without one is not held
+    return cell.estimate.value
+
+
+def sign(cell: Cell) -> int:
+    """1 where higher is better, else -1."""
+    return 1 if cell.metric.higher_is_better else -1
+
+
+def shared(first: Cell, second: Cell) -> list[int]:
+    """The replicas that both sides trained on the same data (equal data seeds)."""
+    a, b = _data_seeds(first), _data_seeds(second)
+    return sorted(replica for replica in set(a) & set(b) if a[replica] == b[replica])
+
+
+def differences(first: Cell, second: Cell) -> list[float]:
+    """By how much the first is better than the second, on each shared replica."""
+    x, y = values(first), values(second)
+    return [sign(first) * (x[r] - y[r]) for r in shared(first, second)]
+
+
+def compare(claim: Claim, setting: str, pair: Sequence[Cell], family: int) -> Comparison:
+    """Test better and worse at a setting, paired where replicas are shared, before any correction.
+
+    Folds that are not shared are not compared at all: a test would have to know how far their training sets overlap.
+    """
+    first, second = pair
+    paired_by = differences(first, second)
+    overlap = first.experiment.overlap
+    if paired_by:
+        seed = seed_of(f"{claim['id']}/{setting}")
+        up, down = (paired(paired_by, side, family, seed, overlap) for side in ("greater", "less"))
+    elif overlap:
+        up = down = 1.0
+    else:
+        a, b = ([sign(first) * value for value in values(side).values()] for side in (first, second))
+        up, down = unpaired(a, b, "greater"), unpaired(a, b, "less")
+    replicas = f"{len(paired_by)} pairs" if paired_by else f"{len(values(first))} against {len(values(second))}"
+    return Comparison(setting, sign(first) * (point(first) - point(second)), up, down, replicas)
+
+
+def corrected(tests: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """One detail a setting: better, worse or open at the level, family-wise over the settings (Holm)."""
+    ups, downs = holm([test.p_better for test in tests]), holm([test.p_worse for test in tests])
+    return [
+        {
+            "setting": test.setting,
+            "lead": rounded(test.lead),
+            "replicas": test.replicas,
+            "p_better": rounded(up),
+            "p_worse": rounded(down),
+            "outcome": "better" if up <= ALPHA else "worse" if down <= ALPHA else "open",
+        }
+        for test, up, down in zip(tests, ups, downs, strict=True)
+    ]
+
+
+def by_outcome(details: Sequence[Mapping[str, Any]]) -> str:
+    """``better at d=5, d=10; open at d=25``."""
+    found: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
+    for detail in details:
+        found[detail["outcome"]].append(detail["setting"])
+    return "; ".join(f"{outcome} at {', '.join(where)}" for outcome, where in found.items() if where)
+
+
+def not_run(missing: Sequence[str]) -> str:
+    """What a reason says of settings without records."""
+    return f"; not run at {', '.join(missing)}" if missing else ""
+
+
+def rounded(value: float) -> float:
+    """Six decimals: what every machine agrees on."""
+    return float(f"{value:.6f}") + 0.0
+
+
+def _data_seeds(cell: Cell) -> dict[int, int]:
+    return {
+        piece.record["replicas"]["first"] + index: seed
+        for piece in cell.evidence
+        for index, seed in enumerate(piece.record["seeds"].get("data", ()))
+    }
