@@ -41,8 +41,8 @@ setup: $(READY) ## make .venv as requirements.lock says; nothing to do when it i
 reproduce: $(READY) ## train what is missing, then tables, figures, tracking and report [SCALE= CORES=]
 	@$(RUN) structgrad reproduce $(SCALE_OPTION) $(if $(CORES),--cores $(CORES))
 
-test: $(READY) ## run the tests, without the slow ones [ARGS=]
-	@$(RUN) python -m pytest -m 'not slow' $(ARGS)
+test: $(READY) ## run the tests on all cores, without the slow ones [ARGS=, as in ARGS="-n 0 -k audit"]
+	@$(RUN) python -m pytest -n auto --dist worksteal -m 'not slow' $(ARGS)
 
 test-slow: $(READY) ## run the slow tests only [ARGS=]
 	@$(RUN) python -m pytest -m slow $(ARGS)

@@ -42,7 +42,7 @@ from structgrad.polytopes.permutahedron import Permutahedron
 from structgrad.training.seeds import seed_for
 
 ARMS = ("perturbed_fy", "perturbed_squared", "squared", "blackbox_tuned")
-EPOCHS = {"iris": 4, "wine": 4, "vehicle": 1}
+EPOCHS = {"iris": 2, "wine": 2, "vehicle": 1}
 TURNS = 3
 MODELS = 5  # of the plain loop, in each turn
 TARGET = 50

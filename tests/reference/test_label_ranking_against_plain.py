@@ -132,14 +132,8 @@ class Ours:
 
         config, learner = self.config, self.learner
         x, y, loss = learner.x, learner.y, config["loss"]
-        grid = config["learning_rates"], [value / self.unit for value in learner.objective.values]
+        grid = config["learning_rates"], list(learner.objective.values)
         return Replay(x, y, loss, *grid, config["epochs"], config["inner_folds"], config["samples"])
-
-    @property
-    def unit(self):
-        """Our lambda in the peer's unit. The gradient that reaches our solver is that of the batch's mean loss, the
-        peer's that of an item's: our lambda is as many times larger as there are items in a batch."""
-        return self.learner.batch if self.config["loss"] == "blackbox" else 1
 
 
 def assert_same_weights(ours, peer, tolerance):
@@ -174,7 +168,7 @@ def test_a_whole_training_ends_alike(plain, monkeypatch, arm):
         result = ours.learner.results[replica]
         assert result["final"]["learning_rate"] == peer.rates[rate]
         if ours.learner.objective.name:
-            assert result["final"][ours.learner.objective.name] == ours.unit * peer.values[value]
+            assert result["final"][ours.learner.objective.name] == peer.values[value]
         report = result["metrics"]["spearman"]
         assert report["sum"] / report["count"] == pytest.approx(test, abs=1e-12)
     assert len(validation.unique()) > 10, "points and folds must differ for the comparison to say anything"

@@ -184,7 +184,7 @@ def test_it_learns(tmp_path):
     for arm in ARMS:
         changes = {"epochs": 60, "samples": 8, "learning_rates": [0.1]}
         if arm == "blackbox_tuned":
-            changes["lambdas"] = [1.0]
+            changes["lambdas"] = [0.1]
         if arm == "perturbed_squared":
             changes["epsilons"] = [0.5]
         results = train(job(tmp_path, arm, 0, 2, **changes)).results

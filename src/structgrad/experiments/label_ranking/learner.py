@@ -106,9 +106,9 @@ class Learner:
     @torch.enable_grad()
     def _gradient(self, block: slice, theta: Tensor, y: Tensor) -> tuple[float, Tensor]:
         scores = theta[block].clone().requires_grad_()
-        loss = self.objective(scores, y[block].expand_as(scores), self.noise[block]) / self.batch
-        (gradient,) = torch.autograd.grad(loss.sum(), scores)
-        return float(loss.detach().sum()), gradient
+        loss = self.objective(scores, y[block].expand_as(scores), self.noise[block]).sum()
+        (gradient,) = torch.autograd.grad(loss, scores)  # each item's own: lambda is in its units
+        return float(loss.detach()) / self.batch, gradient / self.batch
 
     def _scores(self, x: Tensor) -> Tensor:
         """Scores ``(R, fits, items, rates, values, k)`` of ``x`` ``(R, fits, items, p)``."""
