@@ -562,7 +562,9 @@ def test_what_is_kept_for_the_backward_pass_is_the_noise_and_the_solutions():
     y.sum().backward()
 
 
-@pytest.mark.parametrize("polytope", [Matching(3), Subset(6, 2), Permutahedron(5)], ids=lambda polytope: type(polytope).__name__)
+@pytest.mark.parametrize(
+    "polytope", [Matching(3), Subset(6, 2), Permutahedron(5)], ids=lambda polytope: type(polytope).__name__
+)
 def test_replicas_have_the_same_bits_alone_and_together_and_on_any_number_of_threads(polytope, monkeypatch):
     theta, direction = (randn(6, 5, *polytope.event_shape, seed=s).float() for s in (1, 2))
     layer = Perturbed(polytope, Gumbel(), 0.5, samples=7)
