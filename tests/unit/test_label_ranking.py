@@ -7,6 +7,7 @@ import torch
 from scipy import stats
 
 from structgrad.data.label_ranking import stand_in
+from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.label_ranking import train as train_module
 from structgrad.experiments.label_ranking.data import OUTER_FOLDS, fold
@@ -190,6 +191,11 @@ def test_it_learns(tmp_path):
         results = train(job(tmp_path, arm, 0, 2, **changes)).results
         metrics = [result["metrics"]["spearman"] for result in results]
         assert sum(m["sum"] for m in metrics) / sum(m["count"] for m in metrics) > 0.6, arm
+
+
+def test_a_device_that_it_would_not_use_is_refused(tmp_path):
+    with pytest.raises(UserError, match="on the CPU only, not on cuda"):
+        train(dataclasses.replace(job(tmp_path, "squared"), device="cuda"))
 
 
 def test_the_record_names_real_data_unless_the_scale_says_otherwise(monkeypatch):

@@ -7,6 +7,7 @@ import torch
 
 from structgrad.errors import UserError
 from structgrad.parallel import map_blocks, set_threads
+from structgrad.polytopes.matching import Matching
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +94,18 @@ def test_no_threads_is_the_users_mistake_and_changes_nothing(threads):
         set_threads(threads)
     both = threading.Barrier(2, timeout=10)
     assert map_blocks(lambda block: both.wait() in (0, 1), 2, 1) == [True, True]
+
+
+def test_work_that_splits_its_own_work_does_not_wait_for_itself():
+    """Solvers share their rows among threads, and are called from blocks that are shared already."""
+    set_threads(2)
+    found = map_blocks(lambda outer: map_blocks(lambda inner: (outer.start, inner.start), 4, 1), 4, 1)
+    assert found == [[(i, j) for j in range(4)] for i in range(4)]
+
+
+@pytest.mark.parametrize("shape", [(9, 6, 6), (5, 3, 6, 6), (4, 2, 3, 6, 6)])
+def test_matchings_are_the_same_on_one_thread_and_two(shape):
+    theta = torch.randint(0, 4, shape, generator=torch.Generator().manual_seed(3)).double()  # full of ties
+    alone = Matching(6).argmax(theta)
+    set_threads(2)
+    assert Matching(6).argmax(theta).equal(alone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from structgrad.errors import UserError
 from structgrad.experiments.label_ranking.data import fold, published
 from structgrad.experiments.label_ranking.learner import Learner
 from structgrad.experiments.label_ranking.objectives import objective
@@ -13,7 +14,12 @@ def train(job: Job) -> Outcome:
     """Train every fold of the job, select on its inner folds, score its test fold.
 
     Folds, shuffles and initial weights are shared by all arms; noise is the arm's own.
+
+    Raises:
+        UserError: another device than the CPU; data that is missing or damaged.
     """
+    if job.device != "cpu":
+        raise UserError(f"label ranking trains on the CPU only, not on {job.device}; set device: cpu in config.yaml")
     data = published(job.config, job.setting)
     seeds = {role: job.seeds(role, arm=None) for role in ("data", "init", "shuffle")}
     seeds["noise"] = job.seeds("noise", arm=job.arm)
