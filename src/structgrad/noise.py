@@ -115,13 +115,13 @@ class Normal(Noise):
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
         draws = torch.randn(tuple(shape), generator=generator, dtype=dtype, device=generator.device)
-        return draws.mul_(self.scale)
+        return draws if self.scale == 1 else draws.mul_(self.scale)
 
     def log_density(self, z: Tensor) -> Tensor:
         return -0.5 * (z / self.scale) ** 2 - math.log(self.scale) - 0.5 * math.log(2 * math.pi)
 
     def score(self, z: Tensor) -> Tensor:
-        return z / self.scale**2
+        return z if self.scale == 1 else z / self.scale**2
 
     def kl(self, theta: Tensor) -> Tensor:
         """``theta^2 / (2 scale^2)``."""
@@ -228,7 +228,8 @@ def sample_replicas(
 
     A replica's noise depends on its generator alone, not on which replicas train beside it.
     """
-    return torch.stack([noise.sample(shape, generator, dtype) for generator in generators])
+    draws = [noise.sample(shape, generator, dtype) for generator in generators]
+    return draws[0].unsqueeze(0) if len(draws) == 1 else torch.stack(draws)
 
 
 def draw(

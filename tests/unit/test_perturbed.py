@@ -535,7 +535,7 @@ class Counted(Subset):
 
 def test_the_first_derivative_of_the_potential_computes_no_products(monkeypatch):
     layer = Perturbed(Subset(5, 2), samples=10)
-    monkeypatch.setattr(layer, "_products", None)
+    monkeypatch.setattr(layer, "_pull", None)
     layer.potential(torch.randn(3, 5, requires_grad=True), generator()).sum().backward()
 
 

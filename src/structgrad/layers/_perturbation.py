@@ -31,8 +31,8 @@ class Draws(NamedTuple):
         return Draws(*(None if part is None else part[rows] for part in self))  # type: ignore[arg-type]
 
 
-# The terms, one a sample, of the derivatives of <direction, maximiser> in theta (are they wanted?) and in sigma.
-Products = Callable[[Draws, Tensor, bool], tuple[Tensor, Tensor]]
+# The derivatives of <direction, maximiser> in theta and in sigma, as far as wanted.
+Pulled = tuple[Tensor | None, Tensor | None]
 
 
 def columns(value: Tensor, like: Tensor) -> Tensor:
@@ -78,8 +78,8 @@ class Maximiser(Function):
     """The mean of the solutions, with the derivatives of its expectation."""
 
     @staticmethod
-    def forward(ctx: Any, products: Products, *draws: Tensor | None) -> Tensor:
-        ctx.products = products
+    def forward(ctx: Any, pull: Callable[..., Pulled], *draws: Tensor | None) -> Tensor:
+        ctx.pull = pull
         ctx.set_materialize_grads(False)  # the potential's first derivative sends None: there is nothing to do then
         ctx.save_for_backward(*draws)
         return Draws(*draws).y.mean(1)  # type: ignore[arg-type]
@@ -89,12 +89,15 @@ class Maximiser(Function):
         draws, direction = Draws(*ctx.saved_tensors), grad_outputs[0]
         if direction is None:
             return (None,) * 7
-        in_theta, in_sigma = torch.empty_like(draws.theta), torch.empty_like(draws.sigma)
+        wanted = ctx.needs_input_grad[1:3]
+        in_theta, in_sigma = torch.zeros_like(draws.theta), torch.zeros_like(draws.sigma)
 
         @torch.no_grad()
         def fill(rows: slice) -> None:
-            by_theta, by_sigma = ctx.products(draws.rows(rows), direction[rows], ctx.needs_input_grad[1])
-            in_theta[rows], in_sigma[rows] = by_theta.mean(1), by_sigma.mean(1)
+            parts = ctx.pull(draws.rows(rows), direction[rows], *wanted)
+            for found, part in zip((in_theta, in_sigma), parts, strict=True):
+                if part is not None:
+                    found[rows] = part
 
         map_items(fill, draws.z)
         if torch.is_grad_enabled():  # create_graph: what follows would silently lack these terms

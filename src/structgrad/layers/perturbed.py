@@ -20,8 +20,18 @@ import torch
 from torch import Tensor
 
 from structgrad.estimate import Estimate, mean_of
+from structgrad.layers._contractions import along, weighted_mean
 from structgrad.layers._draws import checked_noisy, checked_samples, noise_for
-from structgrad.layers._perturbation import Draws, Maximiser, Potential, columns, map_items, maxima_of, slopes_of
+from structgrad.layers._perturbation import (
+    Draws,
+    Maximiser,
+    Potential,
+    Pulled,
+    columns,
+    map_items,
+    maxima_of,
+    slopes_of,
+)
 from structgrad.layers.base import Layer, Scale, checked_scale
 from structgrad.noise import Generators, Noise, Normal
 from structgrad.polytopes.base import Polytope
@@ -84,7 +94,7 @@ class Perturbed(Layer):
         sigma: Scale | None = None,
     ) -> Tensor:
         """The mean of the solutions, ``(..., *event)``; differentiable once in ``theta`` and ``sigma``."""
-        return Maximiser.apply(self._products, *self._solve(theta, generator, mask, sigma)).view(theta.shape)
+        return Maximiser.apply(self._pull, *self._solve(theta, generator, mask, sigma)).view(theta.shape)
 
     def potential(
         self,
@@ -96,7 +106,7 @@ class Perturbed(Layer):
         """``F``, ``(...)``. Its gradient in ``theta`` is exactly :meth:`forward` with the same draws, that in ``sigma``
         the mean of ``<z, y>``; differentiable twice, the second time by the formulas of :meth:`forward`."""
         draws = self._solve(theta, generator, mask, sigma)
-        y, slope = Maximiser.apply(self._products, *draws), slopes_of(draws)
+        y, slope = Maximiser.apply(self._pull, *draws), slopes_of(draws)
         value = (draws.theta * y).detach().flatten(1).sum(-1) + draws.sigma.detach() * slope
         return Potential.apply(draws.theta, draws.sigma, value, y, slope).view(self._leading(theta))
 
@@ -137,9 +147,12 @@ class Perturbed(Layer):
 
         It is what :meth:`forward` sends back when ``direction``, broadcastable to ``theta``, arrives.
         """
+        self._check_all_noisy()
         draws = self._solve(theta, generator, mask, sigma)
-        terms, _ = self._products(draws, direction.expand(theta.shape).reshape(draws.theta.shape), in_theta=True)
-        return Estimate(*(part.view(theta.shape) for part in mean_of(terms, 1)))
+        weights = self._weights(draws, direction.expand(theta.shape).reshape(draws.theta.shape))
+        score = self._score(draws)
+        deviation = mean_of(columns(weights, score) * score, 1).standard_error
+        return Estimate(*(part.view(theta.shape) for part in (weighted_mean(weights, score), deviation)))
 
     def _leading(self, theta: Tensor) -> torch.Size:
         return theta.shape[: theta.dim() - len(self.polytope.event_shape)]
@@ -160,7 +173,7 @@ class Perturbed(Layer):
         @torch.no_grad()
         def solve(rows: slice) -> None:
             part = draws.rows(rows)
-            part.y[:] = self.polytope.argmax(part.theta.unsqueeze(1) + columns(part.sigma, z) * part.z, part.mask)
+            part.y[:] = self.polytope.argmax_perturbed(part.theta, part.sigma, part.z, part.mask)
 
         map_items(solve, z)
         return draws
@@ -176,24 +189,32 @@ class Perturbed(Layer):
                 f"sigma of shape {tuple(magnitude.shape)} does not fit theta of shape {tuple(theta.shape)}"
             ) from None
 
-    def _products(self, draws: Draws, direction: Tensor, in_theta: bool) -> tuple[Tensor, Tensor]:
-        """One term a sample of the derivatives of ``<direction, maximiser>``, for directions ``(B, *event)``.
-
-        In theta, ``(B, M, *event)``, and in sigma, ``(B, M)``. ``in_theta`` says that the first are wanted.
-        """
-        if in_theta and self.noisy is not None:
-            raise ValueError("noisy leaves scores without noise: the perturbed maximiser has no derivative in theta")
-        theta, sigma, z, y, mask, active = draws
-        weights = (direction.unsqueeze(1) * y).flatten(2).sum(-1)
+    def _weights(self, draws: Draws, direction: Tensor) -> Tensor:
+        """``<direction, y - b> / sigma`` of every sample, ``(B, M)``, for directions ``(B, *event)``."""
+        weights = along(direction, draws.y)
         if self.baseline == "leave_one_out":  # y less the mean of the others, all at once
             weights = (weights - weights.mean(1, keepdim=True)) * (self.samples / (self.samples - 1))
         elif self.baseline == "maximiser":
-            best = self.polytope.argmax(theta, None if mask is None else mask.squeeze(1))
+            best = self.polytope.argmax(draws.theta, None if draws.mask is None else draws.mask.squeeze(1))
             weights = weights - (direction * best).flatten(1).sum(-1, keepdim=True)
-        weights = weights / sigma.unsqueeze(1)
-        score = self.noise.score(z)
-        coordinates: int | Tensor = prod(self.polytope.event_shape)
-        if active is not None:
-            score = score * active
-            coordinates = active.flatten(2).sum(-1)
-        return columns(weights, z) * score, weights * ((z * score).flatten(2).sum(-1) - coordinates)
+        return weights / draws.sigma.unsqueeze(1)
+
+    def _score(self, draws: Draws) -> Tensor:
+        """``nu'(z)`` where noise matters, else zero, ``(B, M, *event)``."""
+        score = self.noise.score(draws.z)
+        return score if draws.active is None else score * draws.active
+
+    def _check_all_noisy(self) -> None:
+        if self.noisy is not None:
+            raise ValueError("noisy leaves scores without noise: the perturbed maximiser has no derivative in theta")
+
+    def _pull(self, draws: Draws, direction: Tensor, in_theta: bool, in_sigma: bool) -> Pulled:
+        """The derivatives of ``<direction, maximiser>`` in theta, ``(B, *event)``, and sigma, ``(B,)``, if wanted."""
+        if in_theta:
+            self._check_all_noisy()
+        weights, score = self._weights(draws, direction), self._score(draws)
+        by_sigma = None
+        if in_sigma:
+            coordinates = prod(self.polytope.event_shape) if draws.active is None else draws.active.flatten(2).sum(-1)
+            by_sigma = (weights * ((draws.z * score).flatten(2).sum(-1) - coordinates)).mean(1)
+        return weighted_mean(weights, score) if in_theta else None, by_sigma

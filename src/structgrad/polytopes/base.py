@@ -52,6 +52,20 @@ class Polytope(ABC):
         """
         return self.argmax(theta, mask), self.argmax(other, mask)
 
+    def argmax_perturbed(self, theta: Tensor, sigma: Tensor, z: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The maximisers at ``theta + sigma z`` for B items with M draws each, as perturbed layers need them.
+
+        The same as one call of :meth:`argmax`; polytopes that need not write the perturbed scores down override it.
+
+        Args:
+            theta: ``(B, *event)``, checked.
+            sigma: ``(B,)``.
+            z: ``(B, M, *event)``.
+            mask: broadcastable to ``z``, or None.
+        """
+        magnitude = sigma.view(-1, *(1,) * (z.dim() - 1))
+        return self.argmax(theta.unsqueeze(1) + magnitude * z, mask)
+
     def _check(self, theta: Tensor, name: str = "theta") -> None:
         rank = len(self.event_shape)
         if theta.dim() < rank or tuple(theta.shape[theta.dim() - rank :]) != self.event_shape:

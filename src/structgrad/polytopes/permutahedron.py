@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from structgrad.parallel import run_kernel
-from structgrad.polytopes._ranks import ranks
+from structgrad.polytopes._ranks import perturbed_ranks, ranks
 from structgrad.polytopes.base import Polytope
 
 COUNTED = 256  # coordinates up to which counting beats sorting
@@ -35,6 +35,14 @@ class Permutahedron(Polytope):
         found = torch.empty_like(scores)
         run_kernel(ranks, scores.numpy(), found.numpy())
         return found.view(theta.shape).to(theta.dtype)
+
+    def argmax_perturbed(self, theta: Tensor, sigma: Tensor, z: Tensor, mask: Tensor | None = None) -> Tensor:
+        if z.device.type != "cpu" or self.n > COUNTED or z.dtype not in (torch.float32, torch.float64):
+            return super().argmax_perturbed(theta, sigma, z, mask)
+        found = torch.empty_like(z, memory_format=torch.contiguous_format)
+        arrays = (theta.detach().contiguous(), sigma.detach().contiguous(), z.contiguous(), found)
+        run_kernel(perturbed_ranks, *(array.numpy() for array in arrays))
+        return found
 
     def vertices(self) -> Tensor:
         return torch.tensor(list(permutations(range(self.n))), dtype=torch.float64)

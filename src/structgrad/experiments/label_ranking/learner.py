@@ -46,6 +46,9 @@ class Learner:
         self.steps = max(1, (rows - -(-rows // OUTER_FOLDS)) // self.batch)
         limit = config["max_steps"] or config["epochs"] * self.steps
         self.epochs = max(1, min(config["epochs"], round(limit / self.steps)))
+        row = 6 * FLOAT * data.ranks.shape[1] * len(objective.values) * len(self.rates) * OUTER_FOLDS * (self.fits - 1)
+        self.rows_at_once = max(1, int(config["memory_mb"] * 2**20) // row)  # of validation, in every fold
+        self.held = self._padded()
         self.models = [self._model(seeds["init"]) for _ in self.rates]
         self.adam = torch.optim.Adam(
             [{"params": [m.flat], "lr": rate} for m, rate in zip(self.models, self.rates, strict=True)], fused=True
@@ -103,18 +106,18 @@ class Learner:
         self.adam.step()
         return sum(losses)
 
-    @torch.enable_grad()
     def _gradient(self, block: slice, theta: Tensor, y: Tensor) -> tuple[float, Tensor]:
-        scores = theta[block].clone().requires_grad_()
-        loss = self.objective(scores, y[block].expand_as(scores), self.noise[block]).sum()
-        (gradient,) = torch.autograd.grad(loss, scores)  # each item's own: lambda is in its units
-        return float(loss.detach()) / self.batch, gradient / self.batch
+        found, gradient = self.objective(theta[block], y[block], self.noise[block])
+        gap = (found - y[block]).flatten()
+        return float(gap @ gap) / (2 * self.batch), gradient / self.batch  # each item's own: lambda is in its units
 
-    def _scores(self, x: Tensor) -> Tensor:
-        """Scores ``(R, fits, items, rates, values, k)`` of ``x`` ``(R, fits, items, p)``."""
+    def _scores(self, x: Tensor, block: slice = slice(None), fits: slice = slice(None)) -> Tensor:
+        """Scores ``(R, fits, items, rates, values, k)`` of ``x`` ``(R, fits, items, p)``; of some of them."""
         labels, values = self.y.shape[1], len(self.objective.values)
-        flat = x.flatten(0, 1)
-        found = [linear(flat, model["scores"])[..., : values * labels] for model in self.models]
+        found = []
+        for model in self.models:
+            weights = model["scores"].unflatten(0, (len(self.folds), self.fits))[block, fits]
+            found.append(linear(x.flatten(0, 1), weights.flatten(0, 1))[..., : values * labels])
         return torch.stack(found, -2).view(*x.shape[:3], len(self.rates), values, labels)
 
     def active(self) -> int:
@@ -125,7 +128,7 @@ class Learner:
         chosen = self.validation().mean(1).flatten(1).argmax(-1)  # ties: the first point of the grid
         for replica, fold in enumerate(self.folds):
             rate, value = divmod(int(chosen[replica]), len(self.objective.values))
-            spearman = self._spearman(replica, self.fits - 1, fold.test)[:, rate, value]
+            spearman = self._test(replica, fold.test)[:, rate, value]
             weights = self.models[rate]["scores"][replica * self.fits + self.fits - 1].detach()
             labels = self.y.shape[1]
             norm = weights[:-1, value * labels : (value + 1) * labels].double().norm()
@@ -149,31 +152,54 @@ class Learner:
             )
         self.done = True
 
+    @torch.no_grad()
     def validation(self) -> Tensor:
         """Mean Spearman correlation on each inner validation fold, ``(R, inner folds, rates, values)`` float64."""
+        rows, present = self.held
 
         def of_replicas(block: slice) -> Tensor:
-            found = [
-                torch.stack([self._spearman(r, i, rows).mean(0) for i, rows in enumerate(self.folds[r].validation)])
-                for r in range(block.start, block.stop)
-            ]
-            return torch.stack(found)
+            inner = slice(self.fits - 1)
+            parts = zip(
+                rows[block].split(self.rows_at_once, 2), present[block].split(self.rows_at_once, 2), strict=True
+            )
+            return sum(  # type: ignore[return-value]  # squares of whole numbers: exact in any order
+                self._squares(self._scores(self.x[some], block, inner), self.y[some], here) for some, here in parts
+            )
 
-        return torch.cat(map_blocks(of_replicas, len(self.folds), 1))
+        squares = torch.cat(map_blocks(of_replicas, len(self.folds), len(self.folds)))
+        return self._correlation(squares / present.sum(2)[..., None, None])
+
+    @staticmethod
+    def _squares(theta: Tensor, y: Tensor, present: Tensor) -> Tensor:
+        """``sum d^2`` over ranks and those rows that are ``present``: ``(R, fits, rates, values)`` float64."""
+        gap = Permutahedron(y.shape[-1]).argmax(theta) - y[:, :, :, None, None]
+        return gap.square_().mul_(present[..., None, None, None]).sum(2, dtype=torch.float64).sum(-1)
 
     @torch.no_grad()
-    def _spearman(self, replica: int, fit: int, rows: Tensor) -> Tensor:
-        """``1 - 6 sum d^2 / (k (k^2 - 1))`` of each row, ``(rows, rates, values)`` float64."""
-        labels, values = self.y.shape[1], len(self.objective.values)
-        size = max(1, int(self.config["memory_mb"] * 2**20) // (6 * FLOAT * labels * values * len(self.rates)))
-        at = replica * self.fits + fit
+    def _test(self, replica: int, rows: Tensor) -> Tensor:
+        """The correlation of each row under the final fits, ``(rows, rates, values)`` float64."""
+        found, last = slice(replica, replica + 1), slice(self.fits - 1, self.fits)
         parts = []
-        for some in rows.split(size):
-            found = [linear(self.x[None, some], m["scores"][at : at + 1])[0, :, : values * labels] for m in self.models]
-            theta = torch.stack(found, -2).view(len(some), len(self.rates), values, labels)
-            gap = Permutahedron(labels).argmax(theta) - self.y[some][:, None, None]
-            parts.append(1 - 6 * (gap.double() ** 2).sum(-1) / (labels * (labels**2 - 1)))
+        for some in rows.split(self.rows_at_once):
+            theta = self._scores(self.x[None, None, some], found, last)[0, 0]
+            gap = Permutahedron(self.y.shape[1]).argmax(theta) - self.y[some][:, None, None]
+            parts.append(self._correlation((gap.double() ** 2).sum(-1)))
         return torch.cat(parts)
+
+    def _correlation(self, squares: Tensor) -> Tensor:
+        """Spearman's ``1 - 6 sum d^2 / (k (k^2 - 1))``."""
+        labels = self.y.shape[1]
+        return 1 - 6 * squares / (labels * (labels**2 - 1))
+
+    def _padded(self) -> tuple[Tensor, Tensor]:
+        """Every inner validation fold's rows ``(R, inner folds, longest)``, and which of them are no padding."""
+        longest = -(-(len(self.x) - len(self.x) // OUTER_FOLDS) // (self.fits - 1))
+        rows = torch.zeros(len(self.folds), self.fits - 1, longest, dtype=torch.long)
+        present = torch.zeros(rows.shape)
+        for replica, fold in enumerate(self.folds):
+            for inner, held in enumerate(fold.validation):
+                rows[replica, inner, : len(held)], present[replica, inner, : len(held)] = held, 1
+        return rows, present
 
     def state(self) -> dict[str, Any]:
         return {

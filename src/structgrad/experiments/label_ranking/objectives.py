@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,10 +11,10 @@ from torch import Tensor
 
 from structgrad.layers.perturbed import Perturbed
 from structgrad.losses.blackbox import Blackbox
-from structgrad.losses.fenchel_young import FenchelYoung
-from structgrad.losses.squared import SquaredError
 from structgrad.noise import Normal
 from structgrad.polytopes.permutahedron import Permutahedron
+
+Generators = Sequence[torch.Generator]
 
 
 class Objective(ABC):
@@ -24,15 +24,19 @@ class Objective(ABC):
     values: tuple[float, ...] = (0.0,)
 
     @abstractmethod
-    def __call__(self, theta: Tensor, y: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        """The loss of each item ``(..., values)`` at scores ``(R, ..., values, k)``."""
+    def __call__(self, theta: Tensor, y: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
+        """What the loss predicts at scores ``(R, ..., values, k)`` for ranks ``y``, and each item's gradient in them.
+
+        ``1/2 |prediction - y|^2`` is the number that is shown while training. It is the loss, but for Fenchel-Young:
+        there it is what the authors' code reports, and the gradient is ``prediction - y``.
+        """
 
 
 class Squared(Objective):
     """``1/2 |theta - y|^2``: no solver while training."""
 
-    def __call__(self, theta: Tensor, y: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        return 0.5 * ((theta - y) ** 2).sum(-1)
+    def __call__(self, theta: Tensor, y: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
+        return theta, theta - y
 
 
 class Noisy(Objective):
@@ -40,13 +44,25 @@ class Noisy(Objective):
 
     name = "epsilon"
 
-    def __init__(self, loss: type[FenchelYoung] | type[SquaredError], config: dict[str, Any], labels: int) -> None:
+    def __init__(self, config: dict[str, Any], labels: int) -> None:
         self.values = tuple(config["epsilons"])
-        magnitudes = torch.tensor(self.values)
-        self.loss = loss(Perturbed(Permutahedron(labels), Normal(), magnitudes, config["samples"]))
+        self.layer = Perturbed(Permutahedron(labels), Normal(), torch.tensor(self.values), config["samples"])
 
-    def __call__(self, theta: Tensor, y: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        return self.loss(theta, y, generators)
+
+class FenchelYoung(Noisy):
+    """The gradient of :class:`structgrad.losses.fenchel_young.FenchelYoung` (berthet, eq. 6) without its value."""
+
+    @torch.no_grad()
+    def __call__(self, theta: Tensor, y: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
+        ranks = self.layer(theta, generators)
+        return ranks, ranks - y
+
+
+class PerturbedSquared(Noisy):
+    """``1/2 |y_eps(theta) - y|^2``, differentiated by Proposition 3.1."""
+
+    def __call__(self, theta: Tensor, y: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
+        return _through(lambda scores: self.layer(scores, generators), theta, y)
 
 
 class Interpolated(Objective):
@@ -58,14 +74,25 @@ class Interpolated(Objective):
         self.values = tuple(config["lambdas"])
         self.solve = Blackbox(Permutahedron(labels), torch.tensor(self.values))
 
-    def __call__(self, theta: Tensor, y: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        return 0.5 * ((self.solve(theta) - y) ** 2).sum(-1)
+    def __call__(self, theta: Tensor, y: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
+        return _through(self.solve, theta, y)
+
+
+def _through(predict: Callable[[Tensor], Tensor], theta: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """A prediction and the gradient of half its squared distance to ``y``, by the prediction's own derivative."""
+    scores = theta.detach().requires_grad_()
+    with torch.enable_grad():
+        found = predict(scores)
+    (gradient,) = torch.autograd.grad(found, scores, found.detach() - y)
+    return found.detach(), gradient
 
 
 def objective(config: dict[str, Any], labels: int) -> Objective:
     """The objective that an arm's ``loss`` names."""
-    if config["loss"] == "squared":
-        return Squared()
-    if config["loss"] == "blackbox":
-        return Interpolated(config, labels)
-    return Noisy({"fenchel_young": FenchelYoung, "perturbed_squared": SquaredError}[config["loss"]], config, labels)
+    kinds: dict[str, Callable[[dict[str, Any], int], Objective]] = {
+        "squared": lambda config, labels: Squared(),
+        "blackbox": Interpolated,
+        "fenchel_young": FenchelYoung,
+        "perturbed_squared": PerturbedSquared,
+    }
+    return kinds[config["loss"]](config, labels)
