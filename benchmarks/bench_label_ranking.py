@@ -33,6 +33,7 @@ from plain_label_ranking import Plain
 
 from structgrad.data.label_ranking import LabelRanking, stand_in
 from structgrad.experiments.label_ranking.data import OUTER_FOLDS, fold
+from structgrad.experiments.label_ranking.grid import Grid
 from structgrad.experiments.label_ranking.learner import Learner
 from structgrad.experiments.label_ranking.objectives import objective
 from structgrad.experiments.label_ranking.spec import BERTHET_2
@@ -141,8 +142,8 @@ def shares(data: LabelRanking, arm: str, epochs: int) -> str:
     parts = (
         ("noise", Normal, "sample"),
         ("ranks", Permutahedron, "_argmax"),
-        ("loss", Learner, "_gradient"),
-        ("forward", Learner, "_scores"),
+        ("loss", Grid, "_gradient"),
+        ("forward", Grid, "scores"),
         ("backward", torch.Tensor, "backward"),
         ("Adam", torch.optim.Adam, "step"),
         ("validation", Learner, "validation"),

@@ -85,7 +85,7 @@ class Ours:
     def weights(self, number, fit, point):
         """One model's matrix, the bias its last row."""
         labels = self.learner.y.shape[1]
-        every = self.learner.models[point[0]]["scores"][NUMBERS.index(number) * self.learner.fits + fit]
+        every = self.learner.grid.models[point[0]]["scores"][NUMBERS.index(number) * self.learner.fits + fit]
         return every[:, point[1] * labels : (point[1] + 1) * labels].detach().clone()
 
     def peer(self, plain):
@@ -132,7 +132,7 @@ class Ours:
 
         config, learner = self.config, self.learner
         x, y, loss = learner.x, learner.y, config["loss"]
-        grid = config["learning_rates"], list(learner.objective.values)
+        grid = config["learning_rates"], list(learner.grid.objective.values)
         return Replay(x, y, loss, *grid, config["epochs"], config["inner_folds"], config["samples"])
 
 
@@ -167,8 +167,8 @@ def test_a_whole_training_ends_alike(plain, monkeypatch, arm):
         assert mean == pytest.approx(float(validation[replica].mean(0).max()), abs=1e-12)
         result = ours.learner.results[replica]
         assert result["final"]["learning_rate"] == peer.rates[rate]
-        if ours.learner.objective.name:
-            assert result["final"][ours.learner.objective.name] == peer.values[value]
+        if ours.learner.grid.objective.name:
+            assert result["final"][ours.learner.grid.objective.name] == peer.values[value]
         report = result["metrics"]["spearman"]
         assert report["sum"] / report["count"] == pytest.approx(test, abs=1e-12)
     assert len(validation.unique()) > 10, "points and folds must differ for the comparison to say anything"
@@ -180,7 +180,7 @@ def test_some_steps_in_single_precision(plain, monkeypatch, arm):
     Beside it, a step of Adam is the rate times a ratio of gradients, which are right to some 1e-6, less where the rows
     of a batch cancel. So 1e-4 of the rate: another sign of one gradient would be 1."""
     ours = Ours(monkeypatch, arm, epochs=1)
-    assert ours.learner.models[0].flat.dtype == torch.float32
+    assert ours.learner.grid.models[0].flat.dtype == torch.float32
     assert_same_weights(ours, ours.peer(plain), 1e-4)
 
 

@@ -90,7 +90,7 @@ def test_planted_test_labels_change_the_score_and_nothing_else(arm):
             batch.step()
         batch.finish(torch.ones(1, dtype=torch.bool))
     assert honest.validation().equal(planted.validation())
-    for own, other in zip(honest.models, planted.models, strict=True):
+    for own, other in zip(honest.grid.models, planted.grid.models, strict=True):
         assert own.flat.equal(other.flat)
     assert honest.results[0]["final"] == planted.results[0]["final"]
     scores = [batch.results[0]["metrics"]["spearman"]["sum"] for batch in (honest, planted)]
@@ -105,8 +105,8 @@ def test_the_chosen_point_is_the_best_on_the_inner_folds():
     batch.finish(torch.ones(10, dtype=torch.bool))
     mean = batch.validation().mean(1)
     for replica, result in enumerate(batch.results):
-        rate = batch.rates.index(result["final"]["learning_rate"])
-        value = batch.objective.values.index(result["final"]["epsilon"])
+        rate = batch.grid.rates.index(result["final"]["learning_rate"])
+        value = batch.grid.values.index(result["final"]["epsilon"])
         assert mean[replica, rate, value] == mean[replica].max()
 
 
@@ -121,9 +121,9 @@ def test_the_score_is_scipys_spearman_correlation(arm):
     last, labels = batch.fits - 1, batch.y.shape[1]
     for replica, result in enumerate(batch.results):
         rows = batch.folds[replica].test
-        rate = batch.rates.index(result["final"]["learning_rate"])
-        value = batch.objective.values.index(result["final"].get(batch.objective.name, batch.objective.values[0]))
-        weights = batch.models[rate]["scores"][replica * batch.fits + last].detach()
+        rate = batch.grid.rates.index(result["final"]["learning_rate"])
+        value = batch.grid.values.index(result["final"].get(batch.grid.objective.name, batch.grid.values[0]))
+        weights = batch.grid.models[rate]["scores"][replica * batch.fits + last].detach()
         weights = weights[:, value * labels : (value + 1) * labels].double()
         theta = batch.x[rows].double() @ weights[:-1] + weights[-1]
         expected = [stats.spearmanr(t, y).statistic for t, y in zip(theta, batch.y[rows], strict=True)]
@@ -173,11 +173,11 @@ def test_every_fit_takes_as_many_steps_from_whole_shuffles_of_its_own_rows():
 def test_the_points_of_the_grid_start_alike():
     batch = learner("perturbed_fy", [0, 1])
     labels = batch.y.shape[1]
-    first = batch.models[0]["scores"][..., :labels]
-    for model in batch.models:
-        for value in range(len(batch.objective.values)):
+    first = batch.grid.models[0]["scores"][..., :labels]
+    for model in batch.grid.models:
+        for value in range(len(batch.grid.values)):
             assert model["scores"][..., value * labels : (value + 1) * labels].equal(first)
-    assert not batch.models[0]["scores"][0].equal(batch.models[0]["scores"][batch.fits])
+    assert not batch.grid.models[0]["scores"][0].equal(batch.grid.models[0]["scores"][batch.fits])
 
 
 def test_it_learns(tmp_path):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from structgrad.experiments.artificial_rankings.spec import ARTIFICIAL
 from structgrad.experiments.base import Arm, Experiment, Lines, Metric, Scatter
 from structgrad.experiments.label_ranking.spec import BERTHET_1, BERTHET_2
 from structgrad.experiments.sorting.spec import TABLE_1A, TABLE_1B
 
 REGISTRY: dict[str, Experiment] = {
-    experiment.name: experiment for experiment in (TABLE_1A, TABLE_1B, BERTHET_1, BERTHET_2)
+    experiment.name: experiment for experiment in (TABLE_1A, TABLE_1B, BERTHET_1, BERTHET_2, ARTIFICIAL)
 }
 
 __all__ = ["REGISTRY", "Arm", "Experiment", "Lines", "Metric", "Scatter"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
 from typing import Any
 
 import torch
@@ -11,10 +10,10 @@ from torch import Tensor
 
 from structgrad.data.label_ranking import LabelRanking
 from structgrad.experiments.label_ranking.data import OUTER_FOLDS, Fold
+from structgrad.experiments.label_ranking.grid import Grid, glorot
 from structgrad.experiments.label_ranking.objectives import Objective
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.permutahedron import Permutahedron
-from structgrad.training.replicas import Parameters, linear, linear_shapes
 from structgrad.training.seeds import generators
 
 FLOAT = 4  # bytes
@@ -25,7 +24,7 @@ class Learner:
 
     A :class:`structgrad.training.loop.Trainee`; a step is one epoch over the outer training set. Every fit takes the
     same number of optimiser steps, so that an inner fold is trained as the final fit is; each runs through shuffles of
-    its own rows. The points of the grid share rows, their order and the initial weights: only the grid sets them apart.
+    its own rows.
     """
 
     def __init__(
@@ -36,49 +35,35 @@ class Learner:
         objective: Objective,
         seeds: dict[str, list[int]],
     ) -> None:
-        self.config, self.folds, self.objective = config, folds, objective
+        self.config, self.folds = config, folds
         self.x = torch.from_numpy(data.features).float()
         self.y = torch.from_numpy(data.ranks).float()
-        self.rates: list[float] = config["learning_rates"]
         self.fits = len(folds[0].fits)
         rows = len(self.x)  # sizes from the number of rows alone: nothing depends on which folds are here
         self.batch = min(config["batch_size"], (rows - -(-rows // OUTER_FOLDS)) * (self.fits - 2) // (self.fits - 1))
         self.steps = max(1, (rows - -(-rows // OUTER_FOLDS)) // self.batch)
         limit = config["max_steps"] or config["epochs"] * self.steps
         self.epochs = max(1, min(config["epochs"], round(limit / self.steps)))
-        row = 6 * FLOAT * data.ranks.shape[1] * len(objective.values) * len(self.rates) * OUTER_FOLDS * (self.fits - 1)
-        self.rows_at_once = max(1, int(config["memory_mb"] * 2**20) // row)  # of validation, in every fold
+        starts = [
+            torch.stack([glorot(self.x.shape[1], self.y.shape[1], generator) for _ in range(self.fits)])
+            for generator in generators(seeds["init"])
+        ]
+        self.grid = Grid(objective, config["learning_rates"], torch.stack(starts))
+        scores = len(self.grid.rates) * len(self.grid.values) * self.y.shape[1] * OUTER_FOLDS * (self.fits - 1)
+        self.rows_at_once = max(1, int(config["memory_mb"] * 2**20) // (6 * FLOAT * scores))  # of each validation fold
         self.held = self._padded()
-        self.models = [self._model(seeds["init"]) for _ in self.rates]
-        self.adam = torch.optim.Adam(
-            [{"params": [m.flat], "lr": rate} for m, rate in zip(self.models, self.rates, strict=True)], fused=True
-        )
         self.shuffles, self.noise = generators(seeds["shuffle"]), generators(seeds["noise"])
         self.epoch, self.done = 0, False
         self.results: list[dict[str, Any]] = []
         self.history: dict[str, list[float]] = {"epoch": [], "active": [], "loss": [], "validation": []}
 
-    def _model(self, seeds: Sequence[int]) -> Parameters:
-        features, labels = self.x.shape[1], self.y.shape[1]
-        values = len(self.objective.values)
-        model = Parameters(linear_shapes("scores", features, values * labels), len(self.folds) * self.fits)
-        bound = sqrt(6 / (features + labels))  # Glorot
-        for replica, generator in enumerate(generators(seeds)):
-            for fit in range(self.fits):
-                start = torch.empty(features, labels).uniform_(-bound, bound, generator=generator)
-                model.fill(replica * self.fits + fit, "scores", start.repeat(1, values))
-        return model
-
     def step(self) -> tuple[Tensor, dict[str, float]]:
         """One epoch of every fit at every point of the grid."""
         rows = torch.stack([self._order(r) for r in range(len(self.folds))])
-        total = 0.0
-        for step in range(self.steps):
-            total += self._update(rows[:, :, step])
+        losses = [self.grid.update(self.x[r], self.y[r], self.noise) for r in rows.unbind(2)]
         self.epoch += 1
-        points = len(self.folds) * self.fits * len(self.rates) * len(self.objective.values)
         numbers = {
-            "loss": total / (self.steps * points),
+            "loss": sum(losses) / self.steps,
             "validation": float(self.validation().flatten(1).amax(-1).mean()),
         }
         for key, value in {"epoch": self.epoch, "active": len(self.folds), **numbers}.items():
@@ -95,31 +80,6 @@ class Learner:
             found.append(torch.cat(batches)[: self.steps * self.batch].view(self.steps, self.batch))
         return torch.stack(found)
 
-    def _update(self, rows: Tensor) -> float:
-        """One Adam step on the rows ``(R, fits, batch)`` of each fit; the sum of all losses before it."""
-        theta = self._scores(self.x[rows])
-        y = self.y[rows][:, :, :, None, None]
-        parts = map_blocks(lambda block: self._gradient(block, theta.detach(), y), len(theta), 1)
-        losses, gradients = zip(*parts, strict=True)
-        self.adam.zero_grad()
-        theta.backward(torch.cat(gradients))
-        self.adam.step()
-        return sum(losses)
-
-    def _gradient(self, block: slice, theta: Tensor, y: Tensor) -> tuple[float, Tensor]:
-        found, gradient = self.objective(theta[block], y[block], self.noise[block])
-        gap = (found - y[block]).flatten()
-        return float(gap @ gap) / (2 * self.batch), gradient / self.batch  # each item's own: lambda is in its units
-
-    def _scores(self, x: Tensor, block: slice = slice(None), fits: slice = slice(None)) -> Tensor:
-        """Scores ``(R, fits, items, rates, values, k)`` of ``x`` ``(R, fits, items, p)``; of some of them."""
-        labels, values = self.y.shape[1], len(self.objective.values)
-        found = []
-        for model in self.models:
-            weights = model["scores"].unflatten(0, (len(self.folds), self.fits))[block, fits]
-            found.append(linear(x.flatten(0, 1), weights.flatten(0, 1))[..., : values * labels])
-        return torch.stack(found, -2).view(*x.shape[:3], len(self.rates), values, labels)
-
     def active(self) -> int:
         return 0 if self.done else len(self.folds)
 
@@ -127,11 +87,8 @@ class Learner:
         """Select on the inner folds, then score the chosen point's final fit on the outer test fold."""
         chosen = self.validation().mean(1).flatten(1).argmax(-1)  # ties: the first point of the grid
         for replica, fold in enumerate(self.folds):
-            rate, value = divmod(int(chosen[replica]), len(self.objective.values))
+            rate, value = divmod(int(chosen[replica]), len(self.grid.values))
             spearman = self._test(replica, fold.test)[:, rate, value]
-            weights = self.models[rate]["scores"][replica * self.fits + self.fits - 1].detach()
-            labels = self.y.shape[1]
-            norm = weights[:-1, value * labels : (value + 1) * labels].double().norm()
             self.results.append(
                 {
                     "epochs": self.epoch,
@@ -143,11 +100,7 @@ class Learner:
                             "count": len(spearman),
                         }
                     },
-                    "final": {
-                        "learning_rate": self.rates[rate],
-                        **({self.objective.name: self.objective.values[value]} if self.objective.name else {}),
-                        "weight_norm": float(norm),
-                    },
+                    "final": self.grid.describe(replica, self.fits - 1, rate, value),
                 }
             )
         self.done = True
@@ -163,7 +116,7 @@ class Learner:
                 rows[block].split(self.rows_at_once, 2), present[block].split(self.rows_at_once, 2), strict=True
             )
             return sum(  # type: ignore[return-value]  # squares of whole numbers: exact in any order
-                self._squares(self._scores(self.x[some], block, inner), self.y[some], here) for some, here in parts
+                self._squares(self.grid.scores(self.x[some], block, inner), self.y[some], here) for some, here in parts
             )
 
         squares = torch.cat(map_blocks(of_replicas, len(self.folds), len(self.folds)))
@@ -181,7 +134,7 @@ class Learner:
         found, last = slice(replica, replica + 1), slice(self.fits - 1, self.fits)
         parts = []
         for some in rows.split(self.rows_at_once):
-            theta = self._scores(self.x[None, None, some], found, last)[0, 0]
+            theta = self.grid.scores(self.x[None, None, some], found, last)[0, 0]
             gap = Permutahedron(self.y.shape[1]).argmax(theta) - self.y[some][:, None, None]
             parts.append(self._correlation((gap.double() ** 2).sum(-1)))
         return torch.cat(parts)
@@ -203,8 +156,7 @@ class Learner:
 
     def state(self) -> dict[str, Any]:
         return {
-            "weights": [model.flat.detach() for model in self.models],
-            "adam": [dict(self.adam.state[model.flat]) for model in self.models],
+            "grid": self.grid.state(),
             "shuffles": [generator.get_state() for generator in self.shuffles],
             "noise": [generator.get_state() for generator in self.noise],
             "epoch": self.epoch,
@@ -212,9 +164,7 @@ class Learner:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        for model, weights, adam in zip(self.models, state["weights"], state["adam"], strict=True):
-            model.flat.data.copy_(weights)
-            self.adam.state[model.flat] = adam
+        self.grid.restore(state["grid"])
         for own, saved in ((self.shuffles, state["shuffles"]), (self.noise, state["noise"])):
             for generator, content in zip(own, saved, strict=True):
                 generator.set_state(content)

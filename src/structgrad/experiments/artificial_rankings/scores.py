@@ -1,0 +1,49 @@
+"""How well scores rank: every metric of the figures, and what hyper-parameters are selected by."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from structgrad.polytopes.permutahedron import Permutahedron
+
+METRICS = ("perfect_clean", "partial_clean", "perfect_noisy", "partial_noisy")
+
+
+def right_labels(theta: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
+    """How many labels have their right rank, ``(..., 2)`` integers: against noise-free, then against noisy labels.
+
+    Args:
+        theta: scores ``(..., k)``.
+        clean, noisy: ranks, broadcastable to ``theta``.
+    """
+    found = Permutahedron(theta.shape[-1]).argmax(theta)
+    return torch.stack([(found == target).sum(-1) for target in (clean, noisy)], -1)
+
+
+def report(right: Tensor, labels: int) -> dict[str, dict[str, float]]:
+    """What a replica's record holds of :func:`right_labels` ``(n, 2)``: a proportion and a mean for each reading."""
+    reports: dict[str, dict[str, float]] = {}
+    for column, reading in enumerate(("clean", "noisy")):
+        share = right[:, column].double() / labels
+        reports[f"perfect_{reading}"] = {"successes": int((right[:, column] == labels).sum()), "trials": len(right)}
+        reports[f"partial_{reading}"] = {
+            "sum": float(share.sum()),
+            "sum_squares": float((share**2).sum()),
+            "count": len(right),
+        }
+    return reports
+
+
+def averages(right: Tensor, labels: int) -> Tensor:
+    """:data:`METRICS` as fractions, ``(..., 4)`` float64, of :func:`right_labels` ``(n, ..., 2)``."""
+    perfect = (right == labels).double().mean(0)
+    partial = right.double().mean(0) / labels
+    return torch.stack([perfect[..., 0], partial[..., 0], perfect[..., 1], partial[..., 1]], -1)
+
+
+def spearman(theta: Tensor, y: Tensor) -> Tensor:
+    """``1 - 6 sum d^2 / (k (k^2 - 1))`` of each row, ``(...)`` float64."""
+    labels = theta.shape[-1]
+    gap = (Permutahedron(labels).argmax(theta) - y).double()
+    return 1 - 6 * (gap**2).sum(-1) / (labels * (labels**2 - 1))
