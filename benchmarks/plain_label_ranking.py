@@ -50,6 +50,16 @@ def perturbed_squared(theta: torch.Tensor, y: torch.Tensor, noise: Noise, sample
     return ((weight - others) * z / epsilon).mean(1)
 
 
+def perturbed_squared_plain(
+    theta: torch.Tensor, y: torch.Tensor, noise: Noise, samples: int, epsilon: float
+) -> torch.Tensor:
+    """Proposition 3.1 as it stands."""
+    z = noise((len(theta), samples, theta.shape[-1]))
+    found = ranks(theta.unsqueeze(1) + epsilon * z)
+    weight = (found * (found.mean(1, keepdim=True) - y.unsqueeze(1))).sum(-1, keepdim=True)
+    return (weight * z / epsilon).mean(1)
+
+
 def blackbox(theta: torch.Tensor, y: torch.Tensor, step: float) -> torch.Tensor:
     """Scores are maximised: against the incoming gradient is towards solutions of less loss."""
     found = ranks(theta)
@@ -109,7 +119,13 @@ class Plain:
             return squared
         if self.loss == "blackbox":
             return partial(blackbox, step=value)
-        loss = {"fenchel_young": fenchel_young, "perturbed_squared": perturbed_squared}[self.loss]
+        if self.loss == "blackbox_of_batch":  # lambda times the gradient of the batch's mean
+            return lambda theta, y: blackbox(theta, y, value / len(theta))
+        loss = {
+            "fenchel_young": fenchel_young,
+            "perturbed_squared": perturbed_squared,
+            "perturbed_squared_plain": perturbed_squared_plain,
+        }[self.loss]
         return partial(loss, noise=self.noise(number, fit, point), samples=self.samples, epsilon=value)
 
     def train(self, number: int, fit: int, point: Point, rows: torch.Tensor) -> nn.Linear:

@@ -26,7 +26,9 @@ NUMBERS = (0, 3, 9)  # outer folds
 ARMS = {
     "perturbed_fy": {"epsilons": [0.01, 1.0]},
     "perturbed_squared": {"epsilons": [0.05, 1.0]},
+    "perturbed_squared_plain": {"epsilons": [0.05, 1.0]},
     "squared": {},
+    "blackbox_of_batch": {"lambdas": [20.0, 200.0]},
     "blackbox_tuned": {"lambdas": [1.0, 16.0]},
 }
 

@@ -21,7 +21,14 @@ from structgrad.training.loop import Limits, OutOfTimeError
 from structgrad.training.seeds import seed_for
 
 TABLE = REGISTRY["berthet_2"]
-ARMS = ("perturbed_fy", "perturbed_squared", "squared", "blackbox_tuned")
+ARMS = (
+    "perturbed_fy",
+    "perturbed_squared_plain",
+    "perturbed_squared",
+    "squared",
+    "blackbox_of_batch",
+    "blackbox_tuned",
+)
 SMALL = {"source": "stand_in", "epochs": 3, "samples": 2, "inner_folds": 3, "learning_rates": [0.01, 0.1]}
 
 
@@ -170,6 +177,12 @@ def test_every_fit_takes_as_many_steps_from_whole_shuffles_of_its_own_rows():
         assert len(set(first.tolist())) == len(first), "no row twice before every batch of a shuffle is used up"
 
 
+def test_lambda_of_the_batch_is_as_many_times_that_of_an_item_as_the_batch_has_items(tmp_path):
+    of_batch = train(job(tmp_path, "blackbox_of_batch", 0, 2, lambdas=[3.2, 32.0]))
+    of_item = train(job(tmp_path, "blackbox_tuned", 0, 2, lambdas=[0.1, 1.0]))
+    assert [result["metrics"] for result in of_batch.results] == [result["metrics"] for result in of_item.results]
+
+
 def test_the_points_of_the_grid_start_alike():
     batch = learner("perturbed_fy", [0, 1])
     labels = batch.y.shape[1]
@@ -184,9 +197,9 @@ def test_it_learns(tmp_path):
     """On rankings that an affine map makes, every loss comes close to them."""
     for arm in ARMS:
         changes = {"epochs": 60, "samples": 8, "learning_rates": [0.1]}
-        if arm == "blackbox_tuned":
-            changes["lambdas"] = [0.1]
-        if arm == "perturbed_squared":
+        if arm.startswith("blackbox"):
+            changes["lambdas"] = [0.1 * (32 if arm == "blackbox_of_batch" else 1)]
+        if arm.startswith("perturbed_squared"):
             changes["epsilons"] = [0.5]
         results = train(job(tmp_path, arm, 0, 2, **changes)).results
         metrics = [result["metrics"]["spearman"] for result in results]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from structgrad.layers.perturbed import Perturbed
+from structgrad.layers.perturbed import Baseline, Perturbed
 from structgrad.losses.blackbox import Blackbox
 from structgrad.noise import Normal
 from structgrad.polytopes.permutahedron import Permutahedron
@@ -44,9 +44,12 @@ class Noisy(Objective):
 
     name = "epsilon"
 
+    baseline: Baseline = "leave_one_out"
+
     def __init__(self, config: dict[str, Any], labels: int) -> None:
         self.values = tuple(config["epsilons"])
-        self.layer = Perturbed(Permutahedron(labels), Normal(), torch.tensor(self.values), config["samples"])
+        magnitudes = torch.tensor(self.values)
+        self.layer = Perturbed(Permutahedron(labels), Normal(), magnitudes, config["samples"], self.baseline)
 
 
 class FenchelYoung(Noisy):
@@ -65,14 +68,24 @@ class PerturbedSquared(Noisy):
         return _through(lambda scores: self.layer(scores, generators), theta, y)
 
 
+class PlainPerturbedSquared(PerturbedSquared):
+    """The same with the estimator of the authors' code, which has no baseline: its variance is many times larger."""
+
+    baseline = None
+
+
 class Interpolated(Objective):
-    """``1/2 |y*(theta) - y|^2`` through blackbox interpolation; ``lambda`` is the interpolation's step."""
+    """``1/2 |y*(theta) - y|^2`` through blackbox interpolation; ``lambda`` is the interpolation's step.
+
+    Lambda multiplies the gradient of an item's own loss, or, as ``blackbox_of_batch``, of the mean loss of its batch.
+    """
 
     name = "lambda"
 
     def __init__(self, config: dict[str, Any], labels: int) -> None:
         self.values = tuple(config["lambdas"])
-        self.solve = Blackbox(Permutahedron(labels), torch.tensor(self.values))
+        share = 1 / config["batch_size"] if config["loss"] == "blackbox_of_batch" else 1.0
+        self.solve = Blackbox(Permutahedron(labels), torch.tensor(self.values) * share)
 
     def __call__(self, theta: Tensor, y: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
         return _through(self.solve, theta, y)
@@ -92,7 +105,9 @@ def objective(config: dict[str, Any], labels: int) -> Objective:
     kinds: dict[str, Callable[[dict[str, Any], int], Objective]] = {
         "squared": lambda config, labels: Squared(),
         "blackbox": Interpolated,
+        "blackbox_of_batch": Interpolated,
         "fenchel_young": FenchelYoung,
         "perturbed_squared": PerturbedSquared,
+        "perturbed_squared_plain": PlainPerturbedSquared,
     }
     return kinds[config["loss"]](config, labels)
