@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from structgrad.repro.plan import Plan, Shard, load_plan
+from structgrad.experiments import Arm, Experiment, Lines, Metric, Progress
+from structgrad.repro.plan import ExperimentPlan, Plan, Shard, load_plan
 from structgrad.repro.records import save
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -120,6 +121,71 @@ def ranked_report() -> Callable[..., dict[str, Report]]:
         return {"spearman": {"sum": rows * correlation, "sum_squares": squares, "count": rows}}
 
     return report
+
+
+def _history(epochs: Sequence[int], active: int, values: Sequence[float]) -> dict[str, list[float]]:
+    curve = {"epoch": list(epochs), "active": [active] * len(epochs)}
+    return {**curve, "perfect": list(values), "loss": [2 * value for value in values]}
+
+
+@pytest.fixture
+def figured(project: Path, fabricate: Fabricate) -> Plan:
+    """The plan of an experiment for which the paper prints figures and no number, with a record of all that is run.
+
+    Of four cells of three replicas the learner has perfect 2, 3 and 4 of 4 at sigma=0.1, in two slices; of the
+    history's two quantities one is a metric's name. Nothing is run at sigma=10 but the reference; ``idle`` never is.
+    """
+    experiment = Experiment(
+        name="fake",
+        paper="berthet",
+        table="artificial",
+        title="Fake rankings",
+        axis="sigma",
+        settings=("sigma=0.1", "sigma=10"),
+        arms=(
+            Arm("bayes", "w0", reference=True),
+            Arm("learner", "Learner", note="learns"),
+            Arm("idle", "Idle"),
+        ),
+        metrics=(
+            Metric("perfect", "perfect ranks", "proportion", digits=2),
+            Metric("partial", "partial ranks", "mean", digits=2, spread="replicas"),
+        ),
+        trainer="nowhere:train",
+        digester="nowhere:digest",
+        figures=(
+            Lines(name="4", title="Figure 4: perfect ranks", metrics=("perfect",), base=10, from_zero=True),
+            Lines(name="7", title="Figure 7: perfect and partial ranks", base=10, columns=1),
+            Progress(("sigma=0.1",), ("perfect", "loss"), name="8", title="Figure 8: while learning"),
+        ),
+        label="Figures 4, 7 and 8",
+    )
+    shards = (
+        Shard("paper", "fake", "sigma=0.1", "bayes", 0, 3),
+        Shard("paper", "fake", "sigma=0.1", "learner", 0, 2),
+        Shard("paper", "fake", "sigma=0.1", "learner", 2, 1),
+        Shard("paper", "fake", "sigma=10", "bayes", 0, 3),
+        Shard("paper", "fake", "sigma=10", "learner", 0, 3),
+    )
+    part = ExperimentPlan(experiment, True, "as published", {}, {})
+    plan = Plan("paper", {}, {"fake": part}, shards)
+    right = (4, 4, 4), (2, 3), (4,), (1, 1, 1)
+    curves = (
+        _history([0], 3, [1.0]),
+        _history([1, 10, 100], 2, [0.1, 0.4, 0.6]),
+        _history([1, 10, 100], 1, [0.4, 0.7, 0.9]),
+        _history([0], 3, [0.25]),
+    )
+    for shard, successes, history in zip(shards, right, curves, strict=False):  # the last shard is not run
+        reports = [
+            {
+                "perfect": {"successes": found, "trials": 4},
+                "partial": {"sum": found / 2, "sum_squares": found / 4, "count": 4},
+            }
+            for found in successes
+        ]
+        fabricate(plan, shard, reports, changes={"history": history})
+    return plan
 
 
 FINISHED = {"experiments": ["indelman_1a"], "settings": ["d=5"], "arms": ["direct", "no_solver"], "replicas": 3}

@@ -63,13 +63,13 @@ def test_outside_a_project(tmp_path, monkeypatch, capsys):
 
 def test_list_for_machines(project):
     shown = json.loads(CliRunner().invoke(cli, ["list", "--json", "--scale", "smoke"]).output)
-    assert [row["name"] for row in shown] == ["indelman_1a", "indelman_1b", "berthet_1", "berthet_2"]
+    assert [row["name"] for row in shown] == ["indelman_1a", "indelman_1b", "berthet_1", "berthet_2", "berthet_artificial"]
     shards = json.loads(CliRunner().invoke(cli, ["list", "--json", "--shards", "--scale", "smoke"]).output)
     assert {"shard": "indelman_1a/d=5/direct/0-9", "record": False} in shards
     cells = CliRunner().invoke(cli, ["list", "--cells", "--scale", "paper"]).output.splitlines()
     assert "indelman/1a/d=25/Direct/percent_sequences_perfect" in cells
     assert "berthet/2/cpu-small/Perturbed + Squared loss/spearman" in cells
-    assert len(cells) == 2 * 6 * 6 * 4 + 21 * (7 + 5)
+    assert len(cells) == 2 * 6 * 6 * 4 + 21 * (9 + 7) + 11 * 6 * 4
 
 
 def test_data_digests_guard_the_training(project):

@@ -8,15 +8,17 @@ from xml.etree import ElementTree
 
 import pytest
 
-from structgrad.experiments import REGISTRY, Lines, Scatter
-from structgrad.repro import curves, lines, scatter
+from structgrad.experiments import REGISTRY, Lines, Progress, Scatter
+from structgrad.repro import curves, lines, progress, scatter
 from structgrad.repro.cells import collect
 from structgrad.repro.drawing import COLOURS, stroke
 from structgrad.repro.figures import KINDS, build_figures, write_figures
 from structgrad.repro.plan import load_plan
 
 TITLE = "berthet Table 2: Label ranking, learning rate and epsilon tuned, scale paper"
-ONE = replace(REGISTRY["berthet_2"], figure=Scatter((("perturbed_fy", "squared"),), band=0.05))
+BERTHET_2 = REGISTRY["berthet_2"]
+(ALL,) = BERTHET_2.figures
+ONE = Scatter((("perturbed_fy", "squared"),), band=0.05)
 SMALL = {"experiments": ["berthet_2"], "settings": ["iris", "wine"], "arms": ["perturbed_fy", "squared"]}
 
 
@@ -30,8 +32,8 @@ def plan(project, fabricate, ranked_report):
     return plan
 
 
-def data_of(plan, experiment=REGISTRY["berthet_2"]):
-    return scatter.data(experiment, collect(plan, "berthet_2"))
+def data_of(plan, figure=ALL):
+    return scatter.data(figure, BERTHET_2, collect(plan, "berthet_2"))
 
 
 def rows_of(plan):
@@ -44,7 +46,7 @@ def texts(picture):
 
 
 def words_of(plan):
-    return {name for name, _ in texts(scatter.draw(data_of(plan, ONE), ONE, TITLE))}
+    return {name for name, _ in texts(scatter.draw(data_of(plan, ONE), ONE, BERTHET_2, TITLE))}
 
 
 def test_data_pairs_the_arms_of_each_setting(plan):
@@ -62,7 +64,7 @@ def test_data_pairs_the_arms_of_each_setting(plan):
 def test_panels_are_figure_3(plan):
     panels = list(dict.fromkeys(row["panel"] for row in rows_of(plan)))
     assert len(panels) == 6
-    assert panels[:2] == ["spearman: perturbed_fy against squared", "spearman: perturbed_fy against blackbox"]
+    assert panels[:2] == ["spearman: perturbed_fy against squared", "spearman: perturbed_fy against blackbox_of_batch"]
 
 
 def test_picture_names_axes_band_and_what_lies_below_it(plan):
@@ -74,9 +76,9 @@ def test_picture_names_axes_band_and_what_lies_below_it(plan):
 
 def test_picture_is_drawn_from_the_data_alone(plan):
     data = data_of(plan, ONE)
-    picture = scatter.draw(data, ONE, TITLE)
-    assert scatter.draw(data, ONE, TITLE) == picture
-    assert scatter.draw(data.replace(b"0.8500", b"0.7500"), ONE, TITLE) != picture
+    picture = scatter.draw(data, ONE, BERTHET_2, TITLE)
+    assert scatter.draw(data, ONE, BERTHET_2, TITLE) == picture
+    assert scatter.draw(data.replace(b"0.8500", b"0.7500"), ONE, BERTHET_2, TITLE) != picture
 
 
 def test_files_are_what_is_built(plan):
@@ -91,20 +93,20 @@ def test_nothing_run_draws_the_published_points_and_nothing_at_all_still_draws(p
     words = words_of(plan)
     assert "published" in words
     assert "ours" not in words
-    experiment = REGISTRY["berthet_2"]
-    bare = replace(experiment, arms=tuple(replace(arm, answers=None) for arm in experiment.arms))
+    bare = replace(BERTHET_2, arms=tuple(replace(arm, answers=None) for arm in BERTHET_2.arms))
     cells = [replace(cell, published=None) for cell in collect(plan, "berthet_2")]
-    data = scatter.data(bare, cells)
+    data = scatter.data(ALL, bare, cells)
     assert len(data.splitlines()) == 1
-    assert scatter.draw(data, bare, "empty").startswith(b"<?xml")
+    assert scatter.draw(data, ALL, bare, "empty").startswith(b"<?xml")
 
 
 def test_every_experiment_declares_a_figure_that_its_arms_can_fill():
-    assert {Lines: lines, Scatter: scatter} == KINDS
+    assert {Lines: lines, Scatter: scatter, Progress: progress} == KINDS
     for experiment in REGISTRY.values():
-        if isinstance(experiment.figure, Scatter):
-            names = {arm.name for arm in experiment.arms}
-            assert {name for pair in experiment.figure.pairs for name in pair} <= names
+        names = {arm.name for arm in experiment.arms}
+        for figure in experiment.figures:
+            if isinstance(figure, Scatter):
+                assert {name for pair in figure.pairs for name in pair} <= names
 
 
 def test_many_settings_look_different_and_few_look_as_before():
@@ -118,10 +120,10 @@ def test_the_legend_of_21_settings_stays_in_the_picture(project, fabricate, rank
     for shard in plan.shards:
         fabricate(plan, shard, [ranked_report(0.5)] * 10)
     evidence = [piece for cell in collect(plan, "berthet_2") for piece in cell.evidence]
-    picture = curves.draw(REGISTRY["berthet_2"], evidence)
+    picture = curves.draw(BERTHET_2, evidence)
     assert picture is not None
     width = float(ElementTree.fromstring(picture).attrib["viewBox"].split()[2])
-    places = {name: text.attrib for name, text in texts(picture) if name in REGISTRY["berthet_2"].settings}
+    places = {name: text.attrib for name, text in texts(picture) if name in BERTHET_2.settings}
     assert len(places) == 21
     assert all(0 < float(at["x"]) < width - 50 for at in places.values())
     assert len({at["y"] for at in places.values()}) == 3  # seven in a row

@@ -76,7 +76,7 @@ def test_every_format_says_the_same(plan, record):
     assert link is not None
     assert (link.text, link.get("href")) == ("75.0", "../records/indelman_1a/d=5/direct.0-3.json")
     assert page.find(".//td[@class='verdict not_attempted']") is not None
-    assert len(to_terminal(tables(plan)["indelman_1a"])) == 4
+    assert len(to_terminal(tables(plan)["indelman_1a"], 100)) == 4
 
 
 def test_links_follow_the_page_that_holds_the_table(plan, record, project):

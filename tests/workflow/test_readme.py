@@ -1,7 +1,10 @@
 """The README shows what the committed results say, and nothing else."""
 
+import csv
 import re
+from collections import Counter
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
@@ -20,6 +23,35 @@ def first_section(table):
 @pytest.mark.parametrize("table", ["indelman_1a", "indelman_1b"])
 def test_tables_are_those_of_the_paper_scale(table):
     assert first_section(table) in README, f"paste this into README.md:\n{first_section(table)}"
+
+
+def ranking_summary():
+    """berthet Tables 1 and 2 at the desktop scale, averaged over the data sets that a column has, as Markdown rows."""
+    columns = {}
+    for table in ("1", "2"):
+        with (ROOT / f"results/desktop/tables/berthet_{table}.csv").open(encoding="utf-8", newline="") as file:
+            for cell in csv.DictReader(file):
+                columns.setdefault(cell["column"], {}).setdefault(table, []).append(cell)
+    rows = ["| loss | Table 1 | sets | Table 2 | sets |", "|---|---|---|---|---|"]
+    for column, tables in columns.items():
+        shown = [part for table in ("1", "2") for part in _averaged(tables.get(table, []))]
+        rows.append(f"| {column} | {' | '.join(shown)} |")
+    return "\n".join(rows)
+
+
+def _averaged(cells):
+    """Our mean and the printed one over the cells that ran, and how many of them have which verdict."""
+    ran = [cell for cell in cells if cell["value"]]
+    if not ran:
+        return ("–", "")
+    ours, printed = (mean(float(cell[part]) for cell in ran) for part in ("value", "published"))
+    found = Counter(cell["verdict"] for cell in ran)
+    marks = ((found[verdict], mark) for verdict, mark in (("reproduced", "✓"), ("close", "≈"), ("differs", "✗")))
+    return f"{ours:.3f} ({printed:.3f})", " ".join(f"{count} {mark}" for count, mark in marks if count)
+
+
+def test_the_summary_of_label_ranking_is_that_of_the_desktop_scale():
+    assert ranking_summary() in README, f"paste this into README.md:\n{ranking_summary()}"
 
 
 def test_links_and_pictures_exist():

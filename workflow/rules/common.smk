@@ -66,10 +66,20 @@ def shard_id(wildcards):
     return quote(shard_of(wildcards).id)
 
 
-def table_files(folder, *endings):
-    """One file an experiment and ending, below results/<scale>/<folder>."""
+def table_files(*endings):
+    """One file an experiment and ending."""
     return [
-        f"results/{PLAN.scale}/{folder}/{part.experiment.paper}_{part.experiment.table}.{ending}"
+        f"results/{PLAN.scale}/tables/{part.experiment.stem}.{ending}"
         for part in PLAN.experiments.values()
+        for ending in endings
+    ]
+
+
+def figure_files(*endings):
+    """One file a figure and ending."""
+    return [
+        f"results/{PLAN.scale}/figures/{part.experiment.stem_of(figure)}.{ending}"
+        for part in PLAN.experiments.values()
+        for figure in part.experiment.figures
         for ending in endings
     ]

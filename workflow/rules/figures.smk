@@ -4,7 +4,7 @@ rule figures:
         NOTES,
     output:
         report(
-            table_files("figures", "svg", "csv"),
+            figure_files("svg", "csv"),
             caption="../report/figures.rst",
             category="Figures",
         ),

@@ -4,7 +4,7 @@ rule tables:
         NOTES,
     output:
         report(
-            table_files("tables", "csv", "md", "html", "tex"),
+            table_files("csv", "md", "html", "tex"),
             caption="../report/tables.rst",
             category="Tables",
         ),

@@ -1,9 +1,10 @@
-"""The published tables that can be reproduced: one file (or small package) each, registered here."""
+"""The published tables and figures that can be reproduced: one file (or small package) each, registered here."""
 
 from __future__ import annotations
 
 from structgrad.experiments.artificial_rankings.spec import ARTIFICIAL
-from structgrad.experiments.base import Arm, Experiment, Lines, Metric, Scatter
+from structgrad.experiments.base import Arm, Experiment, Metric
+from structgrad.experiments.figures import Figure, Lines, Progress, Scatter
 from structgrad.experiments.label_ranking.spec import BERTHET_1, BERTHET_2
 from structgrad.experiments.sorting.spec import TABLE_1A, TABLE_1B
 
@@ -11,4 +12,4 @@ REGISTRY: dict[str, Experiment] = {
     experiment.name: experiment for experiment in (TABLE_1A, TABLE_1B, BERTHET_1, BERTHET_2, ARTIFICIAL)
 }
 
-__all__ = ["REGISTRY", "Arm", "Experiment", "Lines", "Metric", "Scatter"]
+__all__ = ["REGISTRY", "Arm", "Experiment", "Figure", "Lines", "Metric", "Progress", "Scatter"]

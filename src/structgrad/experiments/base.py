@@ -6,15 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from structgrad.experiments.figures import Figure, Lines, Progress, Scatter
+
 
 @dataclass(frozen=True)
 class Arm:
-    """One method. ``answers`` names the published column that it is set beside (None: ours alone)."""
+    """One method. ``answers`` names the published column that it is set beside (None: ours alone).
+
+    A ``reference`` learns nothing: figures draw it as what the others are held against.
+    """
 
     name: str
     column: str
     answers: str | None = None
     note: str = ""
+    reference: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,26 +40,11 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Lines:
-    """A figure: each arm's cells as a line against the number in the setting."""
-
-
-@dataclass(frozen=True)
-class Scatter:
-    """A figure: one arm's cells against another's, one point a setting, one panel a pair of arms.
-
-    ``pairs`` name (vertical, horizontal) arms; within the relative ``band`` about the diagonal the paper calls the two
-    similar.
-    """
-
-    pairs: tuple[tuple[str, str], ...]
-    band: float
-    columns: int = 3
-
-
-@dataclass(frozen=True)
 class Experiment:
-    """One published table (or figure): what can be run for it and what comes out.
+    """One published table (or a group of figures): what can be run for it and what comes out.
+
+    ``table`` is the table's number in the paper, or a word where the paper has figures only; then ``label`` says which,
+    such as "Figures 4, 7 and 8".
 
     ``trainer`` names the function ``module:name`` that trains a shard; it is imported only by the job that
     needs it, so that planning, tables and audit never load torch. ``published_items`` says how many items
@@ -80,10 +71,35 @@ class Experiment:
     config: Mapping[str, Any] = field(default_factory=dict)
     arm_config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     published_items: Mapping[str, int] = field(default_factory=dict)
-    figure: Lines | Scatter = field(default_factory=Lines)
+    figures: tuple[Lines | Scatter | Progress, ...] = (Lines(),)
+    label: str | None = None
     folds: int = 0
     seeded_as: str | None = None
     files: str | None = None
+
+    @property
+    def heading(self) -> str:
+        """What the paper calls it: ``Table 1a``, or its label."""
+        return self.label or f"Table {self.table}"
+
+    @property
+    def full_title(self) -> str:
+        """``indelman Table 1a: Learning to sort from 10 sequences``."""
+        return f"{self.paper} {self.heading}: {self.title}"
+
+    @property
+    def stem(self) -> str:
+        """The name of its tables' files, without an ending: ``indelman_1a``."""
+        return f"{self.paper}_{self.table}"
+
+    def stem_of(self, figure: Figure) -> str:
+        """The name of a figure's files, without an ending."""
+        return f"{self.paper}_{figure.name or self.table}"
+
+    @property
+    def printed(self) -> bool:
+        """Whether the paper prints any number that a cell is set beside; a figure prints none."""
+        return any(arm.answers for arm in self.arms) and any(metric.published for metric in self.metrics)
 
     @property
     def overlap(self) -> float:

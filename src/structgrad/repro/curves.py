@@ -14,7 +14,18 @@ COLUMNS = 3
 NAMES = 7  # in a row of the legend
 AXES = ("epoch", "active")  # what a curve is drawn against, and how many replicas it is a mean of
 
+History = Mapping[str, Sequence[float]]
 Curve = tuple[Sequence[float], Sequence[float]]
+
+
+def histories(experiment: Experiment, evidence: Sequence[Evidence]) -> dict[tuple[str, str], list[History]]:
+    """(arm, setting) -> the histories of its records, one a slice, in the order of the evidence."""
+    found: dict[tuple[str, str], list[History]] = {}
+    for piece in evidence:
+        record = piece.record
+        if record["experiment"] == experiment.name:
+            found.setdefault((record["arm"], record["setting"]), []).append(record["history"])
+    return found
 
 
 def panels(experiment: Experiment, evidence: Sequence[Evidence]) -> dict[tuple[str, str], dict[str, Curve]]:
@@ -23,14 +34,10 @@ def panels(experiment: Experiment, evidence: Sequence[Evidence]) -> dict[tuple[s
     Of an arm in slices the first slice is shown: a mean over slices that stop at different epochs would jump.
     """
     found: dict[tuple[str, str], dict[str, Curve]] = {}
-    first: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for piece in evidence:
-        record = piece.record
-        if record["experiment"] == experiment.name:
-            first.setdefault((record["arm"], record["setting"]), record["history"])
+    slices = histories(experiment, evidence)
     for arm in experiment.arms:
         for setting in experiment.settings:
-            history = first.get((arm.name, setting), {})
+            history = slices.get((arm.name, setting), [{}])[0]
             for quantity, values in history.items():
                 if quantity not in AXES and len(values) > 1:
                     found.setdefault((arm.name, quantity), {})[setting] = (history["epoch"], values)

@@ -14,6 +14,11 @@ DASHES = ("-", "-", "--", "-", "--", ":", "-.", "-.")
 # The palette's second, third, ... round: dashes that its first does not have.
 ROUNDS = ((0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (9, 3)))
 
+# How an arm that does not learn is drawn: what the others are held against.
+REFERENCE: Any = {"color": "#777777", "linestyle": "--", "linewidth": 0.9}
+
+WIDTH = 6.4  # inches that a title needs
+
 STYLE: Any = {
     "svg.hashsalt": "structgrad",
     "svg.fonttype": "none",
@@ -31,6 +36,12 @@ def stroke(place: int) -> tuple[str, Any]:
     """Colour and dashes of the line at a place among others; 32 places have looks of their own."""
     lap, index = divmod(place, len(COLOURS))
     return COLOURS[index], DASHES[index] if lap == 0 else ROUNDS[(lap - 1) % len(ROUNDS)]
+
+
+def start_at_zero(axes: Any) -> None:
+    """Let the vertical axis start at 0, with room for the half of a mark that lies below."""
+    top = axes.get_ylim()[1]
+    axes.set_ylim(-0.02 * top, top)
 
 
 @contextmanager
@@ -54,3 +65,8 @@ def legend(figure: Any, handles: Mapping[str, Any], columns: int) -> None:
     """What each name looks like, below the panels; nothing where nothing was drawn."""
     if handles:
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, frameon=False)
+
+
+def nothing(figure: Any) -> None:
+    """Say that there is nothing to draw yet."""
+    figure.text(0.5, 0.5, "no record yet", ha="center", va="center", color=REFERENCE["color"])

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from structgrad.experiments import Lines, Scatter
+from structgrad.experiments import Experiment, Lines, Progress, Scatter
 from structgrad.files import write_bytes
-from structgrad.repro import lines, scatter
+from structgrad.repro import lines, progress, scatter
 from structgrad.repro.cells import collect
 from structgrad.repro.paths import results
 from structgrad.repro.plan import Plan
 
-# The module of each kind of figure: its ``data`` makes the csv, its ``draw`` the svg; ``READING`` says how to read it.
-KINDS = {Lines: lines, Scatter: scatter}
+# The module of each kind of figure: ``data(figure, experiment, cells)`` makes the csv, ``draw(csv, figure, experiment,
+# title)`` the svg from it alone, and ``reading(figure, experiment)`` says how to read that.
+KINDS: Mapping[type, Any] = {Lines: lines, Scatter: scatter, Progress: progress}
 
 
 def build_figures(plan: Plan) -> dict[Path, bytes]:
     """Every figure's data and picture, by path, without writing any: the audit compares with this."""
     contents: dict[Path, bytes] = {}
     for name, part in plan.experiments.items():
-        experiment = part.experiment
-        kind = KINDS[type(experiment.figure)]
-        path = results(plan.scale) / "figures" / f"{experiment.paper}_{experiment.table}.csv"
-        contents[path] = data = kind.data(experiment, collect(plan, name))
+        experiment, cells = part.experiment, collect(plan, name)
         standing = "" if part.comparable else " (protocol cut, not comparable)"
-        title = f"{experiment.paper} Table {experiment.table}: {experiment.title}"
-        title += f", scale {plan.scale}{standing}"
-        contents[path.with_suffix(".svg")] = kind.draw(data, experiment, title)
+        for figure in experiment.figures:
+            kind = KINDS[type(figure)]
+            path = results(plan.scale) / "figures" / f"{experiment.stem_of(figure)}.csv"
+            contents[path] = data = kind.data(figure, experiment, cells)
+            title = f"{called(figure, experiment)}, scale {plan.scale}{standing}"
+            contents[path.with_suffix(".svg")] = kind.draw(data, figure, experiment, title)
     return contents
+
+
+def called(figure: Lines | Scatter | Progress, experiment: Experiment) -> str:
+    """``berthet Figure 4: perfect ranks``; a figure without a title is called like its experiment."""
+    return f"{experiment.paper} {figure.title}" if figure.title else experiment.full_title
 
 
 def write_figures(plan: Plan) -> list[Path]:

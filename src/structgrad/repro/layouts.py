@@ -10,12 +10,14 @@ from functools import cache
 from typing import Any
 
 from structgrad.repro.panels import Shown, Table, brackets, joined
-from structgrad.repro.verdicts import VERDICTS
 
 TEX_MARKS = {
     "reproduced": r"$\surd$", "close": r"$\approx$", "differs": r"$\times$", "not_comparable": r"$\cdot$",
     "not_attempted": "--", "no_data": r"$\emptyset$",
 }  # fmt: skip
+
+
+CELL_WIDTH = 12  # characters of a cell in a terminal: its interval, and what lies between columns
 
 
 def to_markdown(table: Table) -> str:
@@ -28,7 +30,8 @@ def to_markdown(table: Table) -> str:
         lines += ["| " + " | ".join([row, *(c.line for c in cells)]) + " |" for row, cells in panel.rows]
         lines.append("")
     legend = "; ".join(f"{mark} {verdict}: {meaning}" for verdict, mark, meaning in table.legend)
-    lines += ["Ours [95 % interval over replicas] (published) verdict.", f"{legend}.", ""]
+    parts = ("Ours [95 % interval over replicas]", "(published)" if table.printed else "", "verdict.")
+    lines += [joined(*parts), f"{legend}.", ""]
     return "\n".join(lines)
 
 
@@ -38,7 +41,9 @@ def to_html(table: Table, to_results: str = "../") -> str:
 
 
 def to_latex(table: Table) -> str:
-    """One booktabs table a metric; two lines a setting: ours, then the paper's."""
+    """One booktabs table a metric; two lines a setting: ours, then the paper's. One where the paper prints nothing."""
+    marks = ", ".join(f"{TEX_MARKS[verdict]} {_tex(verdict)}" for verdict, _, _ in table.legend)
+    beside = "; below, the published value and the verdict" if table.printed else " and the verdict"
     blocks = [f"% {table.heading}", "% needs \\usepackage{booktabs,graphicx}"]
     for panel in table.panels:
         heads = " & ".join(_tex(name) for name in (table.axis, *(arm.column for arm in panel.arms)))
@@ -47,8 +52,7 @@ def to_latex(table: Table) -> str:
             r"\centering",
             rf"\caption{{{_tex(f'{table.heading}: {panel.metric.title} ({panel.metric.unit}).')}",
             _tex(table.scale_line),
-            "Ours with 95\\,\\% intervals over replicas; below, the published value and the verdict "
-            f"({', '.join(f'{TEX_MARKS[v]} {_tex(v)}' for v in VERDICTS)}).}}",
+            f"Ours with 95\\,\\% intervals over replicas{beside} ({marks}).}}",
             r"\resizebox{\linewidth}{!}{%",
             rf"\begin{{tabular}}{{l{'c' * len(panel.arms)}}}",
             r"\toprule",
@@ -58,13 +62,19 @@ def to_latex(table: Table) -> str:
         for setting, cells in panel.rows:
             ours = [joined(cell.value, cell.interval) for cell in cells]
             theirs = [joined(brackets(cell.published), TEX_MARKS[cell.verdict]) for cell in cells]
-            blocks += [rf"{' & '.join([_tex(setting), *ours])} \\", rf"{' & '.join(['', *theirs])} \\"]
+            lines = [[_tex(setting), *ours], ["", *theirs]]
+            if not table.printed:
+                lines = [[_tex(setting), *map(joined, ours, theirs)]]
+            blocks += [rf"{' & '.join(line)} \\" for line in lines]
         blocks += [r"\bottomrule", r"\end{tabular}}", r"\end{table}", ""]
     return "\n".join(blocks)
 
 
-def to_terminal(table: Table) -> list[Any]:
-    """One ``rich`` table a metric; in a cell ours and the verdict, the interval, the paper's number."""
+def to_terminal(table: Table, width: int) -> list[Any]:
+    """``rich`` tables, one a metric and as many arms as fit; in a cell ours and the verdict, the interval, the paper's.
+
+    ``width`` is in characters.
+    """
     from rich.box import SIMPLE
     from rich.markup import escape
     from rich.table import Table as RichTable
@@ -73,14 +83,19 @@ def to_terminal(table: Table) -> list[Any]:
     shown = []
     for panel in table.panels:
         title = f"{table.heading}: {panel.metric.title} ({panel.metric.unit})"
-        drawn = RichTable(title=title, caption=table.scale_line, box=SIMPLE, padding=(0, 1, 0, 0))  # seven arms in 100
-        drawn.add_column(table.axis)
-        for arm in panel.arms:
-            drawn.add_column(arm.column)
-        for setting, cells in panel.rows:
-            texts = (_marked_up(cell, styles.get(cell.verdict, "dim"), escape) for cell in cells)
-            drawn.add_row(setting, *texts)
-        shown.append(drawn)
+        room = max(1, (width - max(len(table.axis), *(len(row) for row, _ in panel.rows)) - 3) // CELL_WIDTH)
+        parts = -(-len(panel.arms) // room)
+        each = -(-len(panel.arms) // parts)
+        for first in range(0, len(panel.arms), each):
+            here = slice(first, first + each)
+            drawn = RichTable(title=title, caption=table.scale_line, box=SIMPLE, padding=(0, 1, 0, 0))
+            drawn.add_column(table.axis)
+            for arm in panel.arms[here]:
+                drawn.add_column(arm.column)
+            for setting, cells in panel.rows:
+                texts = (_marked_up(cell, styles.get(cell.verdict, "dim"), escape) for cell in cells[here])
+                drawn.add_row(setting, *texts)
+            shown.append(drawn)
     return shown
 
 

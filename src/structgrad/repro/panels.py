@@ -16,6 +16,11 @@ MARKS = {
     "reproduced": "✓", "close": "≈", "differs": "✗", "not_comparable": "·",
     "not_attempted": "–", "no_data": "∅",
 }  # fmt: skip
+# The verdicts where the paper prints no number at all.
+UNPRINTED = {
+    "not_comparable": "the paper prints no number",
+    **{verdict: VERDICTS[verdict] for verdict in ("not_attempted", "no_data")},
+}
 
 
 @dataclass(frozen=True)
@@ -51,18 +56,19 @@ class Panel:
 class Table:
     """What every layout shows."""
 
-    paper: str
-    number: str
+    stem: str  # of its files
     axis: str
     heading: str
     scale_line: str
     panels: tuple[Panel, ...]
     cells: tuple[Cell, ...]
+    printed: bool  # whether the paper prints numbers to set beside ours
 
     @property
     def legend(self) -> list[tuple[str, str, str]]:
-        """(verdict, mark, meaning)."""
-        return [(verdict, MARKS[verdict], meaning) for verdict, meaning in VERDICTS.items()]
+        """(verdict, mark, meaning) of every verdict that a cell can have."""
+        possible = VERDICTS if self.printed else UNPRINTED
+        return [(verdict, MARKS[verdict], meaning) for verdict, meaning in possible.items()]
 
 
 def tables(plan: Plan) -> dict[str, Table]:
@@ -98,13 +104,13 @@ def _table(plan: Plan, name: str) -> Table:
     )
     standing = "comparable with the paper" if part.comparable else "not comparable with the paper"
     return Table(
-        paper=experiment.paper,
-        number=experiment.table,
+        stem=experiment.stem,
         axis=experiment.axis,
-        heading=f"{experiment.paper} Table {experiment.table}: {experiment.title}",
+        heading=experiment.full_title,
         scale_line=f"Scale {plan.scale}, {standing}: {part.reason}.",
         panels=panels,
         cells=tuple(cells),
+        printed=experiment.printed,
     )
 
 

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from structgrad.experiments import Experiment, Lines, Progress, Scatter
 from structgrad.files import write_bytes
 from structgrad.repro import claims, curves, manifest, rocrate
 from structgrad.repro.cells import Cell, Evidence
-from structgrad.repro.figures import KINDS, build_figures
+from structgrad.repro.figures import KINDS, build_figures, called
 from structgrad.repro.layouts import to_html
 from structgrad.repro.numbers import fixed
 from structgrad.repro.panels import MARKS, Table, tables
@@ -49,15 +50,14 @@ def build_report(plan: Plan) -> bytes:
     sections = []
     for name, table in shown.items():
         experiment = plan.experiments[name].experiment
-        stem = f"{table.paper}_{table.number}"
+        stem = table.stem
         training = curves.draw(experiment, evidence)
         sections.append(
             {
                 "id": stem,
                 "heading": table.heading,
                 "table": Markup(_with_caption(to_html(table, ""), caption(stem))),
-                "figure": Markup(inline(drawn[f"{stem}.svg"], f"{stem}-", f"Figure of {table.heading}")),
-                "reading": KINDS[type(experiment.figure)].READING,
+                "figures": [_figure(figure, experiment, drawn) for figure in experiment.figures],
                 "curves": training and Markup(inline(training, f"{stem}-curves-", f"Training, {table.heading}")),
             }
         )
@@ -87,6 +87,21 @@ def build_report(plan: Plan) -> bytes:
         shards=len(plan.shards),
     )
     return page.encode("utf-8")
+
+
+def _figure(figure: Lines | Scatter | Progress, experiment: Experiment, drawn: Mapping[str, bytes]) -> dict[str, Any]:
+    """A figure as the page shows it: one with a name of its own has its own heading and caption."""
+    from markupsafe import Markup
+
+    stem, name = experiment.stem_of(figure), called(figure, experiment)
+    return {
+        "id": stem,
+        "heading": figure.name and (figure.title or name),
+        "caption": Markup(caption(stem)) if figure.name else "",
+        "picture": Markup(inline(drawn[f"{stem}.svg"], f"{stem}-", f"Figure of {name}")),
+        "name": name,
+        "reading": KINDS[type(figure)].reading(figure, experiment),
+    }
 
 
 def caption(stem: str) -> str:
@@ -126,11 +141,17 @@ def _with_caption(fragment: str, text: str) -> str:
 
 
 def _counts(name: str, table: Table) -> dict[str, Any]:
-    """Verdicts on the cells that the paper prints a number for."""
+    """Verdicts on the cells that the paper prints a number for; of how many of all cells there are results."""
     printed = [cell for cell in table.cells if cell.published is not None]
     found = Counter(cell.judgement.verdict for cell in printed)
-    stem = f"{table.paper}_{table.number}"
-    return {"id": stem, "heading": table.heading, "cells": len(printed), "by": {v: found[v] for v in VERDICTS}}
+    return {
+        "id": table.stem,
+        "heading": table.heading,
+        "cells": len(printed),
+        "by": {verdict: found[verdict] for verdict in VERDICTS},
+        "all": len(table.cells),
+        "run": sum(cell.estimate is not None for cell in table.cells),
+    }
 
 
 def _is_outside(cell: Cell) -> bool:
@@ -144,7 +165,7 @@ def _outside(cell: Cell) -> dict[str, Any]:
     assert theirs is not None
     digits = cell.metric.digits
     return {
-        "table": cell.experiment.table,
+        "table": cell.experiment.label or cell.experiment.table,
         "setting": cell.setting,
         "arm": cell.arm.column,
         "metric": cell.metric.title,
@@ -166,7 +187,7 @@ def _cost(piece: Evidence, plan: Plan) -> dict[str, Any]:
     count = record["replicas"]["count"]
     experiment = plan.experiments[record["experiment"]].experiment
     return {
-        "table": experiment.table,
+        "table": experiment.label or experiment.table,
         "setting": record["setting"],
         "arm": experiment.arm(record["arm"]).column,
         "n": count,

@@ -79,7 +79,7 @@ def build_crate(plan: Plan) -> bytes:
     root = crate.root_dataset
     crate.name = f"structgrad: results at scale {plan.scale}"
     crate.description = "; ".join(
-        f"{p.experiment.paper} Table {p.experiment.table} ({p.experiment.title}): {p.reason}"
+        f"{p.experiment.paper} {p.experiment.heading} ({p.experiment.title}): {p.reason}"
         for p in plan.experiments.values()
     )
     root["datePublished"] = finished

@@ -30,13 +30,16 @@ NAMED = 6  # more names would hide each other
 OURS, PUBLISHED, BAND = COLOURS[0], COLOURS[1], "#777777"
 
 
-def data(experiment: Experiment, cells: Iterable[Cell]) -> bytes:
+def reading(figure: Scatter, experiment: Experiment) -> str:
+    """How to read the picture."""
+    return READING
+
+
+def data(figure: Scatter, experiment: Experiment, cells: Iterable[Cell]) -> bytes:
     """The csv under :data:`COLUMNS`: one line a pair of arms and setting where both have a value, ours or published.
 
     ``y`` is the pair's first arm, the one that lies above the diagonal where its values are larger.
     """
-    figure = experiment.figure
-    assert isinstance(figure, Scatter)
     by_place = {(cell.arm.name, cell.metric.name, cell.setting): cell for cell in cells}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -51,34 +54,32 @@ def data(experiment: Experiment, cells: Iterable[Cell]) -> bytes:
     return text.getvalue().encode("utf-8")
 
 
-def draw(content: bytes, experiment: Experiment, title: str) -> bytes:
+def draw(content: bytes, figure: Scatter, experiment: Experiment, title: str) -> bytes:
     """The svg of :func:`data`.
 
     Filled points are ours with 95 % intervals, hollow ones the published; a line joins the two of a setting. The
     diagonal and the band about it within which the two arms count as similar are drawn in; of the settings that ours
     puts below the band the furthest are named.
     """
-    figure_kind = experiment.figure
-    assert isinstance(figure_kind, Scatter)
     rows = list(csv.DictReader(content.decode("utf-8").splitlines()))
     panels = list(dict.fromkeys(row["panel"] for row in rows))
-    across = max(1, min(figure_kind.columns, len(panels)))
+    across = max(1, min(figure.columns, len(panels)))
     down = max(1, -(-len(panels) // across))
-    with picture(3.6 * across, 3.6 * down + 0.7) as (figure, drawn):
+    with picture(3.6 * across, 3.6 * down + 0.7) as (canvas, drawn):
         handles: dict[str, Any] = {}
         for index, panel in enumerate(panels):
-            axes = figure.add_subplot(down, across, index + 1)
+            axes = canvas.add_subplot(down, across, index + 1)
             here = [row for row in rows if row["panel"] == panel]
             ends = _ends(here)
-            _draw_diagonal(axes, ends, figure_kind.band, handles)
-            _draw_points(axes, here, figure_kind.band, handles)
+            _draw_diagonal(axes, ends, figure.band, handles)
+            _draw_points(axes, here, figure.band, handles)
             axes.set_xlim(ends)
             axes.set_ylim(ends)
             axes.set_aspect("equal")
             axes.set_xlabel(here[0]["x_column"])
             axes.set_ylabel(here[0]["y_column"])
-        figure.suptitle(title + (f"\n{rows[0]['title']} ({rows[0]['unit']})" if rows else ""), fontsize=10)
-        legend(figure, handles, columns=4)
+        canvas.suptitle(title + (f"\n{rows[0]['title']} ({rows[0]['unit']})" if rows else ""), fontsize=10)
+        legend(canvas, handles, columns=4)
     return drawn.getvalue()
 
 

@@ -27,7 +27,7 @@ def build_tables(plan: Plan) -> dict[Path, bytes]:
     """Every table file of the plan and its content, without writing any: the audit compares with this."""
     contents: dict[Path, bytes] = {}
     for table in tables(plan).values():
-        stem = results(plan.scale) / "tables" / f"{table.paper}_{table.number}"
+        stem = results(plan.scale) / "tables" / table.stem
         formats = {"csv": to_csv, "md": to_markdown, "html": to_html, "tex": to_latex}
         for suffix, render in formats.items():
             contents[stem.with_name(f"{stem.name}.{suffix}")] = render(table).encode("utf-8")

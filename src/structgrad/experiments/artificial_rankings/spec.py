@@ -9,6 +9,7 @@ epsilon, the number of perturbations, lambda, and whether test labels are noisy.
 from __future__ import annotations
 
 from structgrad.experiments.base import Arm, Experiment, Metric
+from structgrad.experiments.figures import Lines, Progress
 
 # Half decades, but for the two levels whose curves the paper shows, which stand for 0.1 and 1.
 SETTINGS = tuple(
@@ -33,13 +34,42 @@ ARTIFICIAL = Experiment(
     settings=SETTINGS,
     arms=(
         Arm("perturbed_fy", "Perturbed FY", note="epsilon tuned with the learning rate"),
-        Arm("perturbed_squared", "Perturbed + Squared loss", note="epsilon tuned with the learning rate"),
+        Arm(
+            "perturbed_squared",
+            "Perturbed + Squared loss, baseline",
+            note="leave-one-out baseline, epsilon tuned with the learning rate",
+        ),
         Arm("squared", "Squared loss", note="no solver while training"),
-        Arm("blackbox", "Blackbox loss", note="lambda = 20, as in Tables 1 and 2"),
+        Arm("blackbox", "Blackbox loss", note="lambda = 20 on the gradient of an item's own loss"),
         Arm("blackbox_tuned", "Blackbox loss, lambda tuned", note="ours: lambda on the grid that epsilon has"),
-        Arm("bayes", "w0", note="the weights behind the labels: the most probable ranking"),
+        Arm("bayes", "w0", note="the weights behind the labels: the most probable ranking", reference=True),
     ),
     metrics=METRICS,
+    label="Figures 4, 7 and 8",
+    figures=(
+        Lines(
+            name="fig4",
+            title="Figure 4: perfect ranks",
+            metrics=("perfect_clean", "perfect_noisy"),
+            base=10,
+            from_zero=True,
+        ),
+        Lines(
+            name="fig7",
+            title="Figure 7: perfect and partial ranks",
+            metrics=tuple(m.name for m in METRICS),
+            base=10,
+            columns=2,
+            from_zero=True,
+        ),
+        Progress(
+            name="fig8",
+            title="Figure 8: ranks against epochs",
+            settings=("sigma=0.1334", "sigma=0.7449"),
+            quantities=("perfect_clean", "partial_clean", "partial_noisy"),
+            from_zero=True,
+        ),
+    ),
     trainer="structgrad.experiments.artificial_rankings.train:train",
     digester="structgrad.experiments.artificial_rankings.data:digest",
     config={

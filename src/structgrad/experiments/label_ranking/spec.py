@@ -114,16 +114,18 @@ def _table(
         arm_config=ARM_CONFIG | config,
         published_items={"spearman": FOLDS},
         # Figure 3: the left panel is the first row, the NeurIPS version's right panel the second.
-        figure=Scatter(
-            tuple(
-                (ours, other)
-                for ours, others in (
-                    ("perturbed_fy", ("squared", "blackbox_of_batch", "blackbox_tuned")),
-                    ("perturbed_squared_plain", ("perturbed_fy", "blackbox_of_batch", "blackbox_tuned")),
-                )
-                for other in others
+        figures=(
+            Scatter(
+                tuple(
+                    (ours, other)
+                    for ours, others in (
+                        ("perturbed_fy", ("squared", "blackbox_of_batch", "blackbox_tuned")),
+                        ("perturbed_squared_plain", ("perturbed_fy", "blackbox_of_batch", "blackbox_tuned")),
+                    )
+                    for other in others
+                ),
+                band=0.05,
             ),
-            band=0.05,
         ),
         folds=FOLDS,
         seeded_as="label_ranking",

@@ -8,8 +8,6 @@ from structgrad.errors import UserError
 from structgrad.repro import manifest
 from structgrad.repro.audit.scene import Finding, Scene, misplaced
 
-DERIVED = ("tables", "figures")  # folders that hold nothing but what the records give
-
 
 def manifest_holds(scene: Scene) -> Iterator[Finding]:
     """every file is in the manifest, with the digest that it has"""
@@ -43,8 +41,12 @@ def records_are_in_place(scene: Scene) -> Iterator[Finding]:
 
 def nothing_else_is_shown(scene: Scene) -> Iterator[Finding]:
     """no table or figure lies there that no experiment makes"""
-    known = {f"{p.experiment.paper}_{p.experiment.table}" for p in scene.whole.experiments.values()}
-    for folder in DERIVED:
+    experiments = [part.experiment for part in scene.whole.experiments.values()]
+    known = {
+        "tables": {experiment.stem for experiment in experiments},
+        "figures": {experiment.stem_of(figure) for experiment in experiments for figure in experiment.figures},
+    }
+    for folder, stems in known.items():
         for path in sorted((scene.folder / folder).rglob("*")):
-            if path.is_file() and path.suffix != ".tmp" and path.stem not in known:
+            if path.is_file() and path.suffix != ".tmp" and path.stem not in stems:
                 yield Finding(scene.name(path), "stray: no experiment of this scale makes it")

@@ -16,7 +16,7 @@ from structgrad.repro.plan import Plan
 @click.option("--cells", is_flag=True, help="One line a table cell, as `structgrad explain` takes it.")
 @json_option
 def command(plan: Plan, shards: bool, cells: bool, as_json: bool) -> None:
-    """List the published tables, and the arms and settings that a scale runs for them.
+    """List the published tables and figures, and the arms and settings that a scale runs for them.
 
     Examples:
 
@@ -42,7 +42,7 @@ def _describe(plan: Plan, name: str) -> dict:
     chosen = plan.shards_of(name)
     return {
         "name": name,
-        "title": f"{part.experiment.paper} Table {part.experiment.table}: {part.experiment.title}",
+        "title": part.experiment.full_title,
         "scale": plan.scale,
         "comparable": part.comparable,
         "reason": part.reason,

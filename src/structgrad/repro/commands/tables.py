@@ -47,7 +47,9 @@ def command(plan: Plan, as_json: bool, only: str | None, quiet: bool) -> None:
 
     console = Console(width=max(100, shutil.get_terminal_size().columns))
     for table in shown.values():
-        for drawn in to_terminal(table):
+        for drawn in to_terminal(table, console.width):
             console.print(drawn)
-    legend = "; ".join(f"{mark} {verdict}" for verdict, mark, _ in next(iter(shown.values())).legend)
-    console.print(f"ours with its 95 % interval over replicas, then the paper's; {legend}", markup=False)
+    longest = max((table.legend for table in shown.values()), key=len)
+    legend = "; ".join(f"{mark} {verdict}" for verdict, mark, _ in longest)
+    theirs = ", then the paper's" if any(table.printed for table in shown.values()) else ""
+    console.print(f"ours with its 95 % interval over replicas{theirs}; {legend}", markup=False)

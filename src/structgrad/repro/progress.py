@@ -1,0 +1,120 @@
+"""A figure of learning curves: each arm's quantity against the epoch, one panel a setting and quantity."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from structgrad.experiments import Experiment, Progress
+from structgrad.repro.cells import Cell
+from structgrad.repro.curves import History, histories
+from structgrad.repro.drawing import REFERENCE, WIDTH, legend, nothing, picture, start_at_zero, stroke
+from structgrad.repro.numbers import MORE_DIGITS, fixed
+
+KEY = 2.4  # inches that a name in the legend needs
+COLUMNS = ("quantity", "title", "unit", "setting", "arm", "column", "epoch", "active", "value")
+
+
+def reading(figure: Progress, experiment: Experiment) -> str:
+    """How to read the picture."""
+    told = "Lines: means over the replicas that still train"
+    told += "; dashed, grey: what does not learn" if any(arm.reference for arm in experiment.arms) else ""
+    return f"{told}."
+
+
+def data(figure: Progress, experiment: Experiment, cells: Iterable[Cell]) -> bytes:
+    """The csv under :data:`COLUMNS`: one line a quantity, setting, arm and epoch of the records' histories.
+
+    ``value`` is in the unit of the metric that the quantity is named like, else as it stands in the record; ``active``
+    is how many replicas it is a mean of. Where an arm has several slices it is the mean over all their replicas if all
+    have the same epochs; else the first slice is shown, because a mean over slices that stop at different epochs would
+    jump. A record without the quantity is left out.
+    """
+    evidence = list({piece.path: piece for cell in cells for piece in cell.evidence}.values())
+    found = histories(experiment, evidence)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for quantity in figure.quantities:
+        metric = next((metric for metric in experiment.metrics if metric.name == quantity), None)
+        title, unit = (metric.title, metric.unit) if metric else (quantity, "")
+        for setting in figure.settings:
+            for arm in experiment.arms:
+                for epoch, active, value in _curve(found.get((arm.name, setting), []), quantity):
+                    shown = fixed(value * metric.factor, metric.digits + MORE_DIGITS) if metric else f"{value:.6g}"
+                    writer.writerow(
+                        (quantity, title, unit, setting, arm.name, arm.column, f"{epoch:g}", f"{active:g}", shown)
+                    )
+    return text.getvalue().encode("utf-8")
+
+
+def draw(content: bytes, figure: Progress, experiment: Experiment, title: str) -> bytes:
+    """The svg of :func:`data`: settings are columns, quantities rows with one vertical axis.
+
+    The axis of epochs is logarithmic, so that what happened before the first is not shown. A reference is a
+    horizontal line at its last value.
+    """
+    rows = list(csv.DictReader(content.decode("utf-8").splitlines()))
+    settings, quantities = ([*dict.fromkeys(row[part] for row in rows)] for part in ("setting", "quantity"))
+    down, across = max(1, len(quantities)), max(1, len(settings))
+    width = max(WIDTH, 4.2 * across)
+    with picture(width, 2.6 * down + 0.9) as (canvas, drawn):
+        handles: dict[str, Any] = {}
+        for i, quantity in enumerate(quantities):
+            left = None  # whose vertical axis the others of the row share
+            for j, setting in enumerate(settings):
+                axes = canvas.add_subplot(down, across, i * across + j + 1, sharey=left)
+                left = left or axes
+                here = [row for row in rows if (row["quantity"], row["setting"]) == (quantity, setting)]
+                _draw_panel(axes, here, experiment, handles)
+                if i == 0:
+                    axes.set_title(setting, fontsize=9)
+                if i == down - 1:
+                    axes.set_xlabel("epoch")
+            assert left is not None
+            row = next(row for row in rows if row["quantity"] == quantity)
+            left.set_ylabel(f"{row['title']} ({row['unit']})" if row["unit"] else row["title"])
+            if figure.from_zero:
+                start_at_zero(left)
+        if not rows:
+            nothing(canvas)
+        canvas.suptitle(title, fontsize=10)
+        named = {arm.column: handles[arm.column] for arm in experiment.arms if arm.column in handles}
+        legend(canvas, named, columns=int(width / KEY))
+    return drawn.getvalue()
+
+
+def _curve(slices: Sequence[History], quantity: str) -> list[tuple[float, float, float]]:
+    """(epoch, active, value) at each epoch; empty where no slice has the quantity."""
+    slices = [history for history in slices if quantity in history]
+    if any(history["epoch"] != slices[0]["epoch"] for history in slices):
+        slices = slices[:1]
+    curve = []
+    for place, epoch in enumerate(slices[0]["epoch"] if slices else []):
+        active = sum(history["active"][place] for history in slices)
+        total = sum(history["active"][place] * history[quantity][place] for history in slices)
+        curve.append((epoch, active, total / active if len(slices) > 1 else slices[0][quantity][place]))
+    return curve
+
+
+def _draw_panel(axes: Any, rows: Sequence[dict[str, str]], experiment: Experiment, handles: dict[str, Any]) -> None:
+    from matplotlib.ticker import LogFormatter
+
+    learners = [arm for arm in experiment.arms if not arm.reference]
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(LogFormatter())  # 100, not a power of ten; between them only in a short run
+    axes.xaxis.set_minor_formatter(LogFormatter())
+    for arm in experiment.arms:
+        line = [(float(row["epoch"]), float(row["value"])) for row in rows if row["arm"] == arm.name]
+        if arm.reference and line:
+            handles[arm.column] = axes.axhline(line[-1][1], **REFERENCE, zorder=2)
+            continue
+        line = [(epoch, value) for epoch, value in line if epoch > 0]
+        if line:
+            colour, dash = stroke(learners.index(arm))
+            mark = "." if len(line) == 1 else ""  # a line of one point shows nothing
+            (handles[arm.column],) = axes.plot(
+                *zip(*line, strict=True), linestyle=dash, color=colour, marker=mark, linewidth=1.3, zorder=3
+            )
