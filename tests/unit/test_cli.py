@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from structgrad.experiments import REGISTRY
 from structgrad.repro.cli import COMMANDS, cli, main
 
 ROOT = Path(__file__).parents[2]
