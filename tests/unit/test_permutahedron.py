@@ -111,3 +111,30 @@ def test_masks_and_sizes_below_one_are_refused():
         Permutahedron(3).argmax(torch.zeros(3), torch.ones(3, dtype=torch.bool))
     with pytest.raises(ValueError, match="n must be at least 1, not 0"):
         Permutahedron(0)
+
+
+@pytest.mark.parametrize("n", [1, 4, 11, 100, COUNTED + 1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_perturbed_ranks_are_the_ranks_of_the_perturbed_scores(n, dtype):
+    draw = torch.Generator().manual_seed(n)
+    for items, samples in ((1, 1), (3, 5), (70, 3), (0, 4)):
+        theta, z = (
+            torch.randn(items, n, generator=draw).to(dtype),
+            torch.randn(items, samples, n, generator=draw).to(dtype),
+        )
+        sigma = torch.rand(items, generator=draw).to(dtype)
+        found = Permutahedron(n).argmax_perturbed(theta, sigma, z)
+        expected = Permutahedron(n).argmax(theta.unsqueeze(1) + sigma.view(-1, 1, 1) * z)
+        assert (found.dtype, found.shape) == (dtype, z.shape)
+        assert found.equal(expected)
+
+
+def test_perturbed_ranks_of_views_and_on_two_threads():
+    draw = torch.Generator().manual_seed(0)
+    theta, z = torch.randn(5, 40, generator=draw).T, torch.randn(9, 40, 5, generator=draw).transpose(0, 1)
+    sigma = torch.rand(80, generator=draw)[::2]
+    expected = Permutahedron(5).argmax(theta.unsqueeze(1) + sigma.view(-1, 1, 1) * z)
+    assert Permutahedron(5).argmax_perturbed(theta, sigma, z).equal(expected)
+    set_threads(2)
+    assert Permutahedron(5).argmax_perturbed(theta, sigma, z).equal(expected)
+    set_threads(1)
