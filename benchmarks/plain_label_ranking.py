@@ -66,6 +66,12 @@ def blackbox(theta: torch.Tensor, y: torch.Tensor, step: float) -> torch.Tensor:
     return (found - ranks(theta - step * (found - y))) / step
 
 
+def blackbox_mirrored(theta: torch.Tensor, y: torch.Tensor, step: float) -> torch.Tensor:
+    """The form for costs, on scores."""
+    found = ranks(theta)
+    return (ranks(theta + step * (found - y)) - found) / step
+
+
 class Plain:
     """Nested cross-validation of one loss on one data set."""
 
@@ -119,8 +125,9 @@ class Plain:
             return squared
         if self.loss == "blackbox":
             return partial(blackbox, step=value)
-        if self.loss == "blackbox_of_batch":  # lambda times the gradient of the batch's mean
-            return lambda theta, y: blackbox(theta, y, value / len(theta))
+        if self.loss.endswith("of_batch"):  # lambda times the gradient of the batch's mean
+            form = {"blackbox_of_batch": blackbox, "blackbox_mirrored_of_batch": blackbox_mirrored}[self.loss]
+            return lambda theta, y: form(theta, y, value / len(theta))
         loss = {
             "fenchel_young": fenchel_young,
             "perturbed_squared": perturbed_squared,

@@ -28,6 +28,7 @@ ARMS = {
     "perturbed_squared": {"epsilons": [0.05, 1.0]},
     "perturbed_squared_plain": {"epsilons": [0.05, 1.0]},
     "squared": {},
+    "blackbox_mirrored": {"lambdas": [20.0, 200.0]},
     "blackbox_of_batch": {"lambdas": [20.0, 200.0]},
     "blackbox_tuned": {"lambdas": [1.0, 16.0]},
 }

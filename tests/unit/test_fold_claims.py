@@ -79,7 +79,7 @@ def test_the_papers_values_give_the_papers_shares(plan, score, monkeypatch, tabl
     """Its sentence says 76 and 90 %; its Table 1 has them."""
     name = f"berthet_{table}"
     experiment = REGISTRY[name]
-    arms = {"squared": "squared", "blackbox": "blackbox_of_batch"}
+    arms = {"squared": "squared", "blackbox": "blackbox_mirrored"}
     for setting in experiment.settings:
         for arm in ("perturbed_fy", arms[other]):
             printed = lookup("berthet", table, setting, experiment.arm(arm).answers, "spearman")

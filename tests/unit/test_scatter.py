@@ -64,7 +64,7 @@ def test_data_pairs_the_arms_of_each_setting(plan):
 def test_panels_are_figure_3(plan):
     panels = list(dict.fromkeys(row["panel"] for row in rows_of(plan)))
     assert len(panels) == 6
-    assert panels[:2] == ["spearman: perturbed_fy against squared", "spearman: perturbed_fy against blackbox_of_batch"]
+    assert panels[:2] == ["spearman: perturbed_fy against squared", "spearman: perturbed_fy against blackbox_mirrored"]
 
 
 def test_picture_names_axes_band_and_what_lies_below_it(plan):

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from structgrad.layers.finite_difference import finite_difference
 from structgrad.layers.perturbed import Baseline, Perturbed
 from structgrad.losses.blackbox import Blackbox
 from structgrad.noise import Normal
@@ -77,18 +78,34 @@ class PlainPerturbedSquared(PerturbedSquared):
 class Interpolated(Objective):
     """``1/2 |y*(theta) - y|^2`` through blackbox interpolation; ``lambda`` is the interpolation's step.
 
-    Lambda multiplies the gradient of an item's own loss, or, as ``blackbox_of_batch``, of the mean loss of its batch.
+    Lambda multiplies the gradient of an item's own loss, or, where the loss says ``of_batch``, of the mean loss of its
+    batch.
     """
 
     name = "lambda"
 
     def __init__(self, config: dict[str, Any], labels: int) -> None:
         self.values = tuple(config["lambdas"])
-        share = 1 / config["batch_size"] if config["loss"] == "blackbox_of_batch" else 1.0
-        self.solve = Blackbox(Permutahedron(labels), torch.tensor(self.values) * share)
+        share = 1 / config["batch_size"] if config["loss"].endswith("of_batch") else 1.0
+        self.step = torch.tensor(self.values) * share
+        self.polytope = Permutahedron(labels)
 
     def __call__(self, theta: Tensor, y: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
-        return _through(self.solve, theta, y)
+        return _through(Blackbox(self.polytope, self.step), theta, y)
+
+
+class Mirrored(Interpolated):
+    """The gradient as code for costs computes it when it is given scores and their ascending ranks.
+
+    ``[y*(theta + lambda g) - y*(theta)] / lambda``: what is right for costs looks, on scores that are
+    maximised, to the side where the loss grows (:mod:`structgrad.losses.blackbox`).
+    """
+
+    def __call__(self, theta: Tensor, y: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
+        step = self.step.unsqueeze(-1)
+        found = self.polytope.argmax(theta)
+        start, moved = finite_difference(self.polytope, theta, found - y, step)
+        return start, (moved - start) / step
 
 
 def _through(predict: Callable[[Tensor], Tensor], theta: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,6 +123,7 @@ def objective(config: dict[str, Any], labels: int) -> Objective:
         "squared": lambda config, labels: Squared(),
         "blackbox": Interpolated,
         "blackbox_of_batch": Interpolated,
+        "blackbox_mirrored_of_batch": Mirrored,
         "fenchel_young": FenchelYoung,
         "perturbed_squared": PerturbedSquared,
         "perturbed_squared_plain": PlainPerturbedSquared,
