@@ -28,8 +28,8 @@ ARMS = {
     "perturbed_squared": {"epsilons": [0.05, 1.0]},
     "perturbed_squared_plain": {"epsilons": [0.05, 1.0]},
     "squared": {},
-    "blackbox_mirrored": {"lambdas": [20.0, 200.0]},
-    "blackbox_of_batch": {"lambdas": [20.0, 200.0]},
+    "blackbox_mirrored": {"lambdas": [16.0, 256.0]},  # over 32, powers of two: gradients that cancel do so exactly
+    "blackbox_of_batch": {"lambdas": [16.0, 256.0]},
     "blackbox_tuned": {"lambdas": [1.0, 16.0]},
 }
 

@@ -26,6 +26,7 @@ ARMS = (
     "perturbed_squared_plain",
     "perturbed_squared",
     "squared",
+    "blackbox_mirrored",
     "blackbox_of_batch",
     "blackbox_tuned",
 )
@@ -198,7 +199,7 @@ def test_it_learns(tmp_path):
     for arm in ARMS:
         changes = {"epochs": 60, "samples": 8, "learning_rates": [0.1]}
         if arm.startswith("blackbox"):
-            changes["lambdas"] = [0.1 * (32 if arm == "blackbox_mirrored" else 1)]
+            changes["lambdas"] = [0.1 * (1 if arm == "blackbox_tuned" else 32)]
         if arm.startswith("perturbed_squared"):
             changes["epsilons"] = [0.5]
         results = train(job(tmp_path, arm, 0, 2, **changes)).results

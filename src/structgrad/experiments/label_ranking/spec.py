@@ -32,10 +32,10 @@ METRICS = (
 )
 
 SQUARED = Arm("squared", "Squared loss", answers="Squared loss", note="no solver while training")
-# Neither lambda nor the side of the difference is stated. The released code of Vlastelica et al., whose "gradient proxy"
-# the authors say they re-implemented, has lambda = 20 on the gradient of the batch's mean loss and moves costs by
-# w + lambda g. Taken as it stands to scores and ascending ranks it looks to the other side than an argmax should, and of
-# all our readings this one has the printed column's pattern: docs/deviations.md.
+# Neither lambda nor the side of the difference is stated. The released code of Vlastelica et al., whose "gradient
+# proxy" the authors say they re-implemented, has lambda = 20 on the gradient of the batch's mean loss and moves costs
+# by w + lambda g. Taken as it stands to scores and ascending ranks it looks to the other side than an argmax should;
+# of all our readings this one has the printed column's pattern (docs/deviations.md).
 BLACKBOX = Arm(
     "blackbox_mirrored",
     "Blackbox loss",
