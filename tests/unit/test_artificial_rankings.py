@@ -25,7 +25,7 @@ SMALL = {
     "labels": 6, "features": 4, "train": 96, "validation": 40, "test": 50, "epochs": 4, "samples": 2,
     "learning_rates": [0.01, 0.1], "curve_points": 3,
 }  # fmt: skip
-LEARNING = ("perturbed_fy", "perturbed_squared", "squared", "blackbox", "blackbox_tuned")
+LEARNING = ("perturbed_fy", "perturbed_squared", "squared", "blackbox_mirrored", "blackbox", "blackbox_tuned")
 
 
 @pytest.fixture(autouse=True)
