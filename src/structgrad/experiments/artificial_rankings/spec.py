@@ -93,8 +93,8 @@ ARTIFICIAL = Experiment(
         "samples": 4,
         "curve_points": 40,
     },
-    # The tables' grid for epsilon two decades further, with 0.01 and 0.1 in common: scores are sums of 50 products, and in
-    # trials at sigma = 0.01 Fenchel-Young did best with 1 and 10. Lambda has the same grid; there 0.01 was the best.
+    # The tables' grid for epsilon two decades further, with 0.01 and 0.1 in common: scores are sums of 50 products, and
+    # in trials at sigma = 0.01 Fenchel-Young did best with 1 and 10. Lambda has the same grid; there 0.01 was the best.
     arm_config={
         "perturbed_fy": {"loss": "fenchel_young", "epsilons": GRID},
         "perturbed_squared": {"loss": "perturbed_squared", "epsilons": GRID},
