@@ -13,7 +13,7 @@ from structgrad.repro.curves import History, histories
 from structgrad.repro.drawing import REFERENCE, WIDTH, legend, nothing, picture, start_at_zero, stroke
 from structgrad.repro.numbers import MORE_DIGITS, fixed
 
-KEY = 2.4  # inches that a name in the legend needs
+KEY, LETTER = 0.6, 0.075  # inches that a name in the legend needs, and each letter of it
 COLUMNS = ("quantity", "title", "unit", "setting", "arm", "column", "epoch", "active", "value")
 
 
@@ -60,7 +60,7 @@ def draw(content: bytes, figure: Progress, experiment: Experiment, title: str) -
     settings, quantities = ([*dict.fromkeys(row[part] for row in rows)] for part in ("setting", "quantity"))
     down, across = max(1, len(quantities)), max(1, len(settings))
     width = max(WIDTH, 4.2 * across)
-    with picture(width, 2.6 * down + 0.9) as (canvas, drawn):
+    with picture(width, 2.9 * down + 0.9) as (canvas, drawn):
         handles: dict[str, Any] = {}
         for i, quantity in enumerate(quantities):
             left = None  # whose vertical axis the others of the row share
@@ -82,7 +82,8 @@ def draw(content: bytes, figure: Progress, experiment: Experiment, title: str) -
             nothing(canvas)
         canvas.suptitle(title, fontsize=10)
         named = {arm.column: handles[arm.column] for arm in experiment.arms if arm.column in handles}
-        legend(canvas, named, columns=int(width / KEY))
+        longest = max(map(len, named), default=0)
+        legend(canvas, named, columns=max(1, int(width / (KEY + LETTER * longest))))
     return drawn.getvalue()
 
 
