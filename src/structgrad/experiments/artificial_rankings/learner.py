@@ -12,7 +12,7 @@ from structgrad.experiments.artificial_rankings.scores import METRICS, averages,
 from structgrad.experiments.label_ranking.grid import Grid, glorot
 from structgrad.experiments.label_ranking.objectives import Objective
 from structgrad.parallel import map_blocks
-from structgrad.training.seeds import generators
+from structgrad.training.seeds import generators, set_states, states
 
 
 class Learner:
@@ -109,8 +109,8 @@ class Learner:
     def state(self) -> dict[str, Any]:
         return {
             "grid": self.grid.state(),
-            "shuffles": [generator.get_state() for generator in self.shuffles],
-            "noise": [generator.get_state() for generator in self.noise],
+            "shuffles": states(self.shuffles),
+            "noise": states(self.noise),
             "epoch": self.epoch,
             "curves": self.curves,
             "losses": self.losses,
@@ -118,9 +118,8 @@ class Learner:
 
     def restore(self, state: dict[str, Any]) -> None:
         self.grid.restore(state["grid"])
-        for own, saved in ((self.shuffles, state["shuffles"]), (self.noise, state["noise"])):
-            for generator, content in zip(own, saved, strict=True):
-                generator.set_state(content)
+        set_states(self.shuffles, state["shuffles"])
+        set_states(self.noise, state["noise"])
         self.epoch, self.curves, self.losses = state["epoch"], state["curves"], state["losses"]
 
 

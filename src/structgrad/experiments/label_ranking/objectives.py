@@ -44,7 +44,6 @@ class Noisy(Objective):
     """A loss of the perturbed ranks; ``epsilon`` is the magnitude of the noise."""
 
     name = "epsilon"
-
     baseline: Baseline = "leave_one_out"
 
     def __init__(self, config: dict[str, Any], labels: int) -> None:
@@ -104,8 +103,12 @@ class Mirrored(Interpolated):
     def __call__(self, theta: Tensor, y: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
         step = self.step.unsqueeze(-1)
         found = self.polytope.argmax(theta)
-        start, moved = finite_difference(self.polytope, theta, found - y, step)
-        return start, (moved - start) / step
+
+        def solve(scores: Tensor) -> Tensor:
+            return found if scores is theta else self.polytope.argmax(scores)  # theta is solved already
+
+        _, moved = finite_difference(solve, theta, found - y, step)
+        return found, (moved - found) / step
 
 
 def _through(predict: Callable[[Tensor], Tensor], theta: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
