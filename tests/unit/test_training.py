@@ -373,7 +373,7 @@ def test_torch_sees_distinct_seeds_within_a_setting(name):
 
 def test_folds_cut_one_data_set_and_share_nothing_else():
     axes = "label_ranking", "iris", None, 3, 4
-    assert seeds_for(*axes, "data", folds=True) == [seed_for("label_ranking", "iris", None, 0, "data")] * 4
+    assert seeds_for(*axes, "data", one_data_set=True) == [seed_for("label_ranking", "iris", None, 0, "data")] * 4
     for role, folds in (("init", True), ("data", False)):
         expected = [seed_for("label_ranking", "iris", None, replica, role) for replica in (3, 4, 5, 6)]
         assert seeds_for(*axes, role, folds) == expected

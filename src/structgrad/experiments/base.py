@@ -54,6 +54,11 @@ class Experiment:
     r and trained on all others; 0 where replicas are independent. Experiments with the same ``seeded_as`` derive
     their seeds from that name instead of their own: they share data, folds and initial weights.
 
+    ``selected_by``: the replicas are the trials of a random search, and this objective, the higher the better, selects
+    one of them by its best validation (``final.validation`` in the record); a cell is what the selected trial scores.
+    ``one_data_set``: all replicas have the data of replica 0, as folds have and trials of a search may. ``clock`` is
+    what the histories and results of its records count.
+
     ``files`` names the function ``module:name`` that gives the files of real data behind a configuration and setting
     (:class:`structgrad.data.store.DataFile`); None where all data is generated.
     """
@@ -76,6 +81,9 @@ class Experiment:
     folds: int = 0
     seeded_as: str | None = None
     files: str | None = None
+    selected_by: str | None = None
+    one_data_set: bool = False
+    clock: Literal["epoch", "step"] = "epoch"
 
     @property
     def heading(self) -> str:
@@ -100,6 +108,11 @@ class Experiment:
     def printed(self) -> bool:
         """Whether the paper prints any number that a cell is set beside; a figure prints none."""
         return any(arm.answers for arm in self.arms) and any(metric.published for metric in self.metrics)
+
+    @property
+    def shares_data(self) -> bool:
+        """Whether all replicas have one data seed, replica 0's."""
+        return self.one_data_set or self.folds > 0
 
     @property
     def overlap(self) -> float:

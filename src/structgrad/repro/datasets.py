@@ -33,13 +33,13 @@ def make(plan: Plan, experiment: str) -> dict[str, str]:
 
     part = plan.experiments[experiment]
     digester = resolve(part.experiment.digester)
-    name, folds = part.experiment.seed_name, bool(part.experiment.folds)
+    name, shared = part.experiment.seed_name, part.experiment.shares_data
     digests: dict[str, str] = {}
     with data_folder(plan):
         for shard in plan.shards_of(experiment):
             if _key(shard) in digests or shard.left_out:
                 continue
-            seeds = seeds_for(name, shard.setting, None, shard.first, shard.count, "data", folds)
+            seeds = seeds_for(name, shard.setting, None, shard.first, shard.count, "data", shared)
             try:
                 digests[_key(shard)] = digester(part.config_of(shard.arm), shard.setting, seeds)
             except MissingDataError as error:

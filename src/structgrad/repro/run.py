@@ -58,7 +58,7 @@ def run_shard(
     checkpoint = Checkpoint(work() / shard.scale / shard.id / "checkpoint.pt", key)
     job = Job(
         experiment.seed_name, shard.setting, shard.arm, shard.first, shard.count,
-        config, checkpoint, Limits(checkpoint_every, budget), show, device, bool(experiment.folds),
+        config, checkpoint, Limits(checkpoint_every, budget), show, device, experiment.shares_data,
     )  # fmt: skip
     seeds = job.seeds("data", arm=None)
     commit, dirty = git_state()  # before the training: the checkout may change during it

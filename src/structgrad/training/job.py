@@ -15,7 +15,7 @@ from structgrad.training.seeds import seeds_for
 class Job:
     """Replicas ``first`` .. ``first + count - 1`` of one arm x setting, and how to run them.
 
-    ``experiment`` is the name that its seeds derive from; ``folds``: the replicas are folds of one data set.
+    ``experiment`` is the name that its seeds derive from; ``one_data_set``: all replicas have one data seed.
     """
 
     experiment: str
@@ -28,11 +28,11 @@ class Job:
     limits: Limits
     show: Callable[[int, int, dict[str, float]], None]
     device: str = "cpu"
-    folds: bool = False
+    one_data_set: bool = False
 
     def seeds(self, role: str, arm: str | None) -> list[int]:
         """One seed a replica for a role; ``arm=None`` for what all arms share."""
-        return seeds_for(self.experiment, self.setting, arm, self.first, self.count, role, self.folds)
+        return seeds_for(self.experiment, self.setting, arm, self.first, self.count, role, self.one_data_set)
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Outcome:
     """The seeds that were used by role, one result a replica in order, and curves; how often it was resumed
     and how many seconds it had trained before.
 
-    A result holds ``epochs``, ``stopped`` (patience, max_epochs or untrained), ``metrics`` and ``final`` as in the
-    record's schema.
+    A result holds ``epochs`` (or ``steps``, by the experiment's clock), ``stopped``, ``metrics`` and ``final`` as in
+    the record's schema.
     """
 
     seeds: dict[str, list[int]]

@@ -19,13 +19,13 @@ def seed_for(experiment: str, setting: str, arm: str | None, replica: int, role:
 
 
 def seeds_for(
-    experiment: str, setting: str, arm: str | None, first: int, count: int, role: str, folds: bool = False
+    experiment: str, setting: str, arm: str | None, first: int, count: int, role: str, one_data_set: bool = False
 ) -> list[int]:
     """:func:`seed_for` for replicas ``first`` .. ``first + count - 1``.
 
-    Replicas that are ``folds`` of one cross-validation have one data seed, replica 0's: they cut the same data set.
+    Replicas of ``one_data_set``, such as folds and the trials of a search, have one data seed: replica 0's.
     """
-    one = folds and role == "data"
+    one = one_data_set and role == "data"
     return [seed_for(experiment, setting, arm, 0 if one else first + index, role) for index in range(count)]
 
 
