@@ -11,16 +11,20 @@ of the resident set, of all of ours and of one model after another.
 The sets are scikit-learn's iris and wine with ranks from naive Bayes, and random ones of the size of `vehicle`.
 
     python benchmarks/bench_label_ranking.py            the table
-    python benchmarks/bench_label_ranking.py --wall     with wall time of ours on all cores (on a quiet machine)
+    python benchmarks/bench_label_ranking.py --jobs 2   with two of our jobs side by side (on a quiet machine)
+
+Jobs are independent, so that a machine trains as many at once as it has cores. ``--jobs N`` starts N of ours together
+and takes the wall time until the last has finished; the ratio is of N plain loops one after the other to that.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from statistics import median
 from typing import Any
@@ -79,12 +83,33 @@ def train(batch: Learner) -> None:
     batch.finish(torch.ones(OUTER_FOLDS, dtype=torch.bool))
 
 
-def ours(data: LabelRanking, arm: str, epochs: int, clock: Callable[[], float] = time.process_time) -> float:
-    """Seconds for all models."""
+def ours(data: LabelRanking, arm: str, epochs: int) -> float:
+    """CPU seconds for all models."""
     batch = learner(data, arm, epochs)
-    start = clock()
+    start = time.process_time()
     train(batch)
-    return clock() - start
+    return time.process_time() - start
+
+
+def side_by_side(data: LabelRanking, arm: str, epochs: int, jobs: int) -> float:
+    """Wall seconds of ``jobs`` processes that train all models each, from the moment when all are ready."""
+    context = multiprocessing.get_context("fork")
+    ready, times = context.Barrier(jobs), context.Queue()
+
+    def work() -> None:
+        batch = learner(data, arm, epochs)
+        ready.wait()
+        start = time.perf_counter()
+        train(batch)
+        times.put(time.perf_counter() - start)
+
+    processes = [context.Process(target=work) for _ in range(jobs)]
+    for process in processes:
+        process.start()
+    found = [times.get() for _ in processes]
+    for process in processes:
+        process.join()
+    return max(found)
 
 
 def peer(data: LabelRanking, arm: str, epochs: int) -> Plain:
@@ -162,13 +187,14 @@ def shares(data: LabelRanking, arm: str, epochs: int) -> str:
 def main() -> None:
     """Print one line for each data set and arm."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--wall", action="store_true", help="add wall time of ours on all cores")
-    wall = parser.parse_args().wall
+    parser.add_argument("--jobs", type=int, default=1, help="add the wall time of so many of our jobs side by side")
+    jobs = parser.parse_args().jobs
     set_threads(1)
     for arm in ARMS:
         ours(stand_in("iris"), arm, 1)  # compile and load
     print(f"ratios: target {TARGET}x; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    columns = f"{'plain s':>9}{'ours s':>8}{'work':>7}{'result':>8}{'  wall s' if wall else ''}{'MiB plain/ours':>16}"
+    together = "  jobs s   ratio" if jobs > 1 else ""
+    columns = f"{'plain s':>9}{'ours s':>8}{'work':>7}{'result':>8}{together}{'MiB plain/ours':>16}"
     print(f"{'set':<8}{'arm':<18}{'epochs':>6}{columns}  our time goes to (%)")
     for name, epochs in EPOCHS.items():
         data = data_set(name)
@@ -182,10 +208,9 @@ def main() -> None:
             slow, fast = (median(column) for column in zip(*turns, strict=True))
             line = f"{name:<8}{arm:<18}{epochs:>6}{every * slow:>9.2f}{fast:>8.3f}"
             line += f"{every * slow / fast:>6.1f}x{needed * slow / fast:>7.1f}x"
-            if wall:
-                set_threads(os.cpu_count() or 1)
-                line += f"{ours(data, arm, epochs, time.perf_counter):>8.3f}"
-                set_threads(1)
+            if jobs > 1:
+                wall = median(side_by_side(data, arm, epochs, jobs) for _ in range(TURNS))
+                line += f"{wall:>8.3f}{jobs * every * slow / wall:>7.1f}x"
             peaks = "/".join(f"{in_child(memory, data, arm, of_ours):.1f}" for of_ours in (False, True))
             print(f"{line}{peaks:>16}  {shares(data, arm, epochs)}", flush=True)
 

@@ -78,8 +78,8 @@ class Ours:
 
         def recorded_draw(noise, shape, generators, dtype):
             found = draw(noise, shape, generators, dtype)
-            (generator,) = generators
-            self.draws[NUMBERS[self.learner.noise.index(generator)]].append(found[0].clone())
+            for generator, z in zip(generators, found, strict=True):
+                self.draws[NUMBERS[self.learner.noise.index(generator)]].append(z.clone())
             return found
 
         monkeypatch.setattr(self.learner, "_order", recorded_order)

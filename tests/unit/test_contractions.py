@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from structgrad.layers._contractions import COMPILED, along, weighted_mean
+from structgrad.layers._contractions import COMPILED, along, mean, weighted_mean
 from structgrad.parallel import set_threads
 
 EVENTS = [(1,), (4,), (3, 3), (COMPILED,), (COMPILED + 1,), (9, 9)]
@@ -27,6 +27,9 @@ def test_they_are_einsums(event, dtype, tolerance):
     assert (found.dtype, found.shape) == (dtype, direction.shape)
     expected = torch.einsum("bm,bme->be", w, b).view(direction.shape) / 5
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=50 * tolerance)
+    found = mean(y)
+    assert (found.dtype, found.shape) == (dtype, direction.shape)
+    torch.testing.assert_close(found.double(), y.double().sum(1) / 5, rtol=0, atol=5 * tolerance)
 
 
 def test_an_item_does_not_depend_on_the_others_nor_on_threads_or_strides():
@@ -35,8 +38,10 @@ def test_an_item_does_not_depend_on_the_others_nor_on_threads_or_strides():
     for rows in (slice(0, 1), slice(13, 37)):
         assert along(direction[rows], y[rows]).equal(dots[rows])
         assert weighted_mean(weights[rows], y[rows]).equal(means[rows])
+        assert mean(y[rows]).equal(mean(y)[rows])
     strided = y.transpose(0, 1).contiguous().transpose(0, 1)
     assert along(direction, strided).equal(dots)
+    assert mean(strided).equal(mean(y))
     set_threads(2)
     assert along(direction, y).equal(dots)
     assert weighted_mean(weights, y).equal(means)
@@ -48,3 +53,4 @@ def test_no_items(event):
     direction, y, weights = operands(event, torch.float32, items=0)
     assert along(direction, y).shape == (0, 5)
     assert weighted_mean(weights, y).shape == (0, *event)
+    assert mean(y).shape == (0, *event)

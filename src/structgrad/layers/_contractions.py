@@ -1,4 +1,4 @@
-"""The two sums over samples behind a perturbed layer's derivative, compiled: events are often a handful of numbers.
+"""The sums over samples behind a perturbed layer and its derivative, compiled: events are often a handful of numbers.
 
 torch reduces a last dimension of four at a tenth of the speed of memory. Each item is summed by itself, in order, so
 its numbers do not depend on the others. Measured in ``benchmarks/bench_label_ranking.py``.
@@ -22,6 +22,15 @@ def along(direction: Tensor, y: Tensor) -> Tensor:
         return (direction.unsqueeze(1) * y).flatten(2).sum(-1)
     found = y.new_empty(y.shape[:2])
     run_kernel(_along, _array(direction.flatten(1)), _array(y.flatten(2)), found.numpy())
+    return found
+
+
+def mean(y: Tensor) -> Tensor:
+    """The mean over samples of ``y`` ``(B, M, *event)``: ``(B, *event)``."""
+    if not _compiled(y):
+        return y.mean(1)
+    found = y.new_empty(len(y), *y.shape[2:])
+    run_kernel(_mean, _array(y.flatten(2)), found.flatten(1).numpy())
     return found
 
 
@@ -52,6 +61,17 @@ def _along(direction, y, out):
             for i in range(n):
                 total += direction[b, i] * y[b, m, i]
             out[b, m] = total
+
+
+@njit(cache=True, nogil=True)
+def _mean(y, out):
+    batch, samples, n = y.shape
+    for b in range(batch):
+        out[b] = 0
+        for m in range(samples):
+            for i in range(n):
+                out[b, i] += y[b, m, i]
+        out[b] /= out.dtype.type(samples)
 
 
 @njit(cache=True, nogil=True)

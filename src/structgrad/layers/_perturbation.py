@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from structgrad.layers._contractions import mean
 from structgrad.parallel import map_blocks
 
 BLOCK = 1 << 17  # scores a worker handles at once, on a CPU: they and their solutions stay in cache
@@ -82,7 +83,7 @@ class Maximiser(Function):
         ctx.pull = pull
         ctx.set_materialize_grads(False)  # the potential's first derivative sends None: there is nothing to do then
         ctx.save_for_backward(*draws)
-        return Draws(*draws).y.mean(1)  # type: ignore[arg-type]
+        return mean(Draws(*draws).y)  # type: ignore[arg-type]
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:

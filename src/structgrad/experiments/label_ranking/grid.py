@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
+from math import prod
 from typing import Any
 
 import torch
@@ -11,6 +13,8 @@ from torch import Tensor
 from structgrad.experiments.label_ranking.objectives import Objective
 from structgrad.parallel import map_blocks
 from structgrad.training.replicas import Parameters, linear, linear_shapes
+
+ROUND = 1 << 19  # scores, samples included, that a call of the objective works on: more would leave the cache
 
 
 class Grid:
@@ -58,18 +62,19 @@ class Grid:
         """
         theta = self.scores(x)
         scores, target = theta.detach(), y[:, :, :, None, None]
-        parts = map_blocks(lambda block: self._gradient(scores[block], target[block], noise[block]), self.replicas, 1)
+        size = max(1, ROUND // (prod(theta.shape[1:]) * self.objective.samples))
+        parts = map_blocks(lambda some: self._gradient(scores[some], target[some], noise[some]), self.replicas, size)
         losses, gradients = zip(*parts, strict=True)
         self.adam.zero_grad()
         theta.backward(torch.cat(gradients))
         self.adam.step()
-        return sum(losses) / (self.points * x.shape[2])
+        return sum(chain(*losses)) / (self.points * x.shape[2])
 
-    def _gradient(self, theta: Tensor, y: Tensor, noise: Sequence[torch.Generator]) -> tuple[float, Tensor]:
-        """The sum of the losses, and the gradient of each model's mean."""
+    def _gradient(self, theta: Tensor, y: Tensor, noise: Sequence[torch.Generator]) -> tuple[list[float], Tensor]:
+        """The sum of each replica's losses, and the gradient of each model's mean."""
         found, gradient = self.objective(theta, y, noise)
-        gap = (found - y).flatten()
-        return float(gap @ gap) / 2, gradient / theta.shape[2]  # each item's own: lambda is in its units
+        losses = [float(gap @ gap) / 2 for gap in (found - y).flatten(1)]
+        return losses, gradient / theta.shape[2]  # each item's own: lambda is in its units
 
     def weights(self, replica: int, fit: int, rate: int, value: int) -> Tensor:
         """The weights of one model, ``(p + 1, k)``, the bias last."""

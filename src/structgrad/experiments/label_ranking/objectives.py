@@ -19,10 +19,14 @@ Generators = Sequence[torch.Generator]
 
 
 class Objective(ABC):
-    """``values`` of the hyper-parameter ``name`` lie along the last dimension but one of the scores."""
+    """``values`` of the hyper-parameter ``name`` lie along the last dimension but one of the scores.
+
+    ``samples``: how many perturbed copies of the scores a call works on.
+    """
 
     name: str | None = None
     values: tuple[float, ...] = (0.0,)
+    samples: int = 1
 
     @abstractmethod
     def __call__(self, theta: Tensor, y: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
@@ -48,8 +52,8 @@ class Noisy(Objective):
 
     def __init__(self, config: dict[str, Any], labels: int) -> None:
         self.values = tuple(config["epsilons"])
-        magnitudes = torch.tensor(self.values)
-        self.layer = Perturbed(Permutahedron(labels), Normal(), magnitudes, config["samples"], self.baseline)
+        self.samples = config["samples"]
+        self.layer = Perturbed(Permutahedron(labels), Normal(), torch.tensor(self.values), self.samples, self.baseline)
 
 
 class FenchelYoung(Noisy):
