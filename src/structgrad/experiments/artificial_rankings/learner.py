@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from structgrad.experiments.artificial_rankings.data import Data
-from structgrad.experiments.artificial_rankings.scores import METRICS, averages, report, right_labels, spearman
+from structgrad.experiments.artificial_rankings.scores import METRICS, averages, report, right_labels
 from structgrad.experiments.label_ranking.grid import Grid, glorot
 from structgrad.experiments.label_ranking.objectives import Objective
+from structgrad.experiments.label_ranking.spearman import spearman
 from structgrad.parallel import map_blocks
 from structgrad.training.seeds import generators, set_states, states
 

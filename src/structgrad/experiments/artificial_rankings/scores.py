@@ -1,4 +1,4 @@
-"""How well scores rank: every metric of the figures, and what hyper-parameters are selected by."""
+"""How well scores rank: every metric of the figures."""
 
 from __future__ import annotations
 
@@ -40,10 +40,3 @@ def averages(right: Tensor, labels: int) -> Tensor:
     perfect = (right == labels).double().mean(0)
     partial = right.double().mean(0) / labels
     return torch.stack([perfect[..., 0], partial[..., 0], perfect[..., 1], partial[..., 1]], -1)
-
-
-def spearman(theta: Tensor, y: Tensor) -> Tensor:
-    """``1 - 6 sum d^2 / (k (k^2 - 1))`` of each row, ``(...)`` float64."""
-    labels = theta.shape[-1]
-    gap = (Permutahedron(labels).argmax(theta) - y).double()
-    return 1 - 6 * (gap**2).sum(-1) / (labels * (labels**2 - 1))

@@ -12,6 +12,7 @@ from structgrad.data.label_ranking import LabelRanking
 from structgrad.experiments.label_ranking.data import OUTER_FOLDS, Fold
 from structgrad.experiments.label_ranking.grid import Grid, glorot
 from structgrad.experiments.label_ranking.objectives import Objective
+from structgrad.experiments.label_ranking.spearman import correlation, spearman
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.permutahedron import Permutahedron
 from structgrad.training.seeds import generators, set_states, states
@@ -88,16 +89,16 @@ class Learner:
         chosen = self.validation().mean(1).flatten(1).argmax(-1)  # ties: the first point of the grid
         for replica, fold in enumerate(self.folds):
             rate, value = divmod(int(chosen[replica]), len(self.grid.values))
-            spearman = self._test(replica, fold.test)[:, rate, value]
+            scores = self._test(replica, fold.test)[:, rate, value]
             self.results.append(
                 {
                     "epochs": self.epoch,
                     "stopped": "max_epochs",
                     "metrics": {
                         "spearman": {
-                            "sum": float(spearman.sum()),
-                            "sum_squares": float((spearman**2).sum()),
-                            "count": len(spearman),
+                            "sum": float(scores.sum()),
+                            "sum_squares": float((scores**2).sum()),
+                            "count": len(scores),
                         }
                     },
                     "final": self.grid.describe(replica, self.fits - 1, rate, value),
@@ -120,7 +121,7 @@ class Learner:
             )
 
         squares = torch.cat(map_blocks(of_replicas, len(self.folds), len(self.folds)))
-        return self._correlation(squares / present.sum(2)[..., None, None])
+        return correlation(squares / present.sum(2)[..., None, None], self.y.shape[1])
 
     @staticmethod
     def _squares(theta: Tensor, y: Tensor, present: Tensor) -> Tensor:
@@ -135,14 +136,8 @@ class Learner:
         parts = []
         for some in rows.split(self.rows_at_once):
             theta = self.grid.scores(self.x[None, None, some], found, last)[0, 0]
-            gap = Permutahedron(self.y.shape[1]).argmax(theta) - self.y[some][:, None, None]
-            parts.append(self._correlation((gap.double() ** 2).sum(-1)))
+            parts.append(spearman(theta, self.y[some][:, None, None]))
         return torch.cat(parts)
-
-    def _correlation(self, squares: Tensor) -> Tensor:
-        """Spearman's ``1 - 6 sum d^2 / (k (k^2 - 1))``."""
-        labels = self.y.shape[1]
-        return 1 - 6 * squares / (labels * (labels**2 - 1))
 
     def _padded(self) -> tuple[Tensor, Tensor]:
         """Every inner validation fold's rows ``(R, inner folds, longest)``, and which of them are no padding."""
