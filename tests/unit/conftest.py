@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +237,74 @@ def finished(_finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def options() -> list[str]:
     """What the command line must be told to see the plan of ``finished``."""
     return [word for key, value in FINISHED.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+
+
+SEARCHED = {  # arm -> of each trial its validation, its ELBO and edge precision on the test data, and how it ended
+    "tree": ((-1100.0, -1090.0, 0.92, "max_steps"), (-1050.0, -1060.0, 0.90, "max_steps"),
+             (-2500.0, -2400.0, 0.30, "diverged"), (-1300.0, -1310.0, 0.80, "max_steps")),
+    "indep": ((-1600.0, -1590.0, 0.45, "max_steps"), (-1500.0, -1505.0, 0.44, "max_steps"),
+              (-1700.0, -1690.0, 0.40, "max_steps"), (-1400.0, -1420.0, 0.48, "max_steps")),
+}  # fmt: skip
+
+
+@pytest.fixture
+def searched(project: Path, fabricate: Fabricate) -> Plan:
+    """The plan of a random search that is set beside paulus Table 1, with the records of :data:`SEARCHED` at T=10.
+
+    The trials of ``tree`` have a record each, those of ``indep`` one for two. A trial's curve of the objective ends
+    at its validation; at T=20 there is nothing but a reference.
+    """
+    metrics = (
+        Metric("elbo", "ELBO", "mean", published="elbo", unit="nats", factor=1.0, bounds=(-inf, inf)),
+        Metric("edge_precision", "edge precision", "mean", published="edge_precision"),
+    )
+    experiment = Experiment(
+        name="fake",
+        paper="paulus",
+        table="1",
+        title="Fake graphs",
+        axis="T",
+        settings=("T=10", "T=20"),
+        arms=(
+            Arm("chance", "Chance", reference=True),
+            Arm("tree", "Spanning Tree", answers="Spanning Tree"),
+            Arm("indep", "Independent", answers="Indep. Directed Edges"),
+        ),
+        metrics=metrics,
+        trainer="nowhere:train",
+        digester="nowhere:digest",
+        figures=(Lines(), Progress(("T=10",), ("elbo",), name="1_progress", title="Learning")),
+        selected_by="elbo",
+        one_data_set=True,
+        clock="step",
+    )
+    learners = [Shard("paper", "fake", "T=10", "tree", trial, 1) for trial in range(4)]
+    learners += [Shard("paper", "fake", "T=10", "indep", first, 2) for first in (0, 2)]
+    references = [Shard("paper", "fake", setting, "chance", 0, 1) for setting in experiment.settings]
+    plan = Plan("paper", {}, {"fake": ExperimentPlan(experiment, True, "all trials", {}, {})}, (*learners, *references))
+
+    def report(elbo: float, precision: float) -> dict[str, Report]:
+        return {
+            "elbo": {"sum": 10 * elbo, "sum_squares": 10 * elbo**2, "count": 10},
+            "edge_precision": {"sum": 10 * precision, "sum_squares": 10 * precision**2, "count": 10},
+        }
+
+    for shard in learners:
+        trials = range(shard.first, shard.first + shard.count)
+        found = [SEARCHED[shard.arm][trial] for trial in trials]
+        results = [
+            {
+                "replica": trial, "steps": 400, "stopped": stopped, "metrics": report(elbo, precision),
+                "final": {"learning_rate": 0.001 * (trial + 1), "validation": validation},
+            }
+            for trial, (validation, elbo, precision, stopped) in zip(trials, found, strict=True)
+        ]  # fmt: skip
+        end = sum(validation for validation, *_ in found) / len(found)
+        history = {"step": [200.0, 400.0], "active": [float(shard.count)] * 2, "elbo": [2 * end, end]}
+        fabricate(plan, shard, [{}] * shard.count, changes={"results": results, "history": history})
+    for shard in references:
+        results = [
+            {"replica": 0, "steps": 0, "stopped": "untrained", "metrics": report(-9000.0, 0.2), "final": {}},
+        ]
+        fabricate(plan, shard, [{}], changes={"results": results, "history": {}})
+    return plan

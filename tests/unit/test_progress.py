@@ -12,7 +12,8 @@ import pytest
 
 from structgrad.experiments import Progress
 from structgrad.repro import progress
-from structgrad.repro.cells import Evidence, collect
+from structgrad.repro.cells import collect
+from structgrad.repro.evidence import Evidence
 from structgrad.repro.figures import build_figures
 
 SVG = "http://www.w3.org/2000/svg"

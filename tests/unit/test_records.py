@@ -64,11 +64,37 @@ def test_missing_field_and_broken_json_are_named(record):
         records.load(path)
 
 
-def test_no_nan_in_a_record(record):
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_every_number_in_a_record_is_finite(record, number):
     content, path = record
-    content["history"] = {"loss": [float("nan")]}
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        records.save(content, path)
+    whole = path.read_bytes()
+    result = content["results"][2]
+    run = content["run"] | {"hardware": {"load": number}}  # outside the digest, but not outside the rule
+    for field, changes in (
+        ("history.loss.1", {"history": {"loss": [1.0, number]}}),
+        ("results.0.final.validation", {"results": [result | {"final": {"validation": number}}]}),
+        ("config.rate", {"config": {"rate": number}}),
+        ("run.hardware.load", {"run": run}),
+    ):
+        with pytest.raises(records.RecordError, match=f"{field}: {number} is not a finite number"):
+            records.save(content | changes, path)
+        assert path.read_bytes() == whole
+        path.write_text(json.dumps(content | changes))  # JSON that is none: NaN, Infinity
+        with pytest.raises(records.RecordError, match=f"{field}: {number} is not a finite number"):
+            records.load(path)
+        path.write_bytes(whole)
+
+
+def test_a_result_counts_epochs_or_steps(record):
+    content, path = record
+    counted = [{key: value for key, value in result.items() if key != "epochs"} for result in content["results"]]
+    steps = [result | {"steps": 400, "stopped": "diverged"} for result in counted]
+    assert records.save(content | {"results": steps}, path)["results"] == steps
+    for wrong in (counted, [result | {"steps": 400} for result in content["results"]]):
+        with pytest.raises(records.RecordError, match=r"results\.0"):
+            records.save(content | {"results": wrong}, path)
+    with pytest.raises(records.RecordError, match="stopped"):
+        records.save(content | {"results": [result | {"stopped": "bored"} for result in steps]}, path)
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):

@@ -122,6 +122,10 @@ class Experiment:
         """
         return 1 / (self.folds - 1) if self.folds else 0.0
 
+    def searches(self, arm: str) -> bool:
+        """Whether the arm's replicas are trials that one is selected of; a reference has nothing to select."""
+        return self.selected_by is not None and not self.arm(arm).reference
+
     @property
     def seed_name(self) -> str:
         """The name that the seeds derive from."""

@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 from structgrad.errors import unknown
 from structgrad.experiments import Arm, Experiment, Metric
+from structgrad.repro.evidence import Evidence, gather, missing_data, per_replica, results_of, value_of
 from structgrad.repro.intervals import Estimate, mean, proportion
-from structgrad.repro.plan import ExperimentPlan, Plan, Shard
+from structgrad.repro.plan import ExperimentPlan, Plan
 from structgrad.repro.published import Published, lookup
-from structgrad.repro.records import RecordError, load
+from structgrad.repro.selection import Selection
 from structgrad.repro.verdicts import Judgement, judge
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """One record and where it lies."""
-
-    path: Path
-    record: Mapping[str, Any]
-
-    @property
-    def mark(self) -> str:
-        """The first twelve digits of its digest: how tables name it."""
-        return self.record["digest"][:12]
 
 
 @dataclass(frozen=True)
@@ -91,14 +75,12 @@ def find(plan: Plan, identity: str) -> Cell:
     return _cells(plan, *places[identity])[0]
 
 
-def per_replica(evidence: Sequence[Evidence], metric: Metric) -> dict[int, Mapping[str, float]]:
-    """What each replica reports for a metric, pooled over the slices of an arm x setting."""
-    return {
-        result["replica"]: result["metrics"][metric.name]
-        for piece in evidence
-        for result in piece.record["results"]
-        if metric.name in result["metrics"]
-    }
+def selection(evidence: Sequence[Evidence], metric: Metric) -> Selection:
+    """What the best trial of a search scores, in the metric's unit. A reference has one replica and no validation."""
+    reports = per_replica(evidence, metric)
+    finals = {replica: result["final"] for replica, result in results_of(evidence).items()}
+    trials = [(finals[r].get("validation", 0.0), value_of(reports[r], metric)) for r in sorted(reports)]
+    return Selection.of(trials)
 
 
 def estimate(reports: Sequence[Mapping[str, float]], metric: Metric, identity: str) -> Estimate | None:
@@ -125,8 +107,8 @@ def seed_of(identity: str) -> int:
 
 def _cells(plan: Plan, name: str, setting: str, arm: Arm, metrics: Sequence[Metric]) -> list[Cell]:
     part, shards = plan.experiments[name], plan.shards_of(name, setting, arm.name)
-    evidence = tuple(_evidence(part, shards))
-    missing = None if evidence else _missing_data(shards)
+    evidence = tuple(gather(part, shards))
+    missing = None if evidence else missing_data(shards)
     return [_cell(plan.scale, part, setting, arm, metric, evidence, missing) for metric in metrics]
 
 
@@ -142,61 +124,19 @@ def _cell(
     experiment = part.experiment
     identity = cell_id(experiment, setting, arm, metric)
     reports = per_replica(evidence, metric)
-    ours = estimate([reports[replica] for replica in sorted(reports)], metric, identity)
+    trials = experiment.searches(arm.name)
+    if trials and reports:
+        ours = selection(evidence, metric).estimate()
+    else:
+        ours = estimate([reports[replica] for replica in sorted(reports)], metric, identity)
     published = lookup(experiment.paper, experiment.table, setting, arm.answers, metric.published)
     verdict = judge(
         metric,
         ours,
         published,
         experiment.published_items.get(metric.name),
+        selected=trials,
         cut=None if part.comparable else part.reason,
         missing_data=missing,
     )
     return Cell(experiment, setting, arm, metric, scale, ours, published, verdict, evidence if ours else ())
-
-
-def _evidence(part: ExperimentPlan, shards: Sequence[Shard]) -> list[Evidence]:
-    found, seen = [], dict[int, Path]()
-    for shard in sorted(shards, key=lambda shard: shard.first):
-        path = shard.path
-        if not path.exists():
-            continue
-        record = _load(path, path.read_bytes())
-        _belongs(record, shard, part)
-        for result in record["results"]:
-            other = seen.setdefault(result["replica"], path)
-            if other != path:
-                raise RecordError(f"{path}: replica {result['replica']} is in {other}, too")
-        found.append(Evidence(path, record))
-    return found
-
-
-@lru_cache(maxsize=2048)
-def _load(path: Path, content: bytes) -> Mapping[str, Any]:
-    """:func:`structgrad.repro.records.load`, once for each content that the file has had."""
-    return load(path)
-
-
-def _belongs(record: Mapping[str, Any], shard: Shard, part: ExperimentPlan) -> None:
-    for field, value in part.identity(shard).items():
-        if record[field] != value:
-            raise RecordError(f"{shard.path}: {field}: {record[field]!r}, but here belongs {value!r}")
-    planned = json.loads(json.dumps(part.config_of(shard.arm)))
-    for key, value in planned.items():
-        if key not in record["config"] or record["config"][key] != value:
-            found = record["config"].get(key, "missing")
-            raise RecordError(
-                f"{shard.path}: config.{key}: trained with {found!r}, the plan says {value!r}; "
-                "move the record away and train it again"
-            )
-    replicas = [result["replica"] for result in record["results"]]
-    if replicas != list(range(shard.first, shard.first + shard.count)):
-        raise RecordError(f"{shard.path}: results: not one result for each of replicas {shard.span}")
-
-
-def _missing_data(shards: Sequence[Shard]) -> str | None:
-    """How to get the data that the first of the shards lacks, or None."""
-    for shard in shards:
-        if shard.left_out:
-            return shard.note.read_text(encoding="utf-8").strip()
-    return None

@@ -7,61 +7,69 @@ from itertools import pairwise
 from typing import Any
 
 from structgrad.experiments import Experiment
-from structgrad.repro.cells import Evidence
 from structgrad.repro.drawing import legend, picture, stroke
+from structgrad.repro.evidence import Evidence
+from structgrad.repro.selection import selected
 
 COLUMNS = 3
 NAMES = 7  # in a row of the legend
-AXES = ("epoch", "active")  # what a curve is drawn against, and how many replicas it is a mean of
 
 History = Mapping[str, Sequence[float]]
 Curve = tuple[Sequence[float], Sequence[float]]
 
 
-def histories(experiment: Experiment, evidence: Sequence[Evidence]) -> dict[tuple[str, str], list[History]]:
-    """(arm, setting) -> the histories of its records, one a slice, in the order of the evidence."""
-    found: dict[tuple[str, str], list[History]] = {}
+def shown(experiment: Experiment, evidence: Sequence[Evidence]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """(arm, setting) -> the records whose histories are shown, one a slice, in the order of the evidence.
+
+    Of a search it is the record of the selected trial: the others have other hyper-parameters.
+    """
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for piece in evidence:
         record = piece.record
         if record["experiment"] == experiment.name:
-            found.setdefault((record["arm"], record["setting"]), []).append(record["history"])
+            found.setdefault((record["arm"], record["setting"]), []).append(record)
+    for (arm, setting), records in found.items():
+        if experiment.searches(arm):
+            owners = [(result, record) for record in records for result in record["results"]]
+            found[arm, setting] = [owners[selected([result for result, _ in owners])][1]]
     return found
 
 
 def panels(experiment: Experiment, evidence: Sequence[Evidence]) -> dict[tuple[str, str], dict[str, Curve]]:
-    """(arm, quantity) -> setting -> (epochs, values), in declared order; a quantity that never moves is left out.
+    """(arm, quantity) -> setting -> (times, values), in declared order; a quantity that never moves is left out.
 
     Of an arm in slices the first slice is shown: a mean over slices that stop at different epochs would jump.
     """
     found: dict[tuple[str, str], dict[str, Curve]] = {}
-    slices = histories(experiment, evidence)
+    records = shown(experiment, evidence)
     for arm in experiment.arms:
         for setting in experiment.settings:
-            history = slices.get((arm.name, setting), [{}])[0]
+            slices = records.get((arm.name, setting))
+            history = slices[0]["history"] if slices else {}
             for quantity, values in history.items():
-                if quantity not in AXES and len(values) > 1:
-                    found.setdefault((arm.name, quantity), {})[setting] = (history["epoch"], values)
+                if quantity not in (experiment.clock, "active") and len(values) > 1:
+                    found.setdefault((arm.name, quantity), {})[setting] = (history[experiment.clock], values)
     return {place: lines for place, lines in found.items() if any(_moves(values) for _, values in lines.values())}
 
 
 def draw(experiment: Experiment, evidence: Sequence[Evidence]) -> bytes | None:
     """The panels as one svg; None where no record has a curve."""
-    shown = panels(experiment, evidence)
-    if not shown:
+    found = panels(experiment, evidence)
+    if not found:
         return None
-    rows = -(-len(shown) // COLUMNS)
-    settings = {setting for lines in shown.values() for setting in lines}
+    rows = -(-len(found) // COLUMNS)
+    settings = {setting for lines in found.values() for setting in lines}
     keys = -(-len(settings) // NAMES)  # rows of the legend
     with picture(10.4, 2.7 * rows + 0.3 + 0.2 * keys) as (figure, drawn):
         handles: dict[str, Any] = {}
-        for index, ((arm, quantity), lines) in enumerate(shown.items()):
+        for index, ((arm, quantity), lines) in enumerate(found.items()):
             axes = figure.add_subplot(rows, COLUMNS, index + 1)
-            for setting, (epochs, values) in lines.items():
+            for setting, (times, values) in lines.items():
                 colour, dash = stroke(experiment.settings.index(setting))
-                (handles[setting],) = axes.plot(epochs, values, linestyle=dash, color=colour, linewidth=1.2)
+                (handles[setting],) = axes.plot(times, values, linestyle=dash, color=colour, linewidth=1.2)
             axes.set_xscale("log")
             axes.set_title(experiment.arm(arm).column, fontsize=9)
-            axes.set_xlabel("epoch")
+            axes.set_xlabel(experiment.clock)
             axes.set_ylabel(quantity)
         named = {setting: handles[setting] for setting in experiment.settings if setting in handles}
         legend(figure, named, columns=min(len(named), NAMES))

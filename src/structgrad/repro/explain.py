@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from structgrad.repro.cells import Cell, Evidence, find
+from structgrad.repro.cells import Cell, find
+from structgrad.repro.evidence import Evidence, per_replica, results_of, value_of
 from structgrad.repro.numbers import MORE_DIGITS, fixed
 from structgrad.repro.paths import project_root
 from structgrad.repro.plan import Plan
+from structgrad.repro.selection import selected
 
 
 def explain(plan: Plan, identity: str) -> dict[str, Any]:
@@ -18,6 +20,7 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
     """
     cell = find(plan, identity)
     ours, theirs, verdict = cell.estimate, cell.published, cell.judgement
+    trials = _trials(cell) if cell.experiment.searches(cell.arm.name) else []
     return {
         "cell": cell.id,
         "title": f"{cell.metric.title}, {cell.arm.column} at {cell.setting}",
@@ -27,7 +30,7 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
         "value": ours.value if ours else None,
         "interval": [ours.low, ours.high] if ours else None,
         "spread": ours.spread if ours else None,
-        "spread_over": cell.metric.spread,
+        "spread_over": "the selection" if trials else cell.metric.spread,
         "n": ours.n if ours else 0,
         "published": theirs.text if theirs else None,
         "published_spread": (theirs.spread_text or None) if theirs else None,
@@ -35,6 +38,7 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
         "verdict": verdict.verdict,
         "reason": verdict.reason,
         "smallest_difference_shown": verdict.allowed,
+        "trials": trials,
         "records": [_record(piece) for piece in cell.evidence],
         "commands": _commands(plan, cell),
     }
@@ -59,12 +63,36 @@ def as_text(told: dict[str, Any]) -> str:
     note = f" ({told['published_note']})" if told["published_note"] else ""
     lines.append(f"  published   {printed}{note}")
     lines.append(f"  verdict     {told['verdict']}: {told['reason']}")
+    for trial in told["trials"]:
+        scores = f"validation {trial['validation']:.6g}, test {fixed(trial['value'], digits)}"
+        point = ", ".join(f"{name} {number:.4g}" for name, number in trial["point"].items())
+        mark = " (selected)" if trial["selected"] else ""
+        lines.append(f"  trial {trial['trial']:<6}{scores}; {trial['stopped']} after {trial['steps']}; {point}{mark}")
     for record in told["records"]:
         lines.append(f"  record      {record['path']}")
         lines += [f"    {name:<9} {value}" for name, value in record.items() if name != "path"]
     lines.append("  make it again")
     lines += [f"    {command}" for command in told["commands"]]
     return "\n".join(lines)
+
+
+def _trials(cell: Cell) -> list[dict[str, Any]]:
+    """The trials of a search: the point that each tried, how it ended, what it scores, and which one is selected."""
+    results, reports = results_of(cell.evidence), per_replica(cell.evidence, cell.metric)
+    ordered = [results[replica] for replica in sorted(reports)]
+    best = ordered[selected(ordered)] if ordered else None
+    return [
+        {
+            "trial": result["replica"],
+            "validation": result["final"]["validation"],
+            "value": value_of(reports[result["replica"]], cell.metric),
+            "stopped": result["stopped"],
+            "steps": result[f"{cell.experiment.clock}s"],
+            "selected": result is best,
+            "point": {name: number for name, number in result["final"].items() if name != "validation"},
+        }
+        for result in ordered
+    ]
 
 
 def _record(piece: Evidence) -> dict[str, Any]:

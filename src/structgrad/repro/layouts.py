@@ -30,7 +30,7 @@ def to_markdown(table: Table) -> str:
         lines += ["| " + " | ".join([row, *(c.line for c in cells)]) + " |" for row, cells in panel.rows]
         lines.append("")
     legend = "; ".join(f"{mark} {verdict}: {meaning}" for verdict, mark, meaning in table.legend)
-    parts = ("Ours [95 % interval over replicas]", "(published)" if table.printed else "", "verdict.")
+    parts = (f"Ours [95 % interval over {table.over}]", "(published)" if table.printed else "", "verdict.")
     lines += [joined(*parts), f"{legend}.", ""]
     return "\n".join(lines)
 
@@ -52,7 +52,7 @@ def to_latex(table: Table) -> str:
             r"\centering",
             rf"\caption{{{_tex(f'{table.heading}: {panel.metric.title} ({panel.metric.unit}).')}",
             _tex(table.scale_line),
-            f"Ours with 95\\,\\% intervals over replicas{beside} ({marks}).}}",
+            f"Ours with 95\\,\\% intervals over {table.over}{beside} ({marks}).}}",
             r"\resizebox{\linewidth}{!}{%",
             rf"\begin{{tabular}}{{l{'c' * len(panel.arms)}}}",
             r"\toprule",

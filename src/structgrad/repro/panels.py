@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -63,6 +64,7 @@ class Table:
     panels: tuple[Panel, ...]
     cells: tuple[Cell, ...]
     printed: bool  # whether the paper prints numbers to set beside ours
+    over: str  # what the intervals are over
 
     @property
     def legend(self) -> list[tuple[str, str, str]]:
@@ -107,11 +109,20 @@ def _table(plan: Plan, name: str) -> Table:
         stem=experiment.stem,
         axis=experiment.axis,
         heading=experiment.full_title,
-        scale_line=f"Scale {plan.scale}, {standing}: {part.reason}.",
+        scale_line=f"Scale {plan.scale}, {standing}: {part.reason}.{_diverged(cells)}",
         panels=panels,
         cells=tuple(cells),
         printed=experiment.printed,
+        over="trials, one of which is selected" if experiment.selected_by else "replicas",
     )
+
+
+def _diverged(cells: Sequence[Cell]) -> str:
+    """How many trials diverged, as a sentence; nothing where none did."""
+    records = {piece.path: piece.record for cell in cells for piece in cell.evidence}.values()
+    ends = [result["stopped"] for record in records for result in record["results"]]
+    count = ends.count("diverged")
+    return f" {count} of {len(ends)} trials diverged; their best weights before that are tested." if count else ""
 
 
 def _shown(cell: Cell) -> Shown:

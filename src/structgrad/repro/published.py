@@ -60,8 +60,10 @@ def numbers() -> Mapping[Key, Published]:
     return found
 
 
-def lookup(paper: str, table: str, row: str, column: str | None, metric: str | None) -> Published | None:
-    """The published number of a cell, or None where the paper prints none."""
-    if column is None or metric is None:
+def lookup(paper: str, table: str, setting: str, method: str | None, metric: str | None) -> Published | None:
+    """The published number of a cell, or None where the paper prints none; rows may be settings or methods."""
+    if method is None or metric is None:
         return None
-    return numbers().get((paper, table, row, column, metric))
+    found = numbers()
+    as_row, as_column = (paper, table, setting, method, metric), (paper, table, method, setting, metric)
+    return found.get(as_row) or found.get(as_column)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,9 @@ def check(record: Any, where: str) -> dict[str, Any]:
     """``record`` itself if it follows the schema and its digest is right.
 
     Raises:
-        RecordError: naming ``where`` and the first field that is wrong.
+        RecordError: naming ``where`` and the first field that is wrong, or no finite number.
     """
+    _check_finite(record, where)
     for error in _validator().iter_errors(record):
         field = ".".join(str(part) for part in error.absolute_path) or "record"
         raise RecordError(f"{where}: {field}: {error.message[:200]}")
@@ -69,11 +71,24 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def save(record: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Seal ``record`` with its digest and write it, one replica a line so that a change shows in a diff."""
+    """Seal ``record`` with its digest and write it, one replica a line so that a change shows in a diff.
+
+    Raises:
+        RecordError: it does not follow the schema, or holds a number that is not finite.
+    """
+    _check_finite(record, str(path))  # a digest is of finite numbers
     sealed = {**record, "digest": digest(record)}
     check(sealed, str(path))
     write_text(path, _layout(sealed))
     return sealed
+
+
+def _check_finite(value: Any, where: str, field: str = "") -> None:
+    if isinstance(value, float) and not isfinite(value):
+        raise RecordError(f"{where}: {field}: {value} is not a finite number")
+    if isinstance(value, Mapping | list):
+        for key, part in value.items() if isinstance(value, Mapping) else enumerate(value):
+            _check_finite(part, where, f"{field}.{key}" if field else str(key))
 
 
 def _layout(record: Mapping[str, Any]) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 from structgrad.experiments import Experiment, Lines, Progress, Scatter
 from structgrad.files import write_bytes
 from structgrad.repro import claims, curves, manifest, rocrate
-from structgrad.repro.cells import Cell, Evidence
+from structgrad.repro.cells import Cell
+from structgrad.repro.evidence import Evidence
 from structgrad.repro.figures import KINDS, build_figures, called
 from structgrad.repro.layouts import to_html
 from structgrad.repro.numbers import fixed
@@ -76,6 +77,8 @@ def build_report(plan: Plan) -> bytes:
         counts=[_counts(name, table) for name, table in shown.items()],
         outside=[_outside(cell) for table in shown.values() for cell in table.cells if _is_outside(cell)],
         sections=sections,
+        clocks=" / ".join(dict.fromkeys(f"{part.experiment.clock}s" for part in plan.experiments.values())),
+        searches=any(part.experiment.selected_by for part in plan.experiments.values()),
         claims=judged,
         claim_counts=Counter(claim["verdict"] for claim in judged),
         claim_verdicts=claims.VERDICTS,
@@ -197,10 +200,17 @@ def _cost(piece: Evidence, plan: Plan) -> dict[str, Any]:
         "device": f"{ran['device']}, {ran['threads']} thread{'s' if ran['threads'] > 1 else ''}",
         "machine": ran["hardware"].get("gpu") or ran["hardware"].get("processor", ""),
         "resumed": ran["resumed"],
-        "epochs": f"{sum(result['epochs'] for result in record['results']) / count:.0f}",
+        "length": _length(record["results"], f"{experiment.clock}s"),
         "digest": piece.mark,
         "link": str(PurePosixPath(*piece.path.relative_to(results(plan.scale)).parts)),
     }
+
+
+def _length(results: Sequence[Mapping[str, Any]], counted: str) -> str:
+    """How long the replicas trained on average, and which of them diverged."""
+    mean = sum(result[counted] for result in results) / len(results)
+    ends = [f"trial {r['replica']} diverged after {r[counted]}" for r in results if r["stopped"] == "diverged"]
+    return ", ".join([f"{mean:.0f}", *ends])
 
 
 def _origins(evidence: Sequence[Evidence]) -> list[tuple[str, list[tuple[str, int]]]]:

@@ -40,7 +40,8 @@ def tags_of(record: Mapping[str, Any], experiment: Experiment) -> dict[str, str]
 
 
 def metrics_of(record: Mapping[str, Any], experiment: Experiment) -> Iterator[tuple[str, float, int]]:
-    """(name, value, step): pooled cells and costs at step 0, ``replica/...`` by replica, ``history/...`` by epoch.
+    """(name, value, step): pooled cells and costs at step 0, ``replica/...`` by replica, ``history/...`` by the
+    experiment's clock.
 
     Values are in the tables' units.
     """
@@ -57,12 +58,12 @@ def metrics_of(record: Mapping[str, Any], experiment: Experiment) -> Iterator[tu
         for replica, report in reports:
             yield f"replica/{metric.name}", report[top] / report[bottom] * metric.factor, replica
     for result in record["results"]:
-        yield "replica/epochs", float(result["epochs"]), result["replica"]
+        yield f"replica/{experiment.clock}s", float(result[f"{experiment.clock}s"]), result["replica"]
         for key, value in result["final"].items():
             yield f"replica/{key}", float(value), result["replica"]
-    steps = record["history"].get("epoch", [])
+    steps = record["history"].get(experiment.clock, [])
     for key, values in record["history"].items():
-        if key != "epoch":
+        if key != experiment.clock:
             for step, value in zip(steps, values, strict=False):
                 yield f"history/{key}", float(value), int(step)
     for key in ("seconds", "peak_memory_mb"):

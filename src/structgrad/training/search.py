@@ -73,7 +73,8 @@ class Search:
     """Trials one after the other. A :class:`structgrad.training.loop.Trainee`; a step is one trial's update.
 
     A trial is validated before its first step, every ``validate_every`` steps and after the last one. The weights of
-    its best validation are tested (paulus, section 7), also where it diverged later.
+    its best validation are tested (paulus, section 7), also where it diverged later; ``steps`` in its result are then
+    those before the one that was not finite.
 
     Args:
         start: makes the trial of that number.
@@ -111,21 +112,23 @@ class Search:
     def step(self) -> tuple[Tensor, dict[str, float]]:
         """One update of the trial at hand, and its validation where that is due."""
         done = torch.zeros(self.count, dtype=torch.bool)
+        if self.at == 0:
+            self._validate()  # a trial cannot have diverged yet: what is not finite here is the model's fault
         try:
-            if self.at == 0:
-                self._validate()
-            self.losses.append(self.trial.update())
-            self.at += 1
-            if not isfinite(self.losses[-1]):
+            loss = self.trial.update()
+            if not isfinite(loss):
                 raise DivergedError("the loss is not finite")
+            self.losses.append(loss)
+            self.at += 1
             if self.at % self.validate_every == 0 or self.at == self.steps:
                 self._validate()
             done[len(self.results)] = self.at == self.steps
         except DivergedError:
             self.diverged = True
             done[len(self.results)] = True
-        shown = {"trial": float(len(self.results) + 1), **(self.curves[-1][-1] if self.curves[-1] else {})}
-        return done, shown
+        latest = self.curves[-1][-1] if self.curves[-1] else {}
+        shown = {name: value for name, value in latest.items() if name != "step"}  # the loop shows the step itself
+        return done, {"trial": float(len(self.results) + 1), **shown}
 
     def active(self) -> int:
         return self.count - len(self.results)
@@ -176,9 +179,10 @@ class Search:
 
     def _validate(self) -> None:
         numbers = self.trial.validate()
+        for name, value in numbers.items():
+            if not isfinite(value):
+                raise DivergedError(f"{name} is not finite")
         value = numbers[self.objective]
-        if not isfinite(value):
-            raise DivergedError(f"{self.objective} is not finite")
         if not self.best or value > self.best["value"]:
             weights = {name: tensor.detach().clone() for name, tensor in self.trial.network.state_dict().items()}
             self.best = {"value": value, "step": self.at, "weights": weights}

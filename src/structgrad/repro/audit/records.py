@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from math import isclose
+from math import isclose, isfinite
 from pathlib import Path
 
 from structgrad.data.store import CorruptDataError, find
@@ -100,7 +100,9 @@ def _possible(report: Mapping[str, float], low: float, high: float) -> bool:
         return report["successes"] <= report["trials"]
     total, squares, count = report["sum"], report["sum_squares"], report["count"]
     # sum^2 / n <= sum of squares (Cauchy-Schwarz) <= (low + high) sum - low high n, since (x - low)(high - x) >= 0
-    squares_between = [total * total / count, squares, (low + high) * total - low * high * count]
+    squares_between = [total * total / count, squares]
+    if isfinite(low) and isfinite(high):
+        squares_between.append((low + high) * total - low * high * count)
     sum_between = [low * count, total, high * count]
     return all(
         a <= b or isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)

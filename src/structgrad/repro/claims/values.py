@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from structgrad.repro.cells import Cell, per_replica, seed_of
+from structgrad.repro.cells import Cell, seed_of, selection
+from structgrad.repro.evidence import per_replica, value_of
+from structgrad.repro.selection import not_above
 from structgrad.repro.significance import ALPHA, holm, paired, unpaired
 
 Claim = Mapping[str, Any]
@@ -26,9 +28,8 @@ class Comparison:
 
 def values(cell: Cell) -> dict[int, float]:
     """Each replica's own value, in the metric's unit."""
-    top, bottom = ("successes", "trials") if cell.metric.kind == "proportion" else ("sum", "count")
     reports = per_replica(cell.evidence, cell.metric)
-    return {r: report[top] / report[bottom] * cell.metric.factor for r, report in sorted(reports.items())}
+    return {r: value_of(report, cell.metric) for r, report in sorted(reports.items())}
 
 
 def point(cell: Cell) -> float:
@@ -58,8 +59,11 @@ def compare(claim: Claim, setting: str, pair: Sequence[Cell], family: int) -> Co
     """Test better and worse at a setting, paired where replicas are shared, before any correction.
 
     Folds that are not shared are not compared at all: a test would have to know how far their training sets overlap.
+    Of searches the selected trials are compared, whichever they are.
     """
     first, second = pair
+    if first.experiment.selected_by:
+        return _compare_searches(setting, first, second)
     paired_by = differences(first, second)
     overlap = first.experiment.overlap
     if paired_by:
@@ -72,6 +76,15 @@ def compare(claim: Claim, setting: str, pair: Sequence[Cell], family: int) -> Co
         up, down = unpaired(a, b, "greater"), unpaired(a, b, "less")
     replicas = f"{len(paired_by)} pairs" if paired_by else f"{len(values(first))} against {len(values(second))}"
     return Comparison(setting, sign(first) * (point(first) - point(second)), up, down, replicas)
+
+
+def _compare_searches(setting: str, first: Cell, second: Cell) -> Comparison:
+    a, b = (selection(side.evidence, side.metric) for side in (first, second))
+    up, down = not_above(a, b), not_above(b, a)
+    if sign(first) < 0:
+        up, down = down, up
+    trials = f"{len(a.values)} against {len(b.values)} trials"
+    return Comparison(setting, sign(first) * (a.mean - b.mean), up, down, trials)
 
 
 def corrected(tests: Sequence[Comparison]) -> list[dict[str, Any]]:

@@ -35,7 +35,8 @@ def command(
 
     chosen = plan.shard(shard)
     budget = time_budget if time_budget is not None else plan.config["time_budget"]
-    progress = Progress(chosen.id, chosen.count)
+    experiment = plan.experiments[chosen.experiment].experiment
+    progress = Progress(chosen.id, chosen.count, experiment)
     try:
         record = run_shard(plan, chosen, progress, threads, checkpoint_every, budget)
     except OutOfTimeError:
@@ -43,7 +44,7 @@ def command(
         click.echo(f"structgrad: {chosen.id}: the time budget ran out; run again to go on", err=True)
         sys.exit(OUT_OF_TIME)
     progress.close()
-    click.echo(records_json(record) if as_json else summary(record, plan.experiments[chosen.experiment].experiment))
+    click.echo(records_json(record) if as_json else summary(record, experiment))
 
 
 def records_json(record: dict) -> str:
@@ -66,23 +67,25 @@ def summary(record: dict, experiment: Experiment) -> str:
 class Progress:
     """A bar of finished replicas on a terminal; elsewhere a line now and then, so that logs stay short."""
 
-    def __init__(self, name: str, replicas: int, every: float = 30.0) -> None:
+    def __init__(self, name: str, replicas: int, experiment: Experiment, every: float = 30.0) -> None:
         from tqdm import tqdm
 
         self.name, self.replicas, self.every = name, replicas, every
+        self.clock, self.unit = experiment.clock, "trial" if experiment.selected_by else "replica"
         self.quiet = not sys.stderr.isatty()
-        self.bar = tqdm(total=replicas, desc=name, unit="replica", disable=self.quiet)
+        self.bar = tqdm(total=replicas, desc=name, unit=self.unit, disable=self.quiet)
         self.said = time.monotonic()
 
     def __call__(self, step: int, active: int, numbers: dict[str, float]) -> None:
-        """Show that ``active`` replicas still train after ``step`` epochs."""
+        """Show that ``active`` replicas still train after ``step`` ticks of the clock."""
         shown = {key: f"{value:.3g}" for key, value in numbers.items()}
         self.bar.n = self.replicas - active
-        self.bar.set_postfix({"epoch": step, **shown})
+        self.bar.set_postfix({self.clock: step, **shown})
         if self.quiet and time.monotonic() - self.said > self.every:
             self.said = time.monotonic()
             text = ", ".join(f"{key} {value}" for key, value in shown.items())
-            click.echo(f"{self.name}: epoch {step}, {active} of {self.replicas} replicas train, {text}", err=True)
+            training = f"{active} of {self.replicas} {self.unit}s train"
+            click.echo(f"{self.name}: {self.clock} {step}, {training}, {text}", err=True)
 
     def close(self) -> None:
         """Leave the line."""

@@ -1,0 +1,161 @@
+"""The bootstrap of a search's selection: against every resample there is, random ones, and what a table shows."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import sqrt
+
+import numpy as np
+import pytest
+
+from structgrad.repro.cells import collect
+from structgrad.repro.explain import as_text, explain
+from structgrad.repro.intervals import expanded_level
+from structgrad.repro.layouts import to_html, to_latex, to_markdown
+from structgrad.repro.panels import tables
+from structgrad.repro.records import RecordError
+from structgrad.repro.report import build_report
+from structgrad.repro.selection import Selection, not_above, selected
+
+TRIALS = [(3.0, 10.0), (5.0, 12.0), (5.0, 7.0), (1.0, 20.0), (4.0, 12.0)]  # (validation, test), with a tie of each
+
+
+def resampled(trials):
+    """The test value of the best trial of every resample: a plain loop over all N^N of them."""
+    found = []
+    for drawn in product(range(len(trials)), repeat=len(trials)):
+        best = min(drawn)
+        for trial in sorted(drawn):
+            if trials[trial][0] > trials[best][0]:
+                best = trial
+        found.append(trials[best][1])
+    return np.asarray(found)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_chances_are_those_of_all_resamples(count):
+    trials = TRIALS[:count]
+    found, all_of_them = Selection.of(trials), resampled(trials)
+    assert found.mean == pytest.approx(all_of_them.mean(), rel=1e-12)
+    assert found.deviation == pytest.approx(all_of_them.std(), rel=1e-12)
+    for value in set(found.values):
+        chance = sum(p for v, p in zip(found.values, found.chances, strict=True) if v == value)
+        assert chance == pytest.approx((all_of_them == value).mean(), rel=1e-12)
+    for level in (0.5, 0.9, 0.99):
+        low, high = found.interval(level)
+        tail = (1 - level) / 2
+        assert (all_of_them < low).mean() <= tail < (all_of_them <= low).mean()
+        assert (all_of_them > high).mean() <= tail < (all_of_them >= high).mean()
+
+
+def test_of_equal_validations_the_first_trial_counts():
+    assert Selection.of([(1.0, 5.0), (1.0, 6.0)]).mean == pytest.approx(0.75 * 5 + 0.25 * 6)
+    assert selected([{"final": {"validation": v}} for v in (1.0, 3.0, 3.0)]) == 1
+
+
+def test_random_resamples_agree():
+    """Twenty trials, too many to enumerate: 20,000 of the paper's resamples, by z-score."""
+    rng = np.random.default_rng(7)
+    trials = rng.normal(size=(20, 2)) @ [[1.0, 0.5], [0.0, 0.5]]
+    found = Selection.of([(float(v), float(t)) for v, t in trials])
+    drawn = rng.integers(20, size=(20_000, 20))
+    best = drawn[np.arange(len(drawn)), trials[drawn, 0].argmax(axis=1)]
+    values = trials[best, 1]
+    assert abs(values.mean() - found.mean) < 4 * values.std() / sqrt(len(values))
+    spread = ((values - values.mean()) ** 2).std() / sqrt(len(values))
+    assert abs(values.var() - found.deviation**2) < 4 * spread
+
+
+def test_an_estimate_has_an_interval_from_two_trials_on():
+    alone = Selection.of([(1.0, 5.0)]).estimate()
+    assert (alone.value, alone.low, alone.high, alone.n, alone.spread) == (5.0, None, None, 1, 0.0)
+    two = Selection.of([(1.0, 5.0), (2.0, 9.0)]).estimate()
+    assert (two.value, two.low, two.high) == (8.0, 5.0, 9.0)
+    many = Selection.of([(float(k), float(k)) for k in range(30)]).estimate()
+    low, high = Selection.of([(float(k), float(k)) for k in range(30)]).interval(expanded_level(30))
+    assert (many.low, many.high) == (low, high)
+    assert many.low is not None
+    assert 20 < many.low < many.value < 29 == many.high
+
+
+def test_searches_are_compared_over_the_resamples_of_both():
+    first, second = TRIALS[:3], [(2.0, 9.0), (1.0, 12.0), (0.0, 11.0)]
+    pairs = list(product(resampled(first), resampled(second)))
+    assert not_above(Selection.of(first), Selection.of(second)) == pytest.approx(np.mean([x <= y for x, y in pairs]))
+    assert not_above(Selection.of(second), Selection.of(first)) == pytest.approx(np.mean([x >= y for x, y in pairs]))
+    same = Selection.of([(1.0, 5.0), (2.0, 5.0)])
+    assert not_above(same, same) == 1.0
+
+
+@pytest.mark.parametrize(("n", "m", "floor"), [(1, 1, 1 / 2), (2, 2, 1 / 6), (3, 3, 1 / 20), (4, 4, 1 / 70)])
+def test_few_trials_cannot_be_sure(n, m, floor):
+    better, worse = ([(0.0, start + k) for k in range(count)] for start, count in ((100.0, n), (0.0, m)))
+    assert not_above(Selection.of(better), Selection.of(worse)) == pytest.approx(floor)
+    assert not_above(Selection.of(worse), Selection.of(better)) == 1.0
+
+
+def cell_of(plan, arm, metric="elbo", setting="T=10"):
+    names = (arm, metric, setting)
+    return next(c for c in collect(plan, "fake") if (c.arm.name, c.metric.name, c.setting) == names)
+
+
+def test_a_cell_of_a_search_is_what_its_selection_scores(searched):
+    tree = [(-1100.0, -1090.0), (-1050.0, -1060.0), (-2500.0, -2400.0), (-1300.0, -1310.0)]
+    ours, expected = cell_of(searched, "tree").estimate, resampled(tree)  # over four records; the diverged one counts
+    assert (ours.value, ours.spread) == (pytest.approx(expected.mean()), pytest.approx(expected.std()))
+    assert (ours.low, ours.high, ours.n) == (-2400.0, -1060.0, 4)
+    precision = cell_of(searched, "tree", "edge_precision").estimate
+    assert precision.value == pytest.approx(
+        100 * resampled([(-1100, 0.92), (-1050, 0.9), (-2500, 0.3), (-1300, 0.8)]).mean()
+    )
+    reference = cell_of(searched, "chance").estimate
+    assert (reference.value, reference.low, reference.n) == (-9000.0, None, 1)
+    assert cell_of(searched, "tree", setting="T=20").estimate is None
+
+
+def test_the_published_standard_error_widens_the_verdict(searched):
+    told = cell_of(searched, "tree").judgement
+    assert told.verdict == "reproduced"
+    assert "110 published, the standard error of the selection" in told.reason
+
+
+def test_explain_lists_the_trials(searched, project):
+    told = explain(searched, cell_of(searched, "tree").id)
+    assert [trial["selected"] for trial in told["trials"]] == [False, True, False, False]
+    assert told["trials"][2] == {
+        "trial": 2, "validation": -2500.0, "value": -2400.0, "stopped": "diverged", "steps": 400, "selected": False,
+        "point": {"learning_rate": pytest.approx(0.003)},
+    }  # fmt: skip
+    text = as_text(told)
+    assert "trial 1     validation -1050, test -1060.000; max_steps after 400; learning_rate 0.002 (selected)" in text
+    assert "diverged after 400" in text
+    assert "spread over the selection" in text
+    assert explain(searched, cell_of(searched, "chance").id)["trials"] == []
+
+
+def test_tables_and_report_say_what_diverged(searched):
+    table = tables(searched)["fake"]
+    assert table.scale_line.endswith("1 of 10 trials diverged; their best weights before that are tested.")
+    for shown in (to_markdown(table), to_html(table), to_latex(table)):
+        assert "trials, one of which is selected" in shown
+        assert "1 of 10 trials diverged" in shown
+    page = build_report(searched).decode()
+    assert "mean steps" in page
+    assert "<td>400, trial 2 diverged after 400</td>" in page
+    assert "of a search those of the selected trial" in page
+
+
+def test_a_trial_without_its_validation_is_no_evidence(searched, fabricate):
+    shard = next(shard for shard in searched.shards if shard.arm == "tree")
+    results = [
+        {
+            "replica": 0,
+            "steps": 1,
+            "stopped": "max_steps",
+            "metrics": {"elbo": {"sum": 0.0, "sum_squares": 0.0, "count": 1}},
+            "final": {},
+        }
+    ]
+    fabricate(searched, shard, [{}], changes={"results": results})
+    with pytest.raises(RecordError, match=r"replica 0: a trial without final\.validation"):
+        collect(searched, "fake")
