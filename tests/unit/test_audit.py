@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+from math import inf
 
 import pytest
 from click.testing import CliRunner
 
 from structgrad.errors import UserError
 from structgrad.repro import audit, manifest
+from structgrad.repro.audit.records import _possible
 from structgrad.repro.cli import main
 from structgrad.repro.commands.audit import command
 from structgrad.repro.comparison import first_difference, same_drawing
@@ -192,6 +194,18 @@ def test_correlations_that_can_be(project, fabricate, ranked_report, report, pos
     plan = load_plan("paper", {"experiments": ["berthet_1"], "settings": ["iris"], "arms": ["squared"]})
     fabricate(plan, plan.shards[0], [ranked_report(0.8)] * 9 + [{"spearman": report}])
     assert (found(audit.numbers_are_possible, plan) == []) is possible
+
+
+@pytest.mark.parametrize(
+    ("report", "possible"),
+    [
+        ({"sum": -3.0, "sum_squares": 900.0, "count": 4}, True),  # no end below: squares may be anything
+        ({"sum": -3.0, "sum_squares": 2.2, "count": 4}, False),  # at least 9/4
+        ({"sum": 0.1, "sum_squares": 900.0, "count": 4}, False),
+    ],
+)
+def test_means_without_an_end_that_can_be(report, possible):
+    assert _possible(report, -inf, 0.0) is possible
 
 
 def test_folds_of_one_data_set_have_one_data_seed(project, fabricate, ranked_report):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -153,6 +154,40 @@ def test_below_a_threshold(plan, score, monkeypatch, values, verdict):
         assert only(plan, monkeypatch, claim | {"settings": ["d=5", "d=10"]})["verdict"] == "undecided"
 
 
+def search_claim(first, second, metric="elbo"):
+    return BASE | {
+        "experiment": "fake", "kind": "better", "quantifier": "each", "settings": ["T=10"], "metric": metric,
+        "first": {"arm": first}, "second": {"arm": second},
+    }  # fmt: skip
+
+
+def test_searches_are_compared_by_what_they_select(searched, monkeypatch):
+    """Four trials against four can be no surer than 1 in 8 choose 4."""
+    judged = only(searched, monkeypatch, search_claim("tree", "indep"))
+    assert (judged["verdict"], judged["reason"]) == ("supported", "better at T=10")
+    (detail,) = judged["results"]
+    assert (detail["replicas"], detail["p_better"]) == ("4 against 4 trials", pytest.approx(1 / 70, abs=1e-6))
+    # all trials of tree but the diverged one are above all of indep; (4^4 - 3^4) / 4^4 and so on by hand
+    tree = 175 / 256 * -1060 + 65 / 256 * -1090 + 15 / 256 * -1310 + 1 / 256 * -2400
+    indep = 175 / 256 * -1420 + 65 / 256 * -1505 + 15 / 256 * -1590 + 1 / 256 * -1690
+    assert detail["lead"] == pytest.approx(tree - indep, abs=1e-6)
+    assert detail["p_worse"] == pytest.approx(255 / 256, abs=1e-6)
+    assert only(searched, monkeypatch, search_claim("indep", "tree"))["verdict"] == "not_supported"
+    assert only(searched, monkeypatch, search_claim("tree", "tree"))["verdict"] == "undecided"
+    against_one = only(searched, monkeypatch, search_claim("tree", "chance"))
+    assert (against_one["verdict"], against_one["results"][0]["p_better"]) == ("undecided", 0.2)
+
+
+def test_a_search_may_minimise(searched, monkeypatch):
+    part = searched.experiments["fake"]
+    metrics = tuple(replace(metric, higher_is_better=False) for metric in part.experiment.metrics)
+    turned = replace(part, experiment=replace(part.experiment, metrics=metrics))
+    plan = replace(searched, experiments={"fake": turned})
+    judged = only(plan, monkeypatch, search_claim("indep", "tree"))
+    assert (judged["verdict"], judged["results"][0]["p_better"]) == ("supported", pytest.approx(1 / 70, abs=1e-6))
+    assert judged["results"][0]["lead"] > 0
+
+
 def test_claims_name_what_exists():
     for claim in claims():
         assert claim["kind"] in KINDS
@@ -162,6 +197,7 @@ def test_claims_name_what_exists():
             experiment.arm(side["arm"])
             experiment.metric(claim["metric"])
             assert set(claim["settings"]) <= set(experiment.settings)
+            assert experiment.selected_by is None or claim["kind"] in ("better", "below")  # the others pair replicas
         if claim["kind"] == "widening":
             assert all(number(setting) for setting in claim["settings"])
     assert len({claim["id"] for claim in claims()}) == len(claims())

@@ -191,3 +191,22 @@ def test_the_picture_is_drawn_from_the_data_alone(figured, experiment, figure):
     for path in Path(figured.shards[0].path).parent.glob("*.json"):
         path.unlink()
     assert progress.draw(content, figure, experiment, title) == contents["berthet_8.svg"]
+
+
+def test_a_search_shows_the_selected_trial_against_its_steps(searched):
+    experiment = searched.experiments["fake"].experiment
+    figure = experiment.figures[1]
+    cells = collect(searched, "fake")
+    rows = rows_of(progress.data(figure, experiment, cells))
+    assert list(rows[0])[6:] == ["step", "active", "value", "trials"]
+    shown = {(row["arm"], float(row["step"]), float(row["value"]), row["active"], row["trials"]) for row in rows}
+    assert shown == {
+        ("tree", 200, -2100.0, "1", "1"),  # trial 1 validates best
+        ("tree", 400, -1050.0, "1", "1"),
+        ("indep", 200, -3100.0, "2", "2 3"),  # trial 3 does, whose record holds the mean of two
+        ("indep", 400, -1550.0, "2", "2 3"),
+    }
+    picture = progress.draw(progress.data(figure, experiment, cells), figure, experiment, "steps")
+    assert words_of(picture).count("step") == 1
+    assert "epoch" not in words_of(picture)
+    assert progress.reading(figure, experiment).startswith("Lines: the trial that is selected")

@@ -171,3 +171,15 @@ def test_a_caption_that_is_not_there(project):
 )
 def test_durations(seconds, text):
     assert _duration(seconds) == text
+
+
+def test_curves_of_a_search_are_those_of_the_selected_trial(searched):
+    experiment = searched.experiments["fake"].experiment
+    evidence = [piece for cell in collect(searched, "fake") for piece in cell.evidence]
+    assert curves.panels(experiment, evidence) == {
+        ("tree", "elbo"): {"T=10": ([200.0, 400.0], [-2100.0, -1050.0])},
+        ("indep", "elbo"): {"T=10": ([200.0, 400.0], [-3100.0, -1550.0])},
+    }
+    words = re.findall(r"<text[^>]*>(.*?)</text>", curves.draw(experiment, evidence).decode())
+    assert words.count("step") == 2
+    assert "epoch" not in words

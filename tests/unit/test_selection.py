@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from structgrad.repro.cells import collect
+from structgrad.repro.commands.run import Progress
 from structgrad.repro.explain import as_text, explain
 from structgrad.repro.intervals import expanded_level
 from structgrad.repro.layouts import to_html, to_latex, to_markdown
@@ -159,3 +160,12 @@ def test_a_trial_without_its_validation_is_no_evidence(searched, fabricate):
     fabricate(searched, shard, [{}], changes={"results": results})
     with pytest.raises(RecordError, match=r"replica 0: a trial without final\.validation"):
         collect(searched, "fake")
+
+
+def test_a_running_search_is_told_in_trials_and_steps(searched, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False)
+    shown = Progress("fake/T=10/tree/0-3", 4, searched.experiments["fake"].experiment, every=0.0)
+    shown(450, 3, {"trial": 2.0, "elbo": -1234.5})
+    shown.close()
+    told = "fake/T=10/tree/0-3: step 450, 3 of 4 trials train, trial 2, elbo -1.23e+03"
+    assert capsys.readouterr().err.strip() == told

@@ -23,6 +23,7 @@ from structgrad.repro import store, tracking
 from structgrad.repro.commands.tracking import command
 from structgrad.repro.paths import results
 from structgrad.repro.records import RecordError, load, save
+from structgrad.repro.trackable import metrics_of
 
 pytestmark = pytest.mark.filterwarnings(  # mlflow's own, at import
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
@@ -95,6 +96,16 @@ def test_one_run_a_record(ready):
     assert metrics["history/loss"] == [(0, 0.5), (1, 0.25)]
     assert metrics["replica/epochs"] == [(0, 7), (1, 7), (2, 7)]
     assert metrics["seconds"] == [(0, 60)]
+
+
+def test_a_search_counts_steps(searched):
+    experiment = searched.experiments["fake"].experiment
+    shard = next(shard for shard in searched.shards if shard.arm == "tree" and shard.first == 2)
+    found = list(metrics_of(load(shard.path), experiment))
+    assert ("replica/steps", 400.0, 2) in found
+    assert ("replica/validation", -2500.0, 2) in found
+    assert [(value, step) for name, value, step in found if name == "history/elbo"] == [(-5000.0, 200), (-2500.0, 400)]
+    assert "history/step" not in {name for name, _, _ in found}
 
 
 def test_again_adds_nothing_and_a_rebuild_gives_the_same(finished):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import product
 from math import sqrt
 
 import pytest
+from scipy import stats
 
 from structgrad.experiments import REGISTRY, Metric
 from structgrad.repro.intervals import Estimate
@@ -72,6 +74,30 @@ def test_impossible_count_is_given_no_width():
     assert published_half_width(PERFECT, printed("91.6"), 500, towards=-1)[0] > 0  # 458 of 500
 
 
+@pytest.mark.parametrize(
+    ("published", "spread", "expected"),
+    [
+        (-1130.0, "20", "reproduced"),  # 30 below ours: 10 of ours and 1.96 * 20 allow 40
+        (-1141.0, "20", "close"),
+        (-1111.0, "", "close"),  # without a spread only ours and the rounding
+        (-1110.0, "", "reproduced"),
+        (-1201.0, "20", "differs"),
+    ],
+)
+def test_the_spread_of_a_search_is_a_standard_error_of_its_own(published, spread, expected):
+    elbo = Metric("elbo", "", "mean", published="elbo")
+    ours, theirs = Estimate(-1100.0, -1110.0, -1080.0, 8), printed(f"{published:g}", spread)
+    told = judge(elbo, ours, theirs, selected=True)
+    assert told.verdict == expected
+    if spread:
+        reach = sqrt(10**2 + (stats.norm.ppf(0.975) * 20) ** 2) + theirs.rounding
+        assert told.allowed == pytest.approx(reach)
+    assert (
+        "one trial gives a search no interval"
+        in judge(elbo, Estimate(-1100.0, None, None, 1), theirs, selected=True).reason
+    )
+
+
 def test_unknown_items_are_given_no_width():
     assert published_half_width(PERFECT, printed("91.5"), None, towards=-1)[0] == 0
     assert published_half_width(WRONG, printed("0.6"), 200, towards=-1)[0] == 0
@@ -121,15 +147,24 @@ def test_the_margin_of_a_correlation_shows_in_the_reason():
 
 def test_every_compared_metric_has_a_margin_and_every_answer_a_number():
     for experiment in REGISTRY.values():
-        for metric in experiment.metrics:
-            assert metric.published is None or metric.published in MARGINS
-            for arm in experiment.arms:
-                found = [
-                    lookup(experiment.paper, experiment.table, setting, arm.answers, metric.published)
-                    for setting in experiment.settings
-                ]
-                assert all(found) == (arm.answers is not None)
+        assert {metric.published for metric in experiment.metrics} - {None} <= set(MARGINS)
+        for arm, setting in product(experiment.arms, experiment.settings):
+            where = experiment.paper, experiment.table, setting, arm.answers
+            assert any(lookup(*where, metric.published) for metric in experiment.metrics) == (arm.answers is not None)
     assert len(VERDICTS) == 6
+
+
+def test_every_number_of_a_table_is_set_beside_a_cell_whichever_way_the_paper_prints_it():
+    for experiment in REGISTRY.values():
+        places = product(experiment.settings, experiment.arms, experiment.metrics)
+        beside = {lookup(experiment.paper, experiment.table, s, arm.answers, m.published) for s, arm, m in places}
+        printed = {
+            number for (*table, _, _, _), number in numbers().items() if table == [experiment.paper, experiment.table]
+        }
+        assert printed <= beside
+    assert numbers()["paulus", "1", "Spanning Tree", "T=10", "elbo"] == lookup(
+        "paulus", "1", "T=10", "Spanning Tree", "elbo"
+    )
 
 
 def test_published_numbers_keep_what_is_printed():
