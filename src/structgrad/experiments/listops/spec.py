@@ -1,0 +1,117 @@
+"""paulus Table 2: unsupervised parsing on ListOps.
+
+Sources: Paulus et al. (NeurIPS 2020), section 8.2 and Table 2, whose appendix with the constants is not at hand: what
+the paper's text leaves open (sizes, caps, widths, the boxes of the search) is read as ``docs/deviations.md`` says.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from structgrad.experiments.base import Arm, Experiment, Metric
+from structgrad.experiments.figures import Progress
+
+GRAPH, DIGRAPH = "GNN latent graph", "GNN latent digraph"
+
+ARMS = (
+    Arm("lstm", "LSTM", answers="LSTM", note="no edges"),
+    Arm(
+        "indep_undirected",
+        "Indep. Undirected Edges",
+        answers=f"{GRAPH} / Indep. Undirected Edges",
+        note="logistic utilities",
+    ),
+    Arm("spanning_tree", "Spanning Tree", answers=f"{GRAPH} / Spanning Tree", note="Gumbel utilities"),
+    Arm(
+        "indep_directed",
+        "Indep. Directed Edges",
+        answers=f"{DIGRAPH} / Indep. Directed Edges",
+        note="logistic utilities",
+    ),
+    Arm("arborescence_negexp", "Arborescence Neg. Exp.", answers=f"{DIGRAPH} / Arborescence Neg. Exp."),
+    Arm("arborescence_gaussian", "Arborescence Gaussian", answers=f"{DIGRAPH} / Arborescence Gaussian"),
+    Arm("arborescence_gumbel", "Arborescence Gumbel", answers=f"{DIGRAPH} / Arborescence Gumbel"),
+    Arm(
+        "ground_truth",
+        "Ground Truth Edges",
+        answers=f"{DIGRAPH} / Ground Truth Edges",
+        note="the parse is given",
+    ),
+    Arm(
+        "nearest_operator",
+        "Nearest operator (ours)",
+        note="each symbol's parent is the last operator before it",
+        reference=True,
+    ),
+    Arm("all_to_root", "All to root (ours)", note="each symbol's parent is the first symbol", reference=True),
+    Arm("uniform_arborescence", "Uniform arborescence (ours)", note="drawn from all, each as likely", reference=True),
+    Arm("uniform_tree", "Uniform spanning tree (ours)", note="drawn from all, each as likely", reference=True),
+)
+
+METRICS = (
+    Metric("task_accuracy", "task accuracy", "proportion", published="task_accuracy"),
+    Metric("edge_precision", "edge precision", "mean", published="edge_precision"),
+    Metric("edge_recall", "edge recall", "mean", published="edge_recall"),
+    Metric("edge_precision_micro", "edge precision over all edges", "proportion"),
+    Metric("edge_recall_micro", "edge recall over all edges", "proportion"),
+)
+
+BOXES: dict[str, list[float]] = {"learning_rate": [1e-4, 3e-3], "weight_decay": [1e-6, 1e-2]}
+
+
+def _latent(model: str, noise: str) -> dict[str, Any]:
+    return {"model": model, "noise": noise, "search": BOXES | {"temperature": [0.05, 5.0]}}
+
+
+TABLE_2 = Experiment(
+    name="paulus_2",
+    paper="paulus",
+    table="2",
+    title="Unsupervised parsing on ListOps",
+    axis="data",
+    settings=("ListOps",),
+    arms=ARMS,
+    metrics=METRICS,
+    figures=(
+        Progress(
+            name="2_curves",
+            title="Table 2: validation accuracy and recovered edges against steps",
+            settings=("ListOps",),
+            quantities=("task_accuracy", "edge_precision", "edge_recall"),
+            from_zero=True,
+        ),
+    ),
+    trainer="structgrad.experiments.listops.train:train",
+    digester="structgrad.experiments.listops.data:digest",
+    config={
+        "tsv": None,  # a folder with the original train_d20s.tsv and test_d20s.tsv, to train on these instead
+        "train": 100_000,
+        "validation": 10_000,
+        "test": 10_000,
+        "max_depth": 5,
+        "max_length": 50,
+        "width": 60,
+        "rounds": 5,
+        "messages": "node",  # of the sender's state alone; "pairwise": of both ends, several times as slow
+        "dropout": 0.1,
+        "batch_size": 100,
+        "pool": 10,
+        "steps": 50_000,
+        "validate_every": 1000,
+        "search": BOXES,
+    },
+    arm_config={
+        "lstm": {"model": "lstm"},
+        "indep_undirected": _latent("undirected", "logistic"),
+        "spanning_tree": _latent("spanning_tree", "gumbel"),
+        "indep_directed": _latent("directed", "logistic"),
+        "arborescence_negexp": _latent("arborescence", "negative_exponential"),
+        "arborescence_gaussian": _latent("arborescence", "gaussian"),
+        "arborescence_gumbel": _latent("arborescence", "gumbel"),
+        "ground_truth": {"model": "parse"},
+        **{arm.name: {"model": "reference"} for arm in ARMS if arm.reference},
+    },
+    selected_by="task_accuracy",
+    one_data_set=True,
+    clock="step",
+)
