@@ -78,10 +78,11 @@ def balanced(sizes: Sequence[int], max_depth: int, max_length: int, seed: int) -
             raise UserError(f"there are not {sum(sizes)} different expressions of length {max_length} and less")
     parts: list[list[np.ndarray]] = [[] for _ in sizes]
     for rows, shares in zip(found, quotas, strict=True):
-        cuts = np.split(np.stack(rows) if rows else np.empty((0, max_length), np.uint8), np.cumsum(shares)[:-1])
-        for part, cut in zip(parts, cuts, strict=True):
-            part.append(cut)
-    return [of_tokens(np.concatenate(part)) for part in parts]
+        # What is drawn first is short, because the short ones soon repeat: a permutation makes the sets alike.
+        order = generator.permutation(len(rows))
+        for part, cut in zip(parts, np.split(order, np.cumsum(shares)[:-1]), strict=True):
+            part += [rows[row] for row in cut]
+    return [of_tokens(np.stack(part)) for part in parts]
 
 
 def of_tokens(tokens: np.ndarray) -> Expressions:

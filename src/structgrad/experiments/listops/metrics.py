@@ -13,14 +13,12 @@ from structgrad.experiments.listops.batches import Batch
 
 @dataclass(frozen=True)
 class Tally:
-    """Of each expression whether its value is right (None: nobody said), and how many scored edges are predicted,
-    how many are in the parse, and how many are both (None: no edges), ``(N,)``.
+    """Of each expression whether its value is right ``(N,)`` (None: nobody said), and how many scored edges are
+    predicted, how many are in the parse, and how many are both, the columns of ``edges`` ``(N, 3)`` (None: no edges).
     """
 
     right: Tensor | None
-    predicted: Tensor | None = None
-    true: Tensor | None = None
-    common: Tensor | None = None
+    edges: Tensor | None
 
 
 def tally(batch: Batch, logits: Tensor | None, edges: Tensor | None) -> Tally:
@@ -31,15 +29,15 @@ def tally(batch: Batch, logits: Tensor | None, edges: Tensor | None) -> Tally:
     """
     right = None if logits is None else logits.argmax(-1) == batch.values
     if edges is None:
-        return Tally(right)
+        return Tally(right, None)
     predicted, true = (edges > 0.5) & batch.scored, batch.parse & batch.scored
-    return Tally(right, *((pairs.sum((-2, -1))) for pairs in (predicted, true, predicted & true)))
+    return Tally(right, torch.stack([pairs.sum((-2, -1)) for pairs in (predicted, true, predicted & true)], -1))
 
 
 def joined(tallies: Iterable[Tally]) -> Tally:
     """All of them as one."""
-    columns = zip(*((t.right, t.predicted, t.true, t.common) for t in tallies), strict=True)
-    return Tally(*(None if column[0] is None else torch.cat(column) for column in columns))
+    rights, edges = zip(*((found.right, found.edges) for found in tallies), strict=True)
+    return Tally(*(None if column[0] is None else torch.cat(column) for column in (rights, edges)))
 
 
 def report(found: Tally) -> dict[str, dict[str, float]]:
@@ -50,12 +48,13 @@ def report(found: Tally) -> dict[str, dict[str, float]]:
     reports: dict[str, dict[str, float]] = {}
     if found.right is not None:
         reports["task_accuracy"] = {"successes": int(found.right.sum()), "trials": len(found.right)}
-    if found.common is None:
+    if found.edges is None:
         return reports
-    for name, among in (("edge_precision", found.predicted), ("edge_recall", found.true)):
-        share = found.common.double() / among.clamp(min=1)
+    predicted, true, common = found.edges.unbind(-1)
+    for name, among in (("edge_precision", predicted), ("edge_recall", true)):
+        share = common.double() / among.clamp(min=1)
         reports[name] = {"sum": float(share.sum()), "sum_squares": float((share**2).sum()), "count": len(share)}
-        reports[f"{name}_micro"] = {"successes": int(found.common.sum()), "trials": max(1, int(among.sum()))}
+        reports[f"{name}_micro"] = {"successes": int(common.sum()), "trials": max(1, int(among.sum()))}
     return reports
 
 
