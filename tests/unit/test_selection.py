@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import combinations, product
 from math import sqrt
 
 import numpy as np
@@ -16,7 +16,7 @@ from structgrad.repro.layouts import to_html, to_latex, to_markdown
 from structgrad.repro.panels import tables
 from structgrad.repro.records import RecordError
 from structgrad.repro.report import build_report
-from structgrad.repro.selection import Selection, not_above, selected
+from structgrad.repro.selection import Selection, exchanged, selected
 
 TRIALS = [(3.0, 10.0), (5.0, 12.0), (5.0, 7.0), (1.0, 20.0), (4.0, 12.0)]  # (validation, test), with a tie of each
 
@@ -79,20 +79,59 @@ def test_an_estimate_has_an_interval_from_two_trials_on():
     assert 20 < many.low < many.value < 29 == many.high
 
 
-def test_searches_are_compared_over_the_resamples_of_both():
-    first, second = TRIALS[:3], [(2.0, 9.0), (1.0, 12.0), (0.0, 11.0)]
-    pairs = list(product(resampled(first), resampled(second)))
-    assert not_above(Selection.of(first), Selection.of(second)) == pytest.approx(np.mean([x <= y for x, y in pairs]))
-    assert not_above(Selection.of(second), Selection.of(first)) == pytest.approx(np.mean([x >= y for x, y in pairs]))
-    same = Selection.of([(1.0, 5.0), (2.0, 5.0)])
-    assert not_above(same, same) == 1.0
+def leads(first, second):
+    """What the first search selects more than the second, for every split of the trials of both: a plain loop."""
+    pool = [*first, *second]
+    found = []
+    for chosen in combinations(range(len(pool)), len(first)):
+        rest = [trial for place, trial in enumerate(pool) if place not in chosen]
+        found.append(Selection.of([pool[place] for place in chosen]).mean - Selection.of(rest).mean)
+    return np.asarray(found)
 
 
-@pytest.mark.parametrize(("n", "m", "floor"), [(1, 1, 1 / 2), (2, 2, 1 / 6), (3, 3, 1 / 20), (4, 4, 1 / 70)])
-def test_few_trials_cannot_be_sure(n, m, floor):
-    better, worse = ([(0.0, start + k) for k in range(count)] for start, count in ((100.0, n), (0.0, m)))
-    assert not_above(Selection.of(better), Selection.of(worse)) == pytest.approx(floor)
-    assert not_above(Selection.of(worse), Selection.of(better)) == 1.0
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 4), (3, 3), (5, 2), (4, 4)])
+def test_searches_are_compared_over_all_splits_of_their_trials(n, m):
+    rng = np.random.default_rng([n, m])
+    pool = [(float(v), float(v + e)) for v, e in rng.normal(size=(n + m, 2))]
+    first, second = pool[:n], pool[n:]
+    lead = Selection.of(first).mean - Selection.of(second).mean
+    up, down = exchanged(first, second, seed=1)
+    assert up == pytest.approx((leads(first, second) >= lead - 1e-9).mean())
+    assert down == pytest.approx((leads(first, second) <= lead + 1e-9).mean())
+    assert exchanged(second, first, seed=1) == pytest.approx((down, up))
+
+
+def test_between_equal_searches_each_chance_is_as_likely():
+    """Over all splits of six trials the p are 1/20, 2/20, ... 1: below 5 % in 5 of a hundred cases, not in 18."""
+    pool = [(float(v), float(v + e)) for v, e in np.random.default_rng(3).normal(size=(6, 2))]
+    found = []
+    for chosen in combinations(range(6), 3):
+        rest = [trial for place, trial in enumerate(pool) if place not in chosen]
+        found.append(exchanged([pool[place] for place in chosen], rest, seed=1)[0])
+    assert sorted(found) == pytest.approx([k / 20 for k in range(1, 21)])
+
+
+@pytest.mark.parametrize(("n", "floor"), [(1, 1 / 2), (2, 1 / 6), (3, 1 / 20), (4, 1 / 70)])
+def test_few_trials_cannot_be_sure(n, floor):
+    better, worse = ([(start + k, start + k) for k in range(n)] for start in (100.0, 0.0))
+    assert exchanged(better, worse, seed=1) == (pytest.approx(floor), 1.0)
+    assert exchanged(worse, better, seed=1) == (1.0, pytest.approx(floor))
+    assert exchanged(worse, worse, seed=1)[0] > 0.5
+
+
+def test_many_trials_are_split_at_random():
+    """Nine against nine have 48,620 splits, of which ten thousand are drawn: by z-score against all of them."""
+    rng = np.random.default_rng(5)
+    pool = [(float(v), float(v + e)) for v, e in rng.normal(size=(18, 2))]
+    first, second = pool[:9], pool[9:]
+    up, down = exchanged(first, second, seed=1)
+    lead = Selection.of(first).mean - Selection.of(second).mean
+    expected = (leads(first, second) >= lead - 1e-9).mean()
+    assert 0.05 < expected < 0.95
+    assert abs(up - expected) < 4 * sqrt(expected * (1 - expected) / 10_000) + 1e-4
+    assert up + down == pytest.approx(1.0, abs=1e-3)
+    assert exchanged(first, second, seed=1) == (up, down)
+    assert exchanged(first, second, seed=2) != (up, down)
 
 
 def cell_of(plan, arm, metric="elbo", setting="T=10"):
@@ -101,13 +140,13 @@ def cell_of(plan, arm, metric="elbo", setting="T=10"):
 
 
 def test_a_cell_of_a_search_is_what_its_selection_scores(searched):
-    tree = [(-1100.0, -1090.0), (-1050.0, -1060.0), (-2500.0, -2400.0), (-1300.0, -1310.0)]
+    tree = [(-1100.0, -1090.0), (-1050.0, -1060.0), (-1350.0, -1340.0), (-1300.0, -1310.0)]
     ours, expected = cell_of(searched, "tree").estimate, resampled(tree)  # over four records; the diverged one counts
     assert (ours.value, ours.spread) == (pytest.approx(expected.mean()), pytest.approx(expected.std()))
-    assert (ours.low, ours.high, ours.n) == (-2400.0, -1060.0, 4)
+    assert (ours.low, ours.high, ours.n) == (-1340.0, -1060.0, 4)
     precision = cell_of(searched, "tree", "edge_precision").estimate
     assert precision.value == pytest.approx(
-        100 * resampled([(-1100, 0.92), (-1050, 0.9), (-2500, 0.3), (-1300, 0.8)]).mean()
+        100 * resampled([(-1100, 0.92), (-1050, 0.9), (-1350, 0.3), (-1300, 0.8)]).mean()
     )
     reference = cell_of(searched, "chance").estimate
     assert (reference.value, reference.low, reference.n) == (-9000.0, None, 1)
@@ -124,7 +163,7 @@ def test_explain_lists_the_trials(searched, project):
     told = explain(searched, cell_of(searched, "tree").id)
     assert [trial["selected"] for trial in told["trials"]] == [False, True, False, False]
     assert told["trials"][2] == {
-        "trial": 2, "validation": -2500.0, "value": -2400.0, "stopped": "diverged", "steps": 400, "selected": False,
+        "trial": 2, "validation": -1350.0, "value": -1340.0, "stopped": "diverged", "steps": 400, "selected": False,
         "point": {"learning_rate": pytest.approx(0.003)},
     }  # fmt: skip
     text = as_text(told)

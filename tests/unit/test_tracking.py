@@ -103,8 +103,8 @@ def test_a_search_counts_steps(searched):
     shard = next(shard for shard in searched.shards if shard.arm == "tree" and shard.first == 2)
     found = list(metrics_of(load(shard.path), experiment))
     assert ("replica/steps", 400.0, 2) in found
-    assert ("replica/validation", -2500.0, 2) in found
-    assert [(value, step) for name, value, step in found if name == "history/elbo"] == [(-5000.0, 200), (-2500.0, 400)]
+    assert ("replica/validation", -1350.0, 2) in found
+    assert [(value, step) for name, value, step in found if name == "history/elbo"] == [(-2700.0, 200), (-1350.0, 400)]
     assert "history/step" not in {name for name, _, _ in found}
 
 

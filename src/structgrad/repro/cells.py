@@ -12,7 +12,7 @@ from structgrad.repro.evidence import Evidence, gather, missing_data, per_replic
 from structgrad.repro.intervals import Estimate, mean, proportion
 from structgrad.repro.plan import ExperimentPlan, Plan
 from structgrad.repro.published import Published, lookup
-from structgrad.repro.selection import Selection
+from structgrad.repro.selection import Selection, Trial
 from structgrad.repro.verdicts import Judgement, judge
 
 
@@ -75,12 +75,11 @@ def find(plan: Plan, identity: str) -> Cell:
     return _cells(plan, *places[identity])[0]
 
 
-def selection(evidence: Sequence[Evidence], metric: Metric) -> Selection:
-    """What the best trial of a search scores, in the metric's unit. A reference has one replica and no validation."""
+def trials(evidence: Sequence[Evidence], metric: Metric) -> list[Trial]:
+    """The trials of a search, scores in the metric's unit. A reference has one replica and no validation."""
     reports = per_replica(evidence, metric)
     finals = {replica: result["final"] for replica, result in results_of(evidence).items()}
-    trials = [(finals[r].get("validation", 0.0), value_of(reports[r], metric)) for r in sorted(reports)]
-    return Selection.of(trials)
+    return [(finals[r].get("validation", 0.0), value_of(reports[r], metric)) for r in sorted(reports)]
 
 
 def estimate(reports: Sequence[Mapping[str, float]], metric: Metric, identity: str) -> Estimate | None:
@@ -124,9 +123,9 @@ def _cell(
     experiment = part.experiment
     identity = cell_id(experiment, setting, arm, metric)
     reports = per_replica(evidence, metric)
-    trials = experiment.searches(arm.name)
-    if trials and reports:
-        ours = selection(evidence, metric).estimate()
+    searched = experiment.searches(arm.name)
+    if searched and reports:
+        ours = Selection.of(trials(evidence, metric)).estimate()
     else:
         ours = estimate([reports[replica] for replica in sorted(reports)], metric, identity)
     published = lookup(experiment.paper, experiment.table, setting, arm.answers, metric.published)
@@ -135,7 +134,7 @@ def _cell(
         ours,
         published,
         experiment.published_items.get(metric.name),
-        selected=trials,
+        selected=searched,
         cut=None if part.comparable else part.reason,
         missing_data=missing,
     )

@@ -12,10 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import comb, fsum, sqrt
 from typing import Any
 
-from structgrad.repro.intervals import Estimate, expanded_level
+import numpy as np
+
+from structgrad.repro.intervals import RESAMPLES, Estimate, expanded_level
+from structgrad.repro.significance import ROUNDING
+
+Trial = tuple[float, float]  # its validation and what it scores on the test data
+
+
+def chances(trials: int) -> tuple[float, ...]:
+    """That the k-th best of so many is the best of a resample, from k = 1 on: integers up to the division."""
+    return tuple(((trials - k) ** trials - (trials - k - 1) ** trials) / trials**trials for k in range(trials))
 
 
 @dataclass(frozen=True)
@@ -26,12 +37,10 @@ class Selection:
     chances: tuple[float, ...]
 
     @classmethod
-    def of(cls, trials: Sequence[tuple[float, float]]) -> Selection:
-        """The distribution over resamples of the trials, given as (validation, test) pairs."""
-        n = len(trials)
+    def of(cls, trials: Sequence[Trial]) -> Selection:
+        """The distribution over resamples of the trials."""
         ordered = sorted(trials, key=lambda trial: -trial[0])  # stable: of equal ones the first
-        chances = (((n - k) ** n - (n - k - 1) ** n) / n**n for k in range(n))  # integers: exact up to the division
-        return cls(tuple(test for _, test in ordered), tuple(chances))
+        return cls(tuple(test for _, test in ordered), chances(len(trials)))
 
     @property
     def mean(self) -> float:
@@ -64,20 +73,34 @@ class Selection:
         return fsum(p for v, p in zip(self.values, self.chances, strict=True) if where(v))
 
 
-def not_above(first: Selection, second: Selection) -> float:
-    """p of "what the first search selects is not above what the second selects", the searches being independent.
+def exchanged(first: Sequence[Trial], second: Sequence[Trial], seed: int) -> tuple[float, float]:
+    """p of "the first search selects nothing better than the second", and of the contrary.
 
-    Over the resamples of both; but n and m trials can be told apart with no less than 1 / C(n + m, n), the share of
-    one split among all splits of the n + m that could have been the two searches (a permutation test's floor).
+    A permutation test: if both searches draw their trials from one distribution, any n of the n + m trials could have
+    been the first's. Its statistic is the lead of what a resample selects on average (:attr:`Selection.mean`). All
+    splits where they are no more than :data:`RESAMPLES`, else as many at random and the observed one.
+
+    The share of resamples of both in which the first is not ahead would be no such p: between equal searches it lies
+    below 0.05 in 8 to 20 of a hundred cases (measured), since no resample knows a better trial than the best one run.
     """
-    chance = fsum(
-        p * q
-        for v, p in zip(first.values, first.chances, strict=True)
-        for w, q in zip(second.values, second.chances, strict=True)
-        if v <= w
-    )
-    n, m = len(first.values), len(second.values)
-    return max(min(chance, 1.0), 1 / comb(n + m, n))
+    n, m = len(first), len(second)
+    if comb(n + m, n) <= RESAMPLES:
+        splits = np.asarray([np.isin(range(n + m), chosen) for chosen in combinations(range(n + m), n)])
+    else:
+        observed = np.arange(n + m) < n
+        drawn = np.random.default_rng(seed).permuted(np.tile(observed, (RESAMPLES, 1)), axis=1)
+        splits = np.vstack([observed, drawn])
+    trials = np.asarray([*first, *second])
+    order = np.argsort(-trials[:, 0], kind="stable")
+    lead = _means(splits[:, order], trials[order, 1]) - _means(~splits[:, order], trials[order, 1])
+    slack = ROUNDING * np.abs(trials[:, 1]).max()
+    return float((lead >= lead[0] - slack).mean()), float((lead <= lead[0] + slack).mean())
+
+
+def _means(chosen: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """:attr:`Selection.mean` of the trials that each row chooses, all ordered by validation."""
+    places = np.cumsum(chosen, axis=1) - 1
+    return (np.asarray(chances(int(chosen[0].sum())))[places] * chosen) @ values
 
 
 def selected(results: Sequence[Mapping[str, Any]]) -> int:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from structgrad.repro.cells import Cell, seed_of, selection
+from structgrad.repro.cells import Cell, seed_of, trials
 from structgrad.repro.evidence import per_replica, value_of
-from structgrad.repro.selection import not_above
+from structgrad.repro.selection import exchanged
 from structgrad.repro.significance import ALPHA, holm, paired, unpaired
 
 Claim = Mapping[str, Any]
@@ -63,7 +63,7 @@ def compare(claim: Claim, setting: str, pair: Sequence[Cell], family: int) -> Co
     """
     first, second = pair
     if first.experiment.selected_by:
-        return _compare_searches(setting, first, second)
+        return _compare_searches(claim, setting, first, second)
     paired_by = differences(first, second)
     overlap = first.experiment.overlap
     if paired_by:
@@ -78,13 +78,13 @@ def compare(claim: Claim, setting: str, pair: Sequence[Cell], family: int) -> Co
     return Comparison(setting, sign(first) * (point(first) - point(second)), up, down, replicas)
 
 
-def _compare_searches(setting: str, first: Cell, second: Cell) -> Comparison:
-    a, b = (selection(side.evidence, side.metric) for side in (first, second))
-    up, down = not_above(a, b), not_above(b, a)
+def _compare_searches(claim: Claim, setting: str, first: Cell, second: Cell) -> Comparison:
+    a, b = (trials(side.evidence, side.metric) for side in (first, second))
+    up, down = exchanged(a, b, seed_of(f"{claim['id']}/{setting}"))
     if sign(first) < 0:
         up, down = down, up
-    trials = f"{len(a.values)} against {len(b.values)} trials"
-    return Comparison(setting, sign(first) * (a.mean - b.mean), up, down, trials)
+    lead = sign(first) * (point(first) - point(second))
+    return Comparison(setting, lead, up, down, f"{len(a)} against {len(b)} trials")
 
 
 def corrected(tests: Sequence[Comparison]) -> list[dict[str, Any]]:
