@@ -28,6 +28,7 @@ from structgrad.experiments.graph_layout.objective import Softmax
 from structgrad.experiments.graph_layout.spec import TABLE_1
 from structgrad.noise import Gumbel
 from structgrad.parallel import set_threads
+from structgrad.training.heap import keep_freed_memory
 
 KINDS = ("indep_directed", "top_k", "spanning_tree")
 CASES = (("T=10", "teacher_forced"), ("T=10", "unrolled"), ("T=20", "teacher_forced"))
@@ -141,6 +142,7 @@ def main() -> None:
     parser.add_argument("--case", help="lines whose names contain this")
     options = parser.parse_args()
     set_threads(1)
+    keep_freed_memory()  # as the experiment does; both sides gain
     print(f"width {options.width}, batch {options.batch}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(f"two trials' products batched over one by one: {in_child(batched, options.width):.2f}")
     print(f"{'step':<36}{'plain ms':>9}{'ours ms':>8}{'ratio':>7}{'MiB plain/ours':>16}  our time goes to (%)")

@@ -80,6 +80,15 @@ def test_messages_and_their_gradients_are_those_of_a_loop(compute, block, monkey
         assert compute(*arguments).equal(found)
 
 
+def test_messages_are_differentiated_once_and_no_more():
+    """The backward pass works in the memory of what it reads."""
+    arguments = [torch.ones(s, requires_grad=True) for s in ((1, 3, 2, 2, 2), (1, 6, 2), (2, 2, 2), (2, 2))]
+    total = messages(*arguments).sum()
+    torch.autograd.grad(total, arguments, retain_graph=True)
+    with pytest.raises(RuntimeError, match="inplace"):
+        torch.autograd.grad(total, arguments)
+
+
 def test_messages_in_single_precision_are_those_of_double():
     draw = seeded(1)
     arguments = [torch.randn(s, generator=draw) for s in ((40, 10, 2, 2, 16), (40, 90, 2), (2, 16, 16), (2, 16))]

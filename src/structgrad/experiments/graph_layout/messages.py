@@ -91,6 +91,6 @@ class _Messages(Function):
                 )  # fmt: skip
                 _messages.hidden(e, halves[rows].numpy(), some.numpy())
                 d_second[e].addmm_(behind.view(-1, h).T, some.view(-1, h))
-                before = torch.mm(behind.view(-1, h), second[e], out=made[e, rows].view(-1, h))  # no longer needed
+                before = torch.mm(behind.view(-1, h), second[e], out=made[e, rows].view(-1, h))  # read no more
                 _messages.spread(e, some.numpy(), before.view(some.shape).numpy(), d_halves[rows].numpy())
         return d_halves, d_weights.view(types, graphs, -1).movedim(0, -1), d_second, d_bias, None
