@@ -44,8 +44,9 @@ def job(tmp_path, arm, first=0, count=10, budget=None, **changes):
     config = TABLE.config_of(arm) | SMALL | changes
     checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
     return Job(
-        "label_ranking", "iris", arm, first, count, config, checkpoint, Limits(1e9, budget), lambda *_: None, one_data_set=True
-    )
+        "label_ranking", "iris", arm, first, count, config, checkpoint, Limits(1e9, budget), lambda *_: None,
+        one_data_set=True,
+    )  # fmt: skip
 
 
 def learner(arm, numbers, data=None, **changes):

@@ -167,7 +167,7 @@ def test_explain_lists_the_trials(searched, project):
         "point": {"learning_rate": pytest.approx(0.003)},
     }  # fmt: skip
     text = as_text(told)
-    assert "trial 1     validation -1050, test -1060.000; max_steps after 400; learning_rate 0.002 (selected)" in text
+    assert "trial 1     validation elbo -1050, test -1060.000; max_steps after 400; learning_rate 0.002 (sel" in text
     assert "diverged after 400" in text
     assert "spread over the selection" in text
     assert explain(searched, cell_of(searched, "chance").id)["trials"] == []

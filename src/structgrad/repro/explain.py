@@ -38,6 +38,7 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
         "verdict": verdict.verdict,
         "reason": verdict.reason,
         "smallest_difference_shown": verdict.allowed,
+        "selected_by": cell.experiment.selected_by if trials else None,
         "trials": trials,
         "records": [_record(piece) for piece in cell.evidence],
         "commands": _commands(plan, cell),
@@ -64,7 +65,7 @@ def as_text(told: dict[str, Any]) -> str:
     lines.append(f"  published   {printed}{note}")
     lines.append(f"  verdict     {told['verdict']}: {told['reason']}")
     for trial in told["trials"]:
-        scores = f"validation {trial['validation']:.6g}, test {fixed(trial['value'], digits)}"
+        scores = f"validation {told['selected_by']} {trial['validation']:.6g}, test {fixed(trial['value'], digits)}"
         point = ", ".join(f"{name} {number:.4g}" for name, number in trial["point"].items())
         mark = " (selected)" if trial["selected"] else ""
         lines.append(f"  trial {trial['trial']:<6}{scores}; {trial['stopped']} after {trial['steps']}; {point}{mark}")
