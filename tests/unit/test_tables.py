@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from structgrad.errors import UserError
 from structgrad.repro.cells import collect, find
 from structgrad.repro.explain import as_text, explain
-from structgrad.repro.layouts import to_html, to_terminal
+from structgrad.repro.layouts import to_html, to_latex, to_markdown, to_terminal
 from structgrad.repro.numbers import fixed
 from structgrad.repro.panels import tables
 from structgrad.repro.plan import load_plan
@@ -229,3 +230,15 @@ def test_commands(plan, record):
 )
 def test_numbers_as_text(value, digits, text):
     assert fixed(value, digits) == text
+
+
+def test_a_bar_in_a_name_is_no_column(project):
+    """`Top |V|-1`: the heads are as many as the rule below them has columns, and LaTeX prints it."""
+    table = tables(load_plan("paper", {"experiments": ["paulus_1"]}))["paulus_1"]
+    lines = to_markdown(table).splitlines()
+    for head, rule in zip(lines, lines[1:], strict=False):
+        if rule.startswith("|---"):
+            columns = re.split(r"(?<!\\)\|", head)[1:-1]
+            assert len(columns) == rule.count("---") == 1 + len(table.panels[0].arms)
+            assert r" E.F. Ent. Top \|V\|-1 " in columns
+    assert r"E.F. Ent. Top \textbar{}V\textbar{}-1" in to_latex(table)

@@ -25,7 +25,8 @@ def to_markdown(table: Table) -> str:
     lines = [f"# {table.heading}", "", table.scale_line, ""]
     for panel in table.panels:
         lines += [f"## {panel.metric.title} ({panel.metric.unit})", ""]
-        lines.append("| " + " | ".join([table.axis, *(arm.column for arm in panel.arms)]) + " |")
+        heads = (name.replace("|", r"\|") for name in (table.axis, *(arm.column for arm in panel.arms)))
+        lines.append("| " + " | ".join(heads) + " |")
         lines.append("|" + "---|" * (len(panel.arms) + 1))
         lines += ["| " + " | ".join([row, *(c.line for c in cells)]) + " |" for row, cells in panel.rows]
         lines.append("")
@@ -129,4 +130,4 @@ def _templates() -> Any:
 def _tex(text: str) -> str:
     for special in "&%#_$":
         text = text.replace(special, f"\\{special}")
-    return text
+    return text.replace("|", r"\textbar{}")
