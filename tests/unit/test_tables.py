@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from dataclasses import replace
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -236,7 +237,7 @@ def test_a_bar_in_a_name_is_no_column(project):
     """`Top |V|-1`: the heads are as many as the rule below them has columns, and LaTeX prints it."""
     table = tables(load_plan("paper", {"experiments": ["paulus_1"]}))["paulus_1"]
     lines = to_markdown(table).splitlines()
-    for head, rule in zip(lines, lines[1:], strict=False):
+    for head, rule in pairwise(lines):
         if rule.startswith("|---"):
             columns = re.split(r"(?<!\\)\|", head)[1:-1]
             assert len(columns) == rule.count("---") == 1 + len(table.panels[0].arms)
