@@ -196,6 +196,8 @@ def test_weights_are_means_over_structures_in_training_and_structures_in_evaluat
     torch.testing.assert_close(soft, expected, rtol=1e-9, atol=1e-9)
     assert hard.equal(edges.weights(structures[values.argmax(-1)]))
     assert (hard.sum(-1) == 1).all()
+    if kind != "indep_directed":  # of the second type, each edge in both directions
+        assert (hard[..., 1].sum(-1) == 2 * 3).all()
     again, weights = edges.hard(scores, seeded(2))
     assert again.equal(utilities)
     assert weights.equal(hard)
