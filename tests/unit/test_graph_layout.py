@@ -71,6 +71,12 @@ def test_the_reading_is_that_of_the_higher_mean_precision_of_all_graphs_together
     assert report(*recovery(found, edges))["edge_precision"] == {"sum": 2.0, "sum_squares": 2.0, "count": 2}
 
 
+def test_a_graph_without_edges_does_not_take_the_reading_from_the_others():
+    edges = torch.tensor([[1, 0, 0, 0], [1, 0, 0, 0]], dtype=torch.bool)
+    found = torch.tensor([[1, 0, 0, 0], [0, 0, 0, 0]], dtype=torch.bool)  # precision 1 and none; of the rest 0 and 1/4
+    assert report(*recovery(found, edges))["edge_precision"] == {"sum": 1.0, "sum_squares": 1.0, "count": 1}
+
+
 @pytest.mark.parametrize("value", [False, True])
 def test_no_edge_at_all_or_every_edge_is_no_nan(value):
     edges = torch.tensor([[1, 0, 0, 0], [1, 0, 0, 0]], dtype=torch.bool)
