@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--case", help="lines whose names contain this")
     options = parser.parse_args()
     set_threads(1)
-    keep_freed_memory()  # as the experiment does; both sides gain
+    keep_freed_memory()  # as every job does; both sides gain
     print(f"width {options.width}, batch {options.batch}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(f"two trials' products batched over one by one: {in_child(batched, options.width):.2f}")
     print(f"{'step':<36}{'plain ms':>9}{'ours ms':>8}{'ratio':>7}{'MiB plain/ours':>16}  our time goes to (%)")

@@ -44,6 +44,7 @@ def run_shard(
     """
     from structgrad.parallel import set_threads
     from structgrad.training.checkpoint import Checkpoint
+    from structgrad.training.heap import keep_freed_memory
     from structgrad.training.job import Job
     from structgrad.training.loop import Limits
 
@@ -53,6 +54,7 @@ def run_shard(
     device = plan.config["device"]
     _check_device(device)
     set_threads(threads)
+    keep_freed_memory()
     sources = trainer_digest(plan, shard.experiment)
     key = f"{config_digest(plan, shard)} {sources}"
     checkpoint = Checkpoint(work() / shard.scale / shard.id / "checkpoint.pt", key)

@@ -11,8 +11,8 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 def keep_freed_memory() -> None:
     """Let this process keep what it frees instead of giving it back to the system; where there is no glibc, nothing.
 
-    A training step frees tens of megabytes and asks for as many again. Given back, they are mapped and zeroed anew each
-    time: thousands of page faults, a tenth of a step on graph layouts.
+    A training step frees megabytes and asks for as many again. Given back, they are mapped and zeroed anew each time:
+    thousands of page faults, a tenth of a step on graph layouts and up to a third on label rankings.
     """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt

@@ -10,7 +10,6 @@ from structgrad.experiments.graph_layout.data import Data, Graphs, make
 from structgrad.experiments.graph_layout.metrics import averages
 from structgrad.experiments.graph_layout.references import reference
 from structgrad.experiments.graph_layout.trial import LayoutTrial
-from structgrad.training.heap import keep_freed_memory
 from structgrad.training.job import Job, Outcome
 from structgrad.training.loop import train as run_loop
 from structgrad.training.search import Search, draw
@@ -22,7 +21,6 @@ def train(job: Job) -> Outcome:
     Data, initial weights, points of the search and the noise of evaluation are shared by all arms; the noise of
     training is the arm's own.
     """
-    keep_freed_memory()
     config = job.config
     seeds = {role: job.seeds(role, arm=None) for role in ("data", "init", "search", "evaluation")}
     data = make(config, job.setting, seeds["data"][0])
