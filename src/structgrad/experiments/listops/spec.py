@@ -92,7 +92,7 @@ TABLE_2 = Experiment(
         "max_length": 50,
         "width": 60,
         "rounds": 5,
-        "messages": "node",  # of the sender's state alone; "pairwise": of both ends, several times as slow
+        "messages": "node",  # of the sender's state alone; "pairwise": of both ends, a step takes twice as long
         "dropout": 0.1,
         "batch_size": 100,
         "pool": 10,
