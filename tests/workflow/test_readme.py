@@ -54,6 +54,42 @@ def test_the_summary_of_label_ranking_is_that_of_the_desktop_scale():
     assert ranking_summary() in README, f"paste this into README.md:\n{ranking_summary()}"
 
 
+def search_summary(table, metrics):
+    """A table of random searches at the desktop scale, one row an arm that ran or has printed numbers, as Markdown.
+
+    ``metrics`` are (name, digits). Each cell: ours (printed), the trials behind ours in the last column.
+    """
+    with (ROOT / f"results/desktop/tables/{table}.csv").open(encoding="utf-8", newline="") as file:
+        cells = {(cell["column"], cell["row"], cell["metric"]): cell for cell in csv.DictReader(file)}
+    settings = list(dict.fromkeys(row for _, row, _ in cells))
+    heads = [f"{setting} {name.replace('_', ' ')}" for setting in settings for name, _ in metrics]
+    lines = [f"| arm | {' | '.join(heads)} | trials |", "|" + "---|" * (len(heads) + 2)]
+    for column in dict.fromkeys(column for column, *_ in cells):
+        found = [(cells[column, setting, name], digits) for setting in settings for name, digits in metrics]
+        if any(cell["value"] or cell["published"] for cell, _ in found):
+            trials = ", ".join(dict.fromkeys(cell["n"] for cell, _ in found if cell["value"])) or "–"
+            shown = " | ".join(_searched(cell, digits) for cell, digits in found)
+            lines.append(f"| {column.replace('|', chr(92) + '|')} | {shown} | {trials} |")
+    return "\n".join(lines)
+
+
+def _searched(cell, digits):
+    ours = f"{float(cell['value']):.{digits}f}" if cell["value"] else "–"
+    return f"{ours} ({float(cell['published']):g})" if cell["published"] else ours
+
+
+SEARCHES = {
+    "paulus_1": (("elbo", 0), ("edge_precision", 1), ("edge_recall", 1)),
+    "paulus_2": (("task_accuracy", 1), ("edge_precision", 1), ("edge_recall", 1)),
+}
+
+
+@pytest.mark.parametrize("table", SEARCHES)
+def test_the_summary_of_a_search_is_that_of_the_desktop_scale(table):
+    summary = search_summary(table, SEARCHES[table])
+    assert summary in README, f"paste this into README.md:\n{summary}"
+
+
 def test_links_and_pictures_exist():
     targets = re.findall(r"\]\(([^)#]+)\)", README)
     assert "results/paper/figures/indelman_1a.svg" in targets

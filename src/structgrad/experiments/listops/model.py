@@ -63,8 +63,8 @@ class GraphClassifier(nn.Module):
 
     def forward(self, batch: Batch, noise: torch.Generator, dropout: torch.Generator) -> tuple[Tensor, Tensor]:
         """Logits ``(B, 10)`` and the edges that they were made with ``(B, n, n)``."""
-        edges = self.edges(batch, noise)
-        states, heard = self.embedding(batch.tokens), edges
+        states = self.embedding(batch.tokens)
+        edges = heard = self.edges(batch, noise).to(states.dtype)
         kept = self._kept(states, dropout)
         for turn in range(self.rounds):
             if turn == self.rounds - 1:
@@ -124,7 +124,7 @@ class TrueEdges(nn.Module):
     """The parse itself."""
 
     def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        return batch.parse.float()
+        return batch.parse
 
 
 class LatentEdges(nn.Module):
