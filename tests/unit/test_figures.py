@@ -182,7 +182,7 @@ def test_a_reference_is_a_grey_dashed_line_and_takes_no_look_from_the_others(fig
     for drawn in (picture, draw(without, figure, experiment, "without")):
         assert any("stroke: #0072b2" in style for style in lines_of(drawn))  # the first look is the first learner's
         assert not any("stroke: #d55e00" in style for style in lines_of(drawn))
-    assert "dashed, grey" in reading(figure, experiment)
+    assert "grey, thin" in reading(figure, experiment)
     assert "published" not in reading(figure, experiment)
     assert reading(Lines(), REGISTRY["indelman_1a"]) == (
         "Lines and bands: ours with 95 % intervals; hollow marks: the published numbers."

@@ -14,8 +14,9 @@ DASHES = ("-", "-", "--", "-", "--", ":", "-.", "-.")
 # The palette's second, third, ... round: dashes that its first does not have.
 ROUNDS = ((0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (9, 3)))
 
-# How an arm that does not learn is drawn: what the others are held against.
-REFERENCE: Any = {"color": "#777777", "linestyle": "--", "linewidth": 0.9}
+# How arms that do not learn are drawn, in their order: what the others are held against.
+GREY = "#777777"
+REFERENCES: Any = ("--", ":", "-.", (0, (8, 3)))
 
 WIDTH = 6.4  # inches that a title needs
 
@@ -36,6 +37,11 @@ def stroke(place: int) -> tuple[str, Any]:
     """Colour and dashes of the line at a place among others; 32 places have looks of their own."""
     lap, index = divmod(place, len(COLOURS))
     return COLOURS[index], DASHES[index] if lap == 0 else ROUNDS[(lap - 1) % len(ROUNDS)]
+
+
+def reference(place: int) -> dict[str, Any]:
+    """Colour, dashes and width of the line at a place among those of arms that do not learn."""
+    return {"color": GREY, "linestyle": REFERENCES[place % len(REFERENCES)], "linewidth": 0.9}
 
 
 def start_at_zero(axes: Any) -> None:
@@ -69,4 +75,4 @@ def legend(figure: Any, handles: Mapping[str, Any], columns: int) -> None:
 
 def nothing(figure: Any) -> None:
     """Say that there is nothing to draw yet."""
-    figure.text(0.5, 0.5, "no record yet", ha="center", va="center", color=REFERENCE["color"])
+    figure.text(0.5, 0.5, "no record yet", ha="center", va="center", color=GREY)

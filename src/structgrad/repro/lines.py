@@ -10,7 +10,7 @@ from typing import Any
 
 from structgrad.experiments import Experiment, Lines, Metric
 from structgrad.repro.cells import Cell
-from structgrad.repro.drawing import COLOURS, DASHES, MARKERS, REFERENCE, WIDTH, legend, nothing, picture, start_at_zero
+from structgrad.repro.drawing import COLOURS, DASHES, MARKERS, WIDTH, legend, nothing, picture, reference, start_at_zero
 from structgrad.repro.numbers import MORE_DIGITS, fixed, number
 
 COLUMNS = (
@@ -27,7 +27,7 @@ def reading(figure: Lines, experiment: Experiment) -> str:
     """How to read the picture."""
     told = "Lines and bands: ours with 95 % intervals"
     told += "; hollow marks: the published numbers" if experiment.printed else ""
-    told += "; dashed, grey: what does not learn" if any(arm.reference for arm in experiment.arms) else ""
+    told += "; grey, thin: what does not learn" if any(arm.reference for arm in experiment.arms) else ""
     return f"{told}."
 
 
@@ -129,10 +129,10 @@ def _draw_arm(axes: Any, rows: Sequence[dict[str, str]], place: int, shift: floa
 
 
 def _draw_references(axes: Any, rows: Sequence[dict[str, str]], handles: dict[str, Any]) -> None:
-    for arm in dict.fromkeys(row["arm"] for row in rows):
+    for place, arm in enumerate(dict.fromkeys(row["arm"] for row in rows)):
         line = [row for row in rows if row["arm"] == arm and row["role"] == "line" and row["value"]]
         if line:
-            (handles[line[0]["column"]],) = axes.plot(_x(line, 1.0), _y(line), **REFERENCE, zorder=2)
+            (handles[line[0]["column"]],) = axes.plot(_x(line, 1.0), _y(line), **reference(place), zorder=2)
 
 
 def _draw_published(

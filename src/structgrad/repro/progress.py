@@ -10,7 +10,7 @@ from typing import Any
 from structgrad.experiments import Experiment, Progress
 from structgrad.repro.cells import Cell
 from structgrad.repro.curves import History, shown
-from structgrad.repro.drawing import REFERENCE, WIDTH, legend, nothing, picture, start_at_zero, stroke
+from structgrad.repro.drawing import WIDTH, legend, nothing, picture, reference, start_at_zero, stroke
 from structgrad.repro.numbers import MORE_DIGITS, fixed
 
 KEY, LETTER = 0.6, 0.075  # inches that a name in the legend needs, and each letter of it
@@ -22,7 +22,7 @@ def reading(figure: Progress, experiment: Experiment) -> str:
     told = "Lines: means over the replicas that still train"
     if experiment.selected_by:
         told = "Lines: the trial that is selected"
-    told += "; dashed, grey: what does not learn" if any(arm.reference for arm in experiment.arms) else ""
+    told += "; grey, thin: what does not learn" if any(arm.reference for arm in experiment.arms) else ""
     return f"{told}."
 
 
@@ -117,13 +117,14 @@ def _draw_panel(axes: Any, rows: Sequence[dict[str, str]], experiment: Experimen
     from matplotlib.ticker import LogFormatter
 
     learners = [arm for arm in experiment.arms if not arm.reference]
+    references = [arm for arm in experiment.arms if arm.reference]
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(LogFormatter())  # 100, not a power of ten; between them only in a short run
     axes.xaxis.set_minor_formatter(LogFormatter())
     for arm in experiment.arms:
         line = [(float(row[experiment.clock]), float(row["value"])) for row in rows if row["arm"] == arm.name]
         if arm.reference and line:
-            handles[arm.column] = axes.axhline(line[-1][1], **REFERENCE, zorder=2)
+            handles[arm.column] = axes.axhline(line[-1][1], **reference(references.index(arm)), zorder=2)
             continue
         line = [(time, value) for time, value in line if time > 0]
         if line:
