@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +20,7 @@ from structgrad.regularizers.exponential import ExponentialEntropy
 GUMBEL = Gumbel(centred=False)
 
 
-class Edges(nn.Module):
+class Edges(nn.Module, ABC):
     """Gumbel utilities of a structure, hard or relaxed by the exponential-family entropy (protocol 1.5).
 
     Args:
@@ -45,13 +47,13 @@ class Edges(nn.Module):
         relaxed = Relaxed(polytope, ExponentialEntropy(max_range), temperature, difference)
         self.layer = StochasticSoftmax(relaxed, GUMBEL)
 
+    @abstractmethod
     def scores(self, logits: Tensor) -> Tensor:
         """The utilities' locations, from the encoder's logits ``(..., n (n - 1), logits)``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def weights(self, structure: Tensor) -> Tensor:
         """How much each directed edge counts as no edge and as edge, ``(..., n (n - 1), 2)``."""
-        raise NotImplementedError
 
     def forward(self, scores: Tensor, generator: torch.Generator) -> Tensor:
         """The weights of a draw: soft in training, hard in evaluation."""
