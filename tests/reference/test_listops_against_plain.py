@@ -13,11 +13,11 @@ import torch
 from structgrad.experiments.listops.batches import batch_of
 from structgrad.experiments.listops.data import make
 from structgrad.experiments.listops.edges import NOISES
-from structgrad.experiments.listops.model import initialise
 from structgrad.experiments.listops.spec import TABLE_2
 from structgrad.experiments.listops.trial import build
 from structgrad.parallel import set_threads
 from structgrad.polytopes import SpanningTree
+from structgrad.training.initial import initialise
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "plain_listops.py"
 ARMS = ("lstm", "ground_truth", "indep_directed", "spanning_tree", "arborescence_gumbel")

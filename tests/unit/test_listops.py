@@ -19,7 +19,7 @@ from structgrad.experiments.listops.edges import NOISES, Sampler
 from structgrad.experiments.listops.expressions import balanced
 from structgrad.experiments.listops.lstm import SymbolLSTM
 from structgrad.experiments.listops.metrics import Tally, averages, joined, report, tally
-from structgrad.experiments.listops.model import EdgeScorer, GraphClassifier, LSTMClassifier, TrueEdges, initialise
+from structgrad.experiments.listops.model import EdgeScorer, GraphClassifier, LSTMClassifier, TrueEdges
 from structgrad.experiments.listops.references import edges_of, nearest_operator, uniform_tree
 from structgrad.experiments.listops.train import train
 from structgrad.experiments.listops.vocabulary import CLOSE, PAD
@@ -27,6 +27,7 @@ from structgrad.parallel import set_threads
 from structgrad.polytopes.arborescence import Arborescence
 from structgrad.polytopes.spanning_tree import SpanningTree
 from structgrad.training.checkpoint import Checkpoint
+from structgrad.training.initial import initialise
 from structgrad.training.job import Job
 from structgrad.training.loop import Limits, OutOfTimeError
 from structgrad.training.search import DivergedError

@@ -67,9 +67,9 @@ class Noisy:
         self.generator.set_state(state["generator"])
 
 
-def search(fails=None, count=3, start=Noisy):
+def search(fails=None, count=3, start=Noisy, points=1):
     fails = fails or {}
-    return Search(lambda number: start(number, fails.get(number)), count, STEPS, EVERY, "score")
+    return Search(lambda number: start(number, fails.get(number)), count, STEPS, EVERY, "score", points)
 
 
 def run(found, tmp_path, limits=None, show=lambda *_: None):
@@ -205,6 +205,46 @@ def test_a_resumed_search_is_the_uninterrupted_one_to_the_bit(tmp_path, stops):
     assert resumed.history == plain.history
     for ours, theirs in zip(resumed.trial.network.parameters(), plain.trial.network.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("fails", [{}, {1: {"raise": 12}, 5: {"raise": 1}}])
+def test_of_a_grid_only_the_point_that_validates_best_is_tested(tmp_path, fails):
+    tested = []
+
+    class Watched(Noisy):
+        def test(self):
+            tested.append(self.number)
+            return super().test()
+
+    found = run(search(fails, count=2, start=Watched, points=3), tmp_path)
+    every = run(search(fails, count=6), tmp_path / "every").results
+    expected = []
+    for first in (0, 3):
+        values = [result["final"]["validation"] for result in every[first : first + 3]]
+        place = int(np.argmax(values))
+        own = {f"validation_of_point_{point}": value for point, value in enumerate(values)}
+        expected.append(every[first + place] | {"final": every[first + place]["final"] | own})
+        assert tested[first // 3] == first + place
+    assert found.results == expected
+    assert len(tested) == 2
+    kept = [dict(alone(number)) for number in tested]
+    assert found.history["score"][0] == pytest.approx(np.mean([curve[EVERY] for curve in kept]))
+
+
+@pytest.mark.parametrize("stops", [[1], [STEPS], [STEPS + 1, 2 * STEPS], [3 * STEPS - 1], [3 * STEPS], [3 * STEPS + 5]])
+def test_a_resumed_grid_is_the_uninterrupted_one_to_the_bit(tmp_path, stops):
+    fails = {1: {"raise": 20}, 2: {"raise": 23}}
+    plain = run(search(fails, count=2, points=3), tmp_path / "plain")
+    for stop in stops:
+
+        def interrupt(step, active, numbers, stop=stop):
+            if step == stop:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run(search(fails, count=2, points=3), tmp_path, show=interrupt)
+    resumed = run(search(fails, count=2, points=3), tmp_path)
+    assert (resumed.results, resumed.history) == (plain.results, plain.history)
 
 
 def test_a_checkpoint_a_step_and_no_time_at_all_change_nothing(tmp_path):

@@ -1,4 +1,4 @@
-"""Random search: trials with hyper-parameters of their own, each validated while it trains and tested at its best."""
+"""Search over hyper-parameters: trials with a point each, validated while they train and tested at their best."""
 
 from __future__ import annotations
 
@@ -76,26 +76,37 @@ class Search:
     its best validation are tested (paulus, section 7), also where it diverged later; ``steps`` in its result are then
     those before the one that was not finite.
 
+    With a grid of ``points``, each replica is so many trials, and only the one of them that validates best (the first
+    of equals) is tested: the selection is part of the replica.
+
     Args:
-        start: makes the trial of that number.
-        count: how many there are.
-        steps: of each.
+        start: makes the trial of that number: of replica ``number // points``, at point ``number % points``.
+        count: how many replicas there are.
+        steps: of each trial.
         validate_every: steps between validations.
         objective: the number of :meth:`Trial.validate` that is best the higher.
+        points: trials a replica.
     """
 
     def __init__(
-        self, start: Callable[[int], Trial], count: int, steps: int, validate_every: int, objective: str
+        self,
+        start: Callable[[int], Trial],
+        count: int,
+        steps: int,
+        validate_every: int,
+        objective: str,
+        points: int = 1,
     ) -> None:
-        self.start, self.count = start, count
+        self.start, self.count, self.points = start, count, points
         self.steps, self.validate_every, self.objective = steps, validate_every, objective
         self.results: list[dict[str, Any]] = []
-        self.curves: list[list[dict[str, float]]] = []  # of each trial, one entry a validation
+        self.curves: list[list[dict[str, float]]] = []  # of each replica's best trial, one entry a validation
+        self.ends: list[dict[str, Any]] = []  # of the replica at hand: how each trial went that has ended
         self._begin()
 
     @property
     def history(self) -> dict[str, list[float]]:
-        """Means over the trials that got so far, at each validated step."""
+        """Means over the tested trials that got so far, at each validated step."""
         points: dict[float, list[dict[str, float]]] = {}
         for curve in self.curves:
             for point in curve:
@@ -111,9 +122,9 @@ class Search:
 
     def step(self) -> tuple[Tensor, dict[str, float]]:
         """One update of the trial at hand, and its validation where that is due."""
-        done = torch.zeros(self.count, dtype=torch.bool)
         if self.at == 0:
             self._validate()  # a trial cannot have diverged yet: what is not finite here is the model's fault
+        over = False
         try:
             loss = self.trial.update()
             if not isfinite(loss):
@@ -122,30 +133,42 @@ class Search:
             self.at += 1
             if self.at % self.validate_every == 0 or self.at == self.steps:
                 self._validate()
-            done[len(self.results)] = self.at == self.steps
+            over = self.at == self.steps
         except DivergedError:
-            self.diverged = True
-            done[len(self.results)] = True
-        latest = self.curves[-1][-1] if self.curves[-1] else {}
+            self.diverged = over = True
+        latest = self.curve[-1] if self.curve else {}
         shown = {name: value for name, value in latest.items() if name != "step"}  # the loop shows the step itself
-        return done, {"trial": float(len(self.results) + 1), **shown}
+        numbers = {"trial": float(self.number + 1), **shown}
+        if over:
+            self._end()
+        done = torch.zeros(self.count, dtype=torch.bool)
+        done[len(self.results)] = over and len(self.ends) == self.points
+        if over and len(self.ends) < self.points:
+            self._begin()
+        return done, numbers
 
     def active(self) -> int:
         return self.count - len(self.results)
 
     def finish(self, done: Tensor) -> None:
-        """Test the trial at its best weights, and begin the next."""
-        trial = self.trial
+        """Test the replica's best trial at its best weights, and begin the next replica."""
+        place = max(range(self.points), key=lambda place: self.ends[place]["value"])
+        best = self.ends[place]
+        trial = self.trial if place == self.points - 1 else self.start(len(self.results) * self.points + place)
         trial.network.load_state_dict(self.best["weights"])
-        final = {**trial.describe(), "validation": self.best["value"], "best_step": float(self.best["step"])}
+        final = {**trial.describe(), "validation": best["value"], "best_step": float(best["step"])}
+        if self.points > 1:
+            final |= {f"validation_of_point_{place}": end["value"] for place, end in enumerate(self.ends)}
         self.results.append(
             {
-                "steps": self.at,
-                "stopped": "diverged" if self.diverged else "max_steps",
+                "steps": best["steps"],
+                "stopped": "diverged" if best["diverged"] else "max_steps",
                 "metrics": trial.test(),
                 "final": final,
             }
         )
+        self.curves.append(best["curve"])
+        self.ends = []
         if self.active():
             self._begin()
 
@@ -153,8 +176,11 @@ class Search:
         return {
             "results": self.results,
             "curves": self.curves,
+            "ends": self.ends,
+            "curve": self.curve,
             "at": self.at,
             "losses": self.losses,
+            "trial_best": self.trial_best,
             "best": self.best,
             "network": self.trial.network.state_dict(),
             "optimizer": self.trial.optimizer.state_dict(),
@@ -162,20 +188,32 @@ class Search:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.results = state["results"]
+        self.results, self.ends = state["results"], state["ends"]
         if self.active():
             self._begin()
-        self.curves, self.at, self.losses, self.best = (state[key] for key in ("curves", "at", "losses", "best"))
+        self.curves, self.curve, self.at, self.losses, self.trial_best, self.best = (
+            state[key] for key in ("curves", "curve", "at", "losses", "trial_best", "best")
+        )
         self.trial.network.load_state_dict(state["network"])
         self.trial.optimizer.load_state_dict(state["optimizer"])
         self.trial.restore(state["trial"])
 
+    @property
+    def number(self) -> int:
+        """Of the trial at hand."""
+        return len(self.results) * self.points + len(self.ends)
+
     def _begin(self) -> None:
-        self.trial = self.start(len(self.results))
+        self.trial = self.start(self.number)
         self.at, self.diverged = 0, False
         self.losses: list[float] = []  # since the last validation
-        self.best: dict[str, Any] = {}
-        self.curves.append([])
+        self.curve: list[dict[str, float]] = []
+        self.trial_best: dict[str, float] = {}  # where the trial validated best, and how well
+        if not self.ends:
+            self.best: dict[str, Any] = {}  # the same of the replica, with the weights
+
+    def _end(self) -> None:
+        self.ends.append({"steps": self.at, "diverged": self.diverged, "curve": self.curve, **self.trial_best})
 
     def _validate(self) -> None:
         numbers = self.trial.validate()
@@ -183,9 +221,11 @@ class Search:
             if not isfinite(value):
                 raise DivergedError(f"{name} is not finite")
         value = numbers[self.objective]
+        if not self.trial_best or value > self.trial_best["value"]:
+            self.trial_best = {"value": value, "step": self.at}
         if not self.best or value > self.best["value"]:
             weights = {name: tensor.detach().clone() for name, tensor in self.trial.network.state_dict().items()}
-            self.best = {"value": value, "step": self.at, "weights": weights}
+            self.best = {"value": value, "weights": weights}
         if self.at:
-            self.curves[-1].append({"step": float(self.at), "loss": sum(self.losses) / len(self.losses), **numbers})
+            self.curve.append({"step": float(self.at), "loss": sum(self.losses) / len(self.losses), **numbers})
             self.losses = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 import torch
@@ -26,6 +27,12 @@ class SymbolLSTM(nn.Module):
         self.bias = nn.Parameter(torch.empty(count, 1, 4 * hidden))
         self.scale: Tensor  # tanh x = 2 sigmoid(2 x) - 1, and torch's sigmoid is several times faster than its tanh
         self.register_buffer("scale", torch.tensor([1.0, 1.0, 2.0, 1.0]).repeat_interleave(hidden), persistent=False)
+
+    def start(self, generator: torch.Generator) -> None:
+        """Draw the weights as torch's LSTM does: uniform within ``1 / sqrt(units)``."""
+        bound = 1 / sqrt(self.recurrent.shape[1])
+        for parameter in self.parameters(recurse=False):
+            nn.init.uniform_(parameter, -bound, bound, generator)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """States ``(n, D, B, h)`` after each symbol of ``tokens`` ``(D, B, n)``."""

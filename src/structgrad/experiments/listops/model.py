@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import sqrt
 from typing import Protocol
 
 import torch
@@ -136,17 +135,3 @@ class LatentEdges(nn.Module):
 
     def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
         return self.sample(self.scorer(batch), batch, generator, self.training)
-
-
-@torch.no_grad()
-def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """torch's own initial distributions, drawn from the generator: uniform within ``1 / sqrt(inputs)`` (of an LSTM
-    within ``1 / sqrt(units)``), embeddings standard normal.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Embedding):
-            module.weight.normal_(generator=generator)
-        elif isinstance(module, nn.Linear | SymbolLSTM):
-            fan = module.in_features if isinstance(module, nn.Linear) else module.recurrent.shape[1]
-            for parameter in module.parameters(recurse=False):
-                parameter.uniform_(-1 / sqrt(fan), 1 / sqrt(fan), generator=generator)

@@ -19,8 +19,8 @@ from structgrad.experiments.listops.model import (
     LatentEdges,
     LSTMClassifier,
     TrueEdges,
-    initialise,
 )
+from structgrad.training.initial import initialise
 from structgrad.training.search import draw, finite
 from structgrad.training.seeds import generators, set_states, states
 
