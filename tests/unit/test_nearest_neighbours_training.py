@@ -1,0 +1,244 @@
+"""indelman Table 2, training: data, the grid, a step, resuming, and what the arms are."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import pytest
+import torch
+
+from structgrad.errors import UserError
+from structgrad.experiments import REGISTRY
+from structgrad.experiments.nearest_neighbours.data import NORMALISATION, digest, make
+from structgrad.experiments.nearest_neighbours.points import for_data, grid, network_of
+from structgrad.experiments.nearest_neighbours.train import train
+from structgrad.experiments.nearest_neighbours.trial import NeighboursTrial
+from structgrad.repro.published import numbers
+from structgrad.training.checkpoint import Checkpoint
+from structgrad.training.job import Job
+from structgrad.training.loop import Limits
+
+TABLE = REGISTRY["indelman_2"]
+SMALL = {"source": "stand_in", "train": 300, "validation": 100, "test": 100, "queries": 20, "candidates": 40}
+SEEDS = {"init": 1, "queries": 2, "candidates": 3, "noise": 4}
+POINT = {"learning_rate": 1e-3, "epsilon": -0.2, "sigma_learning_rate": 1e-3, "temperature": 16.0}
+
+
+def config(arm, **changes):
+    return TABLE.config_of(arm) | SMALL | changes
+
+
+def trial(arm, setting="MNIST k=3", **changes):
+    found = config(arm, **changes)
+    return NeighboursTrial(found, setting, make(found, setting, 0), POINT, SEEDS, "cpu")
+
+
+# Data
+
+
+def test_validation_is_held_out_of_training_and_the_test_set_of_both():
+    full = config("direct", train=None, test=None)
+    data = make(full, "MNIST k=1", 3)
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [1397, 100, 300]
+    rows = {part: {row.tobytes() for row in getattr(data, part).images.numpy()} for part in ("train", "validation")}
+    together = len(rows["train"] | rows["validation"])
+    assert together == len(rows["train"]) + len(rows["validation"])
+    other = make(full, "MNIST k=1", 4)
+    assert torch.equal(other.test.images, data.test.images)
+    assert not torch.equal(other.validation.images, data.validation.images)
+    fewer = make(config("direct"), "MNIST k=9", 3)
+    assert torch.equal(fewer.train.images, data.train.images[:300])
+    assert torch.equal(fewer.validation.images, data.validation.images)
+
+
+def test_the_digest_is_of_pixels_labels_and_split():
+    found = {digest(config("direct", **change), "MNIST k=1", [3]) for change in ({}, {"train": 299}, {"test": 99})}
+    assert len(found | {digest(config("direct"), "MNIST k=1", [4])}) == 4
+    assert digest(config("neural_sort"), "MNIST k=9", [3, 5]) in found
+
+
+def test_more_images_than_there_are_are_refused():
+    with pytest.raises(UserError, match="MNIST has 1497 training and 300 test images, but 1400 \\+ 100"):
+        make(config("direct", train=1400), "MNIST k=1", 0)
+    with pytest.raises(UserError, match="at least 1 \\+ 100 and 301"):
+        make(config("direct", train=None, test=301), "MNIST k=1", 0)
+
+
+def test_pixels_are_normalised_by_channel():
+    data = make(config("direct"), "Fashion-MNIST k=1", 0)
+    (mean,), (deviation,) = NORMALISATION["Fashion-MNIST"]
+    expected = (data.test.images[:5].numpy() / 255 - mean) / deviation
+    np.testing.assert_allclose(data.normalised(data.test.images[:5]).numpy(), expected, atol=1e-6)
+
+
+# The grid and the arms
+
+
+@pytest.mark.parametrize(
+    ("arm", "setting", "size"),
+    [
+        ("direct", "MNIST k=1", 3),
+        ("direct", "Fashion-MNIST ConvNet k=1", 2),
+        ("direct", "CIFAR-10 k=1", 1),
+        ("direct_stochastic_5", "MNIST k=1", 6),
+        ("direct_stochastic_1", "CIFAR-10 k=9", 2),
+        ("neural_sort", "CIFAR-10 k=9", 18),
+        ("relax_subsample", "MNIST k=5", 15),
+        ("cross_entropy", "MNIST k=5", 1),
+    ],
+)
+def test_the_grid_is_the_published_one(arm, setting, size):
+    points = grid(TABLE.config_of(arm), setting)
+    assert len(points) == len({tuple(point.items()) for point in points}) == size
+    lists = TABLE.config_of(arm)["grid"]
+    assert size == prod(len(for_data(values, setting)) for values in lists.values())
+    assert all(set(point) == set(lists) for point in points)
+
+
+def test_the_embedding_follows_the_setting():
+    found = {setting: network_of(TABLE.config, setting) for setting in TABLE.settings}
+    assert {setting for setting, network in found.items() if network == "convnet"} == {
+        setting for setting in found if setting.startswith("MNIST") or "ConvNet" in setting
+    }
+    assert set(found.values()) == {"convnet", "resnet18"}
+
+
+def test_every_published_cell_has_an_arm_at_its_setting():
+    printed = {(row, column) for paper, table, row, column, _ in numbers() if (paper, table) == ("indelman", "2")}
+    assert len(printed) == 51
+    answered = {arm.answers for arm in TABLE.arms if arm.answers}
+    assert {row for row, _ in printed} == answered
+    assert {column for _, column in printed} <= set(TABLE.settings)
+
+
+# A step
+
+
+@pytest.mark.parametrize("arm", ["direct", "direct_stochastic_5", "fixed_sigma"])
+def test_embedding_a_second_time_only_what_has_a_gradient_changes_no_step(arm):
+    fast, plain = trial(arm), trial(arm)
+    assert fast.recompute
+    plain.recompute = False
+    for _ in range(3):
+        assert fast.update() == pytest.approx(plain.update())
+    start = trial(arm)
+    for ours, theirs, before in zip(*(x.network.parameters() for x in (fast, plain, start)), strict=True):
+        assert not torch.equal(ours, before) or ours.numel() == 1
+        torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=1e-3)
+
+
+def test_a_step_without_any_gradient_moves_the_weights_by_momentum_alone():
+    still = trial("direct")
+    still.update()
+    before = [parameter.detach().clone() for parameter in still.network.parameters()]
+    still.data.train.labels.fill_(3)  # every neighbour is right, so nothing is to be learned
+    assert still.update() == 0.0
+    gradients = [parameter.grad for parameter in still.network.parameters()]
+    assert all(gradient is not None and not gradient.any() for gradient in gradients)
+    assert any(not torch.equal(new, old) for new, old in zip(still.network.parameters(), before, strict=True))
+
+
+def test_relaxations_and_batch_normalisation_take_the_whole_gradient():
+    assert not trial("neural_sort").recompute
+    assert not trial("cross_entropy").recompute
+    network = {"networks": {"MNIST": "resnet18"}}
+    assert not trial("direct", **network).recompute
+
+
+def test_sigma_learns_by_plain_gradient_descent_at_its_own_rate():
+    learner, rate = trial("direct_stochastic_1"), POINT["sigma_learning_rate"]
+    sigma = learner.network.sigma
+    before = [parameter.detach().clone() for parameter in sigma.parameters()]
+    learner.update()
+    for new, old in zip(sigma.parameters(), before, strict=True):
+        torch.testing.assert_close(new.detach(), old - rate * new.grad)
+    assert any(parameter.grad.any() for parameter in sigma.parameters())
+    assert not {id(parameter) for parameter in sigma.parameters()} & {
+        id(parameter) for group in learner.optimizer.param_groups for parameter in group["params"]
+    }
+
+
+def test_arms_share_initial_weights_and_batches():
+    first, second = trial("direct"), trial("neural_sort")
+    for ours, theirs in zip(first.network.parameters(), second.network.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert torch.equal(first.streams[0].next(50), second.streams[0].next(50))
+    assert not torch.equal(first.streams[0].next(50), first.streams[1].next(50))
+
+
+@pytest.mark.parametrize("arm", [arm.name for arm in TABLE.arms])
+def test_every_arm_learns(arm):
+    """From one image in ten to most of them, in some steps, on images of digits that it has not seen."""
+    changes = {"train": None, "candidates": 100, "queries": 50, "test": 300}
+    learner = trial(
+        arm, "MNIST k=1", **changes, **({"optimizer": "adam"} if "momentum" in TABLE.config_of(arm) else {})
+    )
+    for parameter in learner.network.embedding[0].parameters():
+        assert parameter.requires_grad
+    losses = [learner.update() for _ in range(40)]
+    assert np.mean(losses[-8:]) < np.mean(losses[:8])
+    report = learner.test()["test_accuracy"]
+    assert report["trials"] == 300
+    assert report["successes"] > 250
+
+
+def test_bfloat16_and_channels_last_leave_a_step_within_rounding():
+    low, full = trial("direct", autocast=True), trial("direct")
+    images = full.data.normalised(full.data.test.images)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        ours, theirs = low._embeddings(images), full._embeddings(images)
+    assert ours.dtype == torch.float32
+    assert not torch.equal(ours, theirs)
+    torch.testing.assert_close(ours, theirs, atol=0.01, rtol=0.05)
+
+
+# A job
+
+
+def job(tmp_path, arm="direct_stochastic_1", show=lambda *_: None, **changes):
+    point = {"learning_rate": [1e-3], "epsilon": [-0.2, -0.1], "sigma_learning_rate": [1e-3]}
+    found = config(arm, epochs=1, validate_every=0.5, grid=point, **changes)
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
+    return Job("indelman_2", "MNIST k=3", arm, 0, 2, found, checkpoint, Limits(1e9), show, one_data_set=True)
+
+
+def test_a_replica_is_the_best_of_its_grid_by_validation(tmp_path):
+    outcome = train(job(tmp_path))
+    assert len(outcome.results) == 2
+    for result in outcome.results:
+        final = result["final"]
+        values = [final["validation_of_point_0"], final["validation_of_point_1"]]
+        assert final["validation"] == max(values)
+        assert final["sigma"] > 0
+        assert (result["steps"], result["stopped"]) == (15, "max_steps")
+    assert outcome.seeds["data"][0] == outcome.seeds["data"][1]
+    assert outcome.history["step"] == [8, 15]
+
+
+def test_planted_test_labels_change_the_score_and_nothing_else(tmp_path):
+    plain = train(job(tmp_path / "plain"))
+    found = job(tmp_path / "planted")
+    make(found.config, found.setting, plain.seeds["data"][0]).test.labels.fill_(0)  # the trainer's own copy
+    planted = train(found)
+    make.__globals__["_make"].cache_clear()
+    assert planted.history == plain.history
+    for ours, theirs in zip(planted.results, plain.results, strict=True):
+        assert ours["final"] == theirs["final"]
+        assert ours["metrics"] != theirs["metrics"]
+
+
+@pytest.mark.parametrize("stop", [1, 14, 15, 22, 31])
+def test_a_resumed_job_is_the_uninterrupted_one_to_the_bit(tmp_path, stop):
+    plain = train(job(tmp_path / "plain"))
+
+    def interrupt(step, active, shown):
+        if step == stop:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(job(tmp_path, show=interrupt))
+    resumed = train(job(tmp_path))
+    assert resumed.resumed == 1
+    assert (resumed.results, resumed.history) == (plain.results, plain.history)
