@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
+import tarfile
 import threading
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -57,6 +61,7 @@ def alone(tmp_path, monkeypatch):
     monkeypatch.delenv("STRUCTGRAD_DATA", raising=False)
     monkeypatch.setattr(store, "PAUSE", 0.0)
     monkeypatch.setattr(store, "TIMEOUT", 5.0)
+    store.forget_archive()
 
 
 def the_file(*addresses, canonical=store.as_it_is):
@@ -203,3 +208,132 @@ def test_progress_is_shown_on_a_terminal_only(server, capsys, monkeypatch):
     monkeypatch.setattr(store.sys.stderr, "isatty", lambda: True)
     store.fetch(the_file(server.address()))
     assert "sets/a.txt: 0.0 MB" in capsys.readouterr().err
+
+
+def archive(**contents):
+    """A .tar.gz archive of files in a folder ``in``, beside a link that is none of them."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as made:
+        for name, content in contents.items():
+            entry = tarfile.TarInfo(f"in/{name}")
+            entry.size = len(content)
+            made.addfile(entry, io.BytesIO(content))
+        link = tarfile.TarInfo("in/link")
+        link.type, link.linkname = tarfile.SYMTYPE, "one"
+        made.addfile(link)
+    return packed.getvalue()
+
+
+def a_member(name, content, *addresses):
+    return DataFile(f"sets/{name}.txt", hashlib.sha256(content).hexdigest(), addresses, member=f"in/{name}")
+
+
+def test_the_files_of_an_archive_are_one_download(server):
+    contents = {name: name.encode() * 1000 for name in ("one", "two", "three")}
+    server.answers = [(200, archive(**contents), None)]
+    for name, content in contents.items():
+        found = store.fetch(a_member(name, content, server.address("all.tar.gz")))
+        assert found == store.Found(store.cache() / f"sets/{name}.txt", content)
+        assert found.path.read_bytes() == content
+    assert server.asked == ["/all.tar.gz"]
+    assert len(list((store.cache() / "sets").iterdir())) == 3  # nothing else is unpacked
+
+
+def test_an_archive_that_was_forgotten_is_downloaded_again(server):
+    server.answers = [(200, archive(one=b"1", two=b"2"), None)] * 2
+    store.fetch(a_member("one", b"1", server.address()))
+    store.forget_archive()
+    store.fetch(a_member("two", b"2", server.address()))
+    assert len(server.asked) == 2
+
+
+def wrong_checksum(packed):
+    return packed[:-8] + bytes([packed[-8] ^ 1]) + packed[-7:]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda packed: packed[: len(packed) // 2],
+        lambda packed: packed[:-1],
+        wrong_checksum,
+        lambda packed: packed[:10] + b"\xff" * 20 + packed[30:],
+        lambda _: b"<html>busy</html>",
+        lambda _: b"",
+        lambda _: gzip.compress(b"x" * 2000),
+        lambda _: gzip.compress(b""),
+    ],
+    ids=["half", "last byte", "checksum", "deflate", "a page", "empty", "no tar", "empty tar"],
+)
+def test_a_broken_archive_is_tried_again_and_not_remembered(server, spoil):
+    whole = archive(one=CONTENT)
+    server.answers = [(200, spoil(whole), None)] * store.ATTEMPTS
+    file = a_member("one", CONTENT, server.address("all.tar.gz"))
+    with pytest.raises(MissingDataError, match=r"what it sends is no whole \.tar\.gz archive: .") as raised:
+        store.fetch(file)
+    assert "\n" not in str(raised.value)
+    assert len(server.asked) == store.ATTEMPTS
+    assert not store.cache().exists()
+    server.answers = [(200, spoil(whole), None), (200, whole, None)]
+    assert store.fetch(file).content == CONTENT
+
+
+def test_a_passing_fault_of_an_archives_host_is_tried_again(server):
+    server.answers = [(503, b"", None), (200, archive(one=CONTENT)[:50], 99), (200, archive(one=CONTENT), None)]
+    assert store.fetch(a_member("one", CONTENT, server.address())).content == CONTENT
+
+
+@pytest.mark.parametrize("name", ["four", "link", "../in/one"])
+def test_a_member_that_an_archive_lacks_is_named_and_the_archive_not_asked_for_again(server, name):
+    server.answers = [(200, archive(one=b"1"), None)]
+    for _ in range(2):
+        with pytest.raises(MissingDataError, match=rf"the archive it sends has no in/{name}"):
+            store.fetch(a_member(name, CONTENT, server.address()))
+    assert len(server.asked) == 1
+
+
+def test_an_archive_that_is_broken_within_a_member_is_refused(server):
+    content = CONTENT * 10
+    whole, packer = archive(one=content), zlib.compressobj(wbits=31)
+    half = packer.compress(gzip.decompress(whole)[: len(content) // 2]) + packer.flush(zlib.Z_SYNC_FLUSH)
+    server.answers = [(200, half + b"\x07" * 100, None), (200, whole, None)]  # 7: no type of a block
+    assert store.fetch(a_member("one", content, server.address())).content == content
+    assert len(server.asked) == 2
+
+
+def test_a_member_of_another_content_is_not_kept_and_the_next_address_is_asked(server, monkeypatch):
+    monkeypatch.setattr(store.time, "sleep", lambda _: pytest.fail("waited for what cannot change"))
+    server.answers = [(200, archive(one=b"other"), None), (200, archive(one=CONTENT), None)]
+    old, new = server.address("old.tar.gz"), server.address("new.tar.gz")
+    with pytest.raises(MissingDataError, match=r"in/one in the archive it sends has sha256 \w{12} instead of"):
+        store.fetch(a_member("one", CONTENT, old))
+    assert not store.cache().exists()
+    assert store.fetch(a_member("one", CONTENT, old, new)).content == CONTENT
+    assert server.asked == ["/old.tar.gz", "/new.tar.gz"]
+
+
+def test_the_advice_says_what_to_extract_and_where_to(mine):
+    file = a_member("one", CONTENT, "http://far.example/all.tar.gz")
+    assert "or extract in/one from http://far.example/all.tar.gz and save it as sets/one.txt in a folder" in file.advice
+    assert "or save http://far.example/a.txt as sets/a.txt in a folder" in the_file("http://far.example/a.txt").advice
+    (mine / file.path).write_bytes(CONTENT)  # as it advises
+    assert store.fetch(file).content == CONTENT
+
+
+def test_addresses_may_be_asked_for_only_when_they_are_needed(server, mine):
+    asked = []
+
+    def addresses():
+        asked.append(1)
+        return (server.address(),)
+
+    file = DataFile("sets/a.txt", hashlib.sha256(CONTENT).hexdigest(), addresses)
+    assert store.find(file) is None
+    (mine / file.path).write_bytes(CONTENT)
+    assert {file: store.fetch(file).content} == {file: CONTENT}
+    assert asked == []
+    (mine / file.path).unlink()
+    assert file.places == (server.address(),)
+    assert server.address() in file.advice
+    server.answers = [(200, CONTENT, None)]
+    assert store.fetch(file).content == CONTENT

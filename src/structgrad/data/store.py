@@ -7,12 +7,17 @@ file's sha256 says is refused by name, wherever it lies: a damaged file is an ac
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import os
 import sys
+import tarfile
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -40,20 +45,30 @@ class DataFile:
     Args:
         path: below a data folder, such as ``label_ranking/iris.txt``.
         sha256: of its content in canonical form.
-        addresses: where it can be downloaded, tried in order.
+        addresses: where it can be downloaded, tried in order; or what says so when it must be known, where that is
+            slow to say.
         canonical: takes what may differ without meaning (line ends) from a content; never raises.
+        member: its name in the .tar.gz archive that the addresses give, where it is not published by itself.
     """
 
     path: str
     sha256: str
-    addresses: tuple[str, ...]
+    addresses: tuple[str, ...] | Callable[[], tuple[str, ...]]
     canonical: Callable[[bytes], bytes] = as_it_is
+    member: str | None = None
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The addresses, known by now."""
+        return self.addresses() if callable(self.addresses) else self.addresses
 
     @property
     def advice(self) -> str:
         """How to get it, on any machine."""
+        address = self.places[0]
+        save = f"save {address}" if self.member is None else f"extract {self.member} from {address} and save it"
         return (
-            f"run `structgrad data fetch` with a network, or save {self.addresses[0]} as {self.path} "
+            f"run `structgrad data fetch` with a network, or {save} as {self.path} "
             f"in a folder and set {VARIABLE} (data_folder in config.yaml) to it"
         )
 
@@ -144,7 +159,7 @@ def fetch(file: DataFile, silent: dict[str, str] | None = None) -> Found:
         return found
     silent = {} if silent is None else silent
     reasons = list[str]()
-    for address in file.addresses:
+    for address in file.places:
         host = urlsplit(address).netloc
         if host in silent:
             reasons.append(silent[host])
@@ -162,6 +177,11 @@ def fetch(file: DataFile, silent: dict[str, str] | None = None) -> Found:
     raise MissingDataError(file, "; ".join(dict.fromkeys(reasons)))
 
 
+def forget_archive() -> None:
+    """Let go of the archive that was downloaded last, which is kept in memory for the next of its members."""
+    _members.cache_clear()
+
+
 def _obtain(address: str, file: DataFile) -> bytes:
     """The canonical content at an address, tried again where that may help."""
     fault = _NotObtainedError("not asked")
@@ -169,7 +189,7 @@ def _obtain(address: str, file: DataFile) -> bytes:
         if attempt:
             time.sleep(PAUSE * 2 ** (attempt - 1))
         try:
-            content = file.canonical(_download(address, file.path))
+            raw = _download(address, file.path) if file.member is None else _members(address).get(file.member)
         except HTTPError as error:
             error.close()
             fault = _NotObtainedError(f"HTTP status {error.code}")
@@ -180,11 +200,43 @@ def _obtain(address: str, file: DataFile) -> bytes:
             said = " ".join(str(getattr(error, "reason", None) or error or type(error).__name__).split())
             fault = _NotObtainedError(said[:120], silent=isinstance(error, (URLError, TimeoutError)))
             continue
+        except (tarfile.TarError, EOFError, zlib.error) as error:
+            fault = _NotObtainedError(f"what it sends is no whole .tar.gz archive: {error}")
+            continue
+        if raw is None:
+            raise _NotObtainedError(f"the archive it sends has no {file.member}")
+        content = file.canonical(raw)
         digest = hashlib.sha256(content).hexdigest()
         if digest == file.sha256:
             return content
-        fault = _NotObtainedError(f"what it sends has sha256 {digest[:12]} instead of {file.sha256[:12]}")
+        what = "what it sends" if file.member is None else f"{file.member} in the archive it sends"
+        fault = _NotObtainedError(f"{what} has sha256 {digest[:12]} instead of {file.sha256[:12]}")
+        if file.member is not None:  # the archive is whole by its own checksum: it would come as it is once more
+            break
     raise fault
+
+
+@lru_cache(maxsize=1)  # six files of CIFAR-10 are one download; a failure is not kept
+def _members(address: str) -> dict[str, bytes]:
+    """The files in the .tar.gz archive at the address; nothing is unpacked to the disk.
+
+    Raises:
+        OSError, HTTPException: as a download does.
+        tarfile.TarError, EOFError, zlib.error: it is not such an archive, or not a whole one.
+    """
+    packed = _download(address, Path(urlsplit(address).path).name)
+    found = dict[str, bytes]()
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as content:
+            with tarfile.open(fileobj=content, mode="r|") as archive:
+                for member in archive:
+                    if member.isreg() and (stream := archive.extractfile(member)) is not None:
+                        found[member.name] = stream.read()
+            while content.read(CHUNK):  # to the end, where the checksum stands
+                pass
+    except gzip.BadGzipFile as error:  # an OSError, as a fault of the network is
+        raise tarfile.ReadError(str(error)) from error
+    return found
 
 
 def _download(address: str, name: str) -> bytes:
