@@ -83,6 +83,18 @@ def test_a_shard_outside_the_plan_can_be_asked_for(project):
             plan.shard(wrong)
 
 
+def test_a_setting_has_no_blank_where_a_shell_or_a_file_would_split_it(project):
+    plan = load_plan("smoke", {"experiments": ["indelman_2"]})
+    shard = plan.shards[0]
+    assert (shard.setting, shard.id) == ("MNIST k=5", "indelman_2/MNIST_k=5/direct/0-0")
+    assert shard.path.parent.name == "MNIST_k=5"
+    assert plan.shard(shard.id) == shard
+    assert plan.shard("indelman_2/Fashion-MNIST_ConvNet_k=9/direct/0-1").setting == "Fashion-MNIST ConvNet k=9"
+    names = [shard.folder for shard in load_plan("paper").shards]
+    assert not any(" " in name for name in names)
+    assert len(set(names)) == len({shard.setting for shard in load_plan("paper").shards})
+
+
 def test_overrides_are_yaml():
     assert parse_overrides(["replicas=3", "arms=[direct, no_solver]", "tracking=http://h:1"]) == {
         "replicas": 3,

@@ -195,7 +195,29 @@ def test_explain_a_cell_without_records(plan):
     told = explain(plan, PERFECT)
     assert (told["value"], told["verdict"], told["records"]) == (None, "not_attempted", [])
     assert "structgrad run indelman_1a/d=5/direct/0-3 --scale paper" in as_text(told)
-    assert "not part of this run" in as_text(explain(plan, PERFECT.replace("d=5", "d=10")))
+    elsewhere = as_text(explain(plan, PERFECT.replace("d=5", "d=10")))  # not of this run, but of the scale's
+    assert "structgrad run indelman_1a/d=10/direct/0-199 --scale paper" in elsewhere
+    images = load_plan("paper", {"experiments": ["indelman_2"]})
+    assert "not part of this run" in as_text(explain(images, "indelman/2/MNIST k=3/Cross-entropy (ours)/test_accuracy"))
+
+
+@pytest.mark.parametrize("scale", ["desktop", "paper"])
+def test_explain_says_what_would_fill_a_cell_that_did_not_run_and_what_it_takes(project, scale):
+    plan = load_plan(scale)
+    told = explain(plan, "indelman/2/CIFAR-10 k=5/Direct/test_accuracy")
+    assert told["commands"][0] == "structgrad run indelman_2/CIFAR-10_k=5/direct/0-0 --scale paper"
+    assert told["cost"] == load_plan("paper").experiments["indelman_2"].costs["CIFAR-10 k=5", "direct"]
+    assert f"  it takes    {told['cost']}" in as_text(told).splitlines()
+
+
+def test_every_published_cell_of_the_images_has_a_command_and_a_cost(project):
+    plan = load_plan("desktop")
+    cells = [cell for cell in collect(plan, "indelman_2") if cell.published]
+    assert len(cells) == 4 * 12 + 12 + 3  # two arms answer Direct Stochastic Learning
+    for cell in cells:
+        told = explain(plan, cell.id)
+        assert told["commands"][0].startswith("structgrad run indelman_2/")
+        assert told["cost"] or plan.shards_of("indelman_2", cell.setting, cell.arm.name)
 
 
 def test_explain_names_the_nearest_cell(plan):

@@ -62,7 +62,7 @@ class DirectLoss:
         growth: a replica whose ``y*`` and ``y*(eps)`` (two-sided: ``y*(-eps)`` and ``y*(eps)``) agree on every item and
             perturbation although its loss is positive has no gradient; its eps is multiplied by this until they differ
             (1: never).
-        cap: the magnitude at which eps stops growing.
+        cap: the magnitude at which eps stops growing, which it does not exceed.
         two_sided: difference ``y*(eps)`` and ``y*(-eps)``; the sign of eps then means nothing.
     """
 
@@ -162,7 +162,7 @@ class DirectLoss:
         loss = torch.cat([part.loss for part in parts], 1).mean(1)
         for r in (loss > 0).nonzero().flatten().tolist():
             while self._stuck(parts, r) and abs(float(step[r])) < self.cap:
-                step[r] *= self.growth
+                step[r] = (step[r] * self.growth).clamp(-self.cap, self.cap)
                 for part in parts:
                     part.moved[r] = self.polytope.argmax(part.theta[r] + step[r] * part.direction[r])
                     if self.two_sided:

@@ -8,8 +8,10 @@ from structgrad.repro.cells import Cell, find
 from structgrad.repro.evidence import Evidence, per_replica, results_of, value_of
 from structgrad.repro.numbers import MORE_DIGITS, fixed
 from structgrad.repro.paths import project_root
-from structgrad.repro.plan import Plan
+from structgrad.repro.plan import Plan, load_plan
 from structgrad.repro.selection import selected
+
+FULL = "paper"  # the scale that runs everything
 
 
 def explain(plan: Plan, identity: str) -> dict[str, Any]:
@@ -42,6 +44,7 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
         "trials": trials,
         "records": [_record(piece) for piece in cell.evidence],
         "commands": _commands(plan, cell),
+        "cost": None if cell.evidence else _cost(plan, cell),
     }
 
 
@@ -72,8 +75,10 @@ def as_text(told: dict[str, Any]) -> str:
     for record in told["records"]:
         lines.append(f"  record      {record['path']}")
         lines += [f"    {name:<9} {value}" for name, value in record.items() if name != "path"]
-    lines.append("  make it again")
+    lines.append("  make it again" if told["records"] else "  make it")
     lines += [f"    {command}" for command in told["commands"]]
+    if told["cost"]:
+        lines.append(f"  it takes    {told['cost']}")
     return "\n".join(lines)
 
 
@@ -121,8 +126,23 @@ def _span(values: list[int]) -> str:
 
 def _commands(plan: Plan, cell: Cell) -> list[str]:
     trained = [piece.record["provenance"]["command"] for piece in cell.evidence]
+    if not trained:
+        plan = _runs(plan, cell)
     shards = plan.shards_of(cell.experiment.name, cell.setting, cell.arm.name)
     training = trained or [f"structgrad run {shard.id} --scale {plan.scale}" for shard in shards]
     if not training:
         return [f"(not part of this run; see config.yaml and workflow/scales/{plan.scale}.yaml)"]
     return [*training, f"structgrad tables --scale {plan.scale}"]
+
+
+def _cost(plan: Plan, cell: Cell) -> str | None:
+    """What a replica of a cell that has not run takes, where the scale that runs it says so."""
+    return _runs(plan, cell).experiments[cell.experiment.name].costs.get((cell.setting, cell.arm.name))
+
+
+def _runs(plan: Plan, cell: Cell) -> Plan:
+    """The plan itself, or the paper scale's where the cell is only run there."""
+    if plan.shards_of(cell.experiment.name, cell.setting, cell.arm.name):
+        return plan
+    full = load_plan(FULL)
+    return full if full.shards_of(cell.experiment.name, cell.setting, cell.arm.name) else plan

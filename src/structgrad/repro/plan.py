@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,11 @@ from structgrad.repro.config import load_config, load_scale
 from structgrad.repro.paths import results
 
 SHARD_ID = r"([^/]+)/([^/]+)/([^/]+)/(\d+)-(\d+)"
+
+
+def folder_of(setting: str) -> str:
+    """A setting without blanks: in names of files, and where a shell would split it."""
+    return setting.replace(" ", "_")
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,17 @@ class Shard:
     @property
     def id(self) -> str:
         """``indelman_1a/d=25/direct/0-199``."""
-        return f"{self.experiment}/{self.setting}/{self.arm}/{self.span}"
+        return f"{self.experiment}/{self.folder}/{self.arm}/{self.span}"
+
+    @property
+    def folder(self) -> str:
+        """The setting as files and the command line have it: ``MNIST_k=5`` for ``MNIST k=5``."""
+        return folder_of(self.setting)
 
     @property
     def path(self) -> Path:
         """The shard's record."""
-        return results(self.scale) / "records" / self.experiment / self.setting / f"{self.arm}.{self.span}.json"
+        return results(self.scale) / "records" / self.experiment / self.folder / f"{self.arm}.{self.span}.json"
 
     @property
     def note(self) -> Path:
@@ -62,6 +72,7 @@ class ExperimentPlan:
     reason: str
     overrides: Mapping[str, Any]
     arm_overrides: Mapping[str, Mapping[str, Any]]
+    costs: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (setting, arm) -> what a replica takes
 
     def config_of(self, arm: str) -> dict[str, Any]:
         """The hyper-parameters of an arm at this scale."""
@@ -106,12 +117,13 @@ class Plan:
         parts = re.fullmatch(SHARD_ID, identity)
         if parts is None or int(parts[5]) < int(parts[4]):
             raise unknown(f"shard of scale {self.scale}", identity, by_id)
-        name, setting, arm, first, last = parts.groups()
+        name, folder, arm, first, last = parts.groups()
         _check_names("experiment", [name], self.experiments)
         experiment = self.experiments[name].experiment
-        _check_names("setting", [setting], experiment.settings)
+        settings = {folder_of(setting): setting for setting in experiment.settings}
+        _check_names("setting", [folder], settings)
         _check_names("arm", [arm], (known.name for known in experiment.arms))
-        return Shard(self.scale, name, setting, arm, int(first), int(last) - int(first) + 1)
+        return Shard(self.scale, name, settings[folder], arm, int(first), int(last) - int(first) + 1)
 
 
 def load_plan(scale: str | None = None, overrides: Mapping[str, Any] | None = None) -> Plan:
@@ -157,7 +169,14 @@ def _experiment_plan(experiment: Experiment, content: Mapping[str, Any]) -> Expe
     known = {key for arm in names for key in experiment.config_of(arm)}
     for part in (overrides, *arm_overrides.values()):
         _check_names("hyper-parameter", part, known)
-    return ExperimentPlan(experiment, content["comparable"], content["reason"], overrides, arm_overrides)
+    costs = {
+        (setting, arm): block["cost"].strip()
+        for block in content["blocks"]
+        if "cost" in block
+        for setting in block["settings"]
+        for arm in block["arms"]
+    }
+    return ExperimentPlan(experiment, content["comparable"], content["reason"], overrides, arm_overrides, costs)
 
 
 def _block_shards(config: Mapping[str, Any], name: str, block: Mapping[str, Any]) -> Iterable[Shard]:

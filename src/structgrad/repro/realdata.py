@@ -101,6 +101,7 @@ def fetch(plan: Plan, shards: Iterable[Shard]) -> Fetched:
                 missing[file] = error.why
             else:
                 (at_hand if there else downloaded).append(file.path)
+    store.forget_archive()
     lacking = {shard: file for file in missing for shard in users[file]}
     for shard in shards:
         _note(shard, lacking.get(shard))

@@ -15,6 +15,7 @@ from torch import Tensor
 from structgrad.data import digits, images
 from structgrad.data.images import data_set_of
 from structgrad.errors import UserError
+from structgrad.experiments.nearest_neighbours.settings import resolved
 
 # Means and standard deviations of the channels, as in NeuralSort's code, which leaves MNIST in [0, 1].
 NORMALISATION = {
@@ -75,13 +76,14 @@ def make(config: dict[str, Any], setting: str, seed: int) -> Data:
     Raises:
         UserError: the data is missing or damaged, or has not as many images as asked for.
     """
-    sizes = tuple(config[part] for part in ("train", "validation", "test"))
+    chosen = resolved(config, setting)
+    sizes = tuple(chosen[part] for part in ("train", "validation", "test"))
     return _make(config["source"], data_set_of(setting), sizes, seed)
 
 
 @lru_cache(maxsize=1)  # a job asks for the data twice: to check its digest, and to train
 def _make(source: str, name: str, sizes: tuple[int | None, int, int | None], seed: int) -> Data:
-    found = digits.load() if source == "stand_in" else images.load(name)
+    found = digits.digits() if source == "stand_in" else images.load(name)
     train, validation, test = sizes
     published, tested = (
         Labelled(torch.from_numpy(pixels), torch.from_numpy(labels))

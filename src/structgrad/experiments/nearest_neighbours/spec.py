@@ -37,7 +37,13 @@ SETTINGS = tuple(f"{data} k={k}" for data in DATA for k in K)
 
 COMMON: dict[str, Any] = {
     "source": "published",  # stand_in: packaged digits, for the smoke scale
-    "networks": {"MNIST": "convnet", "Fashion-MNIST": "resnet18", "CIFAR-10": "resnet18"},
+    # What differs between data sets is a mapping, see settings.py.
+    "network": {
+        "MNIST": "convnet",
+        "Fashion-MNIST": "resnet18",
+        "Fashion-MNIST ConvNet": "convnet",
+        "CIFAR-10": "resnet18",
+    },
     "train": None,  # all that is left after the split
     "validation": 5000,
     "test": None,

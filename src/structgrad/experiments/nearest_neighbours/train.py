@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from structgrad.experiments.nearest_neighbours.data import make
-from structgrad.experiments.nearest_neighbours.points import grid
+from structgrad.experiments.nearest_neighbours.settings import points, resolved
 from structgrad.experiments.nearest_neighbours.trial import NeighboursTrial
 from structgrad.training.job import Job, Outcome
 from structgrad.training.loop import train as run_loop
@@ -17,18 +17,18 @@ def train(job: Job) -> Outcome:
 
     The split, initial weights and batches are shared by all arms and points; the noise is the arm's own.
     """
-    config = job.config
+    config = resolved(job.config, job.setting)
     seeds = {role: job.seeds(role, arm=None) for role in ("data", *SHARED)} | {"noise": job.seeds("noise", job.arm)}
-    data = make(config, job.setting, seeds["data"][0]).to(job.device)
-    points = grid(config, job.setting)
+    data = make(job.config, job.setting, seeds["data"][0]).to(job.device)
+    grid = points(config["grid"])
     steps = max(1, round(config["epochs"] * len(data.train) / config["queries"]))
     every = max(1, round(config["validate_every"] * len(data.train) / config["queries"]))
 
     def start(number: int) -> NeighboursTrial:
-        replica, point = divmod(number, len(points))
+        replica, point = divmod(number, len(grid))
         own = {role: found[replica] for role, found in seeds.items()}
-        return NeighboursTrial(config, job.setting, data, points[point], own, job.device)
+        return NeighboursTrial(config, data, grid[point], own, job.device)
 
-    search = Search(start, job.count, steps, every, "accuracy", len(points))
+    search = Search(start, job.count, steps, every, "accuracy", len(grid))
     resumed, before = run_loop(search, job.checkpoint, job.limits, job.show)
     return Outcome(seeds, search.results, search.history, resumed, before)

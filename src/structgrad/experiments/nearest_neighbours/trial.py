@@ -12,13 +12,13 @@ from structgrad.experiments.nearest_neighbours.data import Data, Labelled
 from structgrad.experiments.nearest_neighbours.neighbours import classify
 from structgrad.experiments.nearest_neighbours.networks import Network, autocast
 from structgrad.experiments.nearest_neighbours.objectives import Batch, Classification, Direct, Objective, SoftTopK
-from structgrad.experiments.nearest_neighbours.points import Point, for_data, k_of, network_of
+from structgrad.experiments.nearest_neighbours.settings import Point
 from structgrad.experiments.nearest_neighbours.stream import Stream
 from structgrad.training.initial import initialise
 from structgrad.training.search import finite
 from structgrad.training.seeds import generators
 
-EVALUATED = 1000  # images at a time
+EVALUATED = 500  # images at a time
 
 
 class NeighboursTrial:
@@ -28,17 +28,17 @@ class NeighboursTrial:
     images have a gradient, all are embedded without one first, and those few once more with it: the same gradient for
     the time of one forward pass and of a small training step.
 
+    ``config`` is that of the setting (:func:`structgrad.experiments.nearest_neighbours.settings.resolved`).
     ``seeds``: of ``init``, ``queries``, ``candidates`` and ``noise``.
     """
 
     def __init__(
-        self, config: dict[str, Any], setting: str, data: Data, point: Point, seeds: Mapping[str, int], device: str
+        self, config: dict[str, Any], data: Data, point: Point, seeds: Mapping[str, int], device: str = "cpu"
     ) -> None:
         self.config, self.data, self.point, self.device = config, data, point, device
-        self.k = k_of(setting)
-        self.sizes = config["queries"], for_data(config["candidates"], setting)
+        self.k, self.sizes = config["k"], (config["queries"], config["candidates"])
         learned, classifier = config["sigma"] == "learned", config["objective"] == "classification"
-        self.network = Network(network_of(config, setting), data.train.images.shape[1], learned, classifier)
+        self.network = Network(config["network"], data.train.images.shape[1], learned, classifier)
         init, queries, candidates = (generators([seeds[role]])[0] for role in ("init", "queries", "candidates"))
         initialise(self.network, init)
         self.network.to(device, memory_format=torch.channels_last)
