@@ -1,0 +1,130 @@
+"""Training steps of ours against the plain form (``benchmarks/plain_nearest_neighbours.py``).
+
+Same initial weights, batches and noise: equal losses, and equal gradients of every weight of the embedding and of
+sigma's network up to the rounding of single precision, which networks and distances have.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from structgrad.data.digits import digits
+from structgrad.experiments.nearest_neighbours.data import Data, Labelled
+from structgrad.experiments.nearest_neighbours.settings import resolved
+from structgrad.experiments.nearest_neighbours.spec import TABLE_2
+from structgrad.experiments.nearest_neighbours.stream import Stream
+from structgrad.experiments.nearest_neighbours.trial import NeighboursTrial
+from structgrad.losses.direct import BLOCK
+from structgrad.parallel import set_threads
+
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "plain_nearest_neighbours.py"
+DIRECT = (
+    "direct", "direct_stochastic_1", "direct_stochastic_5", "fixed_sigma", "direct_additive",
+    "direct_stochastic_additive",
+)  # fmt: skip
+RELAXED = ("neural_sort", "neural_sort_stochastic", "relax_subsample")
+SEEDS = {"init": 1, "queries": 2, "candidates": 3, "noise": 4}
+POINT = {"learning_rate": 1e-3, "epsilon": -0.2, "sigma_learning_rate": 1e-2, "temperature": 4.0}
+QUERIES, CANDIDATES = 12, 40
+
+
+@pytest.fixture(scope="module")
+def plain():
+    spec = importlib.util.spec_from_file_location("plain_nearest_neighbours", BENCHMARK)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    set_threads(1)
+
+
+def data(count):
+    """Of so few training images that queries are among their own candidates."""
+    found = digits()
+    train = Labelled(torch.from_numpy(found.train[:count]), torch.from_numpy(found.train_labels[:count]))
+    return Data(train, train[:1], train[:1], torch.zeros(1, 1, 1), torch.ones(1, 1, 1))
+
+
+def both(plain, arm, k, images, queries=QUERIES, candidates=CANDIDATES):
+    """Our trial, the plain one, and the batches that ours will see."""
+    config = TABLE_2.config_of(arm) | {"queries": queries, "candidates": candidates}
+    ours = NeighboursTrial(resolved(config, f"MNIST k={k}"), images, POINT, SEEDS)
+    return ours, plain.Plain(arm, k, POINT), batches(images.train, queries, candidates)
+
+
+def batches(train, queries, candidates):
+    sizes = {"queries": queries, "candidates": candidates}
+    streams = {role: Stream(len(train), torch.Generator().manual_seed(SEEDS[role])) for role in sizes}
+    while True:
+        rows = torch.cat([stream.next(sizes[role]) for role, stream in streams.items()])
+        yield train.images[rows].float() / 255, train.labels[rows]
+
+
+def take(ours, peer):
+    """Give the plain form our weights: Adam makes steps of what rounding leaves where the gradient is zero."""
+    theirs, mine = dict(peer.named_parameters()), dict(ours.network.named_parameters())
+    assert set(theirs) == set(mine)
+    with torch.no_grad():
+        for name, parameter in theirs.items():
+            parameter.copy_(mine[name])
+
+
+def compare(ours, peer):
+    """Gradients of the same weights, and the weights after the step where there is more than rounding in it.
+
+    A pixel that rounding lets win in pooling, or a distance of a query to itself, costs three digits.
+    """
+    mine = dict(ours.network.named_parameters())
+    for name, theirs in peer.named_parameters():
+        found, wanted = mine[name].grad, theirs.grad
+        scale = float(wanted.abs().max())
+        assert float((found - wanted).norm()) <= 1e-3 * float(wanted.norm()), name
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-3 * scale)
+        large = wanted.abs() > 0.02 * scale
+        torch.testing.assert_close(mine[name][large], theirs[large], rtol=0, atol=0.05 * POINT["learning_rate"])
+    return {name.split(".")[0] for name, theirs in peer.named_parameters() if bool(theirs.grad.any())}
+
+
+@pytest.mark.parametrize("arm", [*DIRECT, *RELAXED])
+@pytest.mark.parametrize("k", [1, 3])
+def test_losses_and_every_gradient_are_the_plain_ones(plain, arm, k):
+    ours, peer, stream = both(plain, arm, k, data(60))
+    noise = torch.Generator().manual_seed(SEEDS["noise"])
+    moved = set()
+    for _ in range(5):
+        take(ours, peer)
+        expected = peer.step(*next(stream), QUERIES, noise)
+        assert ours.update() == pytest.approx(expected, abs=1e-6)
+        moved |= compare(ours, peer)
+        if arm in DIRECT:
+            assert ours.objective.final()["epsilon"] == pytest.approx(peer.epsilon, rel=1e-12)
+    assert moved == {name.split(".")[0] for name, _ in ours.network.named_parameters()}
+
+
+def test_blocks_of_queries_draw_the_plain_noise(plain):
+    """A direct loss of so many scores goes block by block."""
+    ours, peer, stream = both(plain, "direct_stochastic_5", 5, data(400), 40, 800)
+    assert BLOCK < 40 * 5 * 800
+    take(ours, peer)
+    expected = peer.step(*next(stream), 40, torch.Generator().manual_seed(SEEDS["noise"]))
+    assert ours.update() == pytest.approx(expected, abs=1e-6)
+    assert compare(ours, peer) == {"embedding", "sigma"}
+
+
+@pytest.mark.parametrize("arm", RELAXED)
+def test_a_run_is_the_plain_one(plain, arm):
+    """Each with its own weights throughout; SGD does not make much of little."""
+    ours, peer, stream = both(plain, arm, 3, data(60))
+    take(ours, peer)
+    assert ours.optimizer.defaults == peer.optimizer.defaults  # weight decay is too weak to show
+    noise = torch.Generator().manual_seed(SEEDS["noise"])
+    expected = plain.learn(peer, [next(stream) for _ in range(6)], QUERIES, noise)
+    assert [ours.update() for _ in range(6)] == pytest.approx(expected, abs=1e-5)
+    mine = dict(ours.network.named_parameters())
+    for name, theirs in peer.named_parameters():
+        torch.testing.assert_close(mine[name], theirs, rtol=0, atol=1e-5)
