@@ -41,8 +41,11 @@ def finite(value: Tensor, what: str) -> Tensor:
 class Trial(Protocol):
     """One network that trains with one point of the search. Its numbers must not depend on when it is saved."""
 
-    network: nn.Module
-    optimizer: torch.optim.Optimizer
+    @property
+    def network(self) -> nn.Module: ...
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer: ...
 
     def update(self) -> float:
         """One step of the optimiser: the loss before it. Raises :class:`DivergedError` where it is not finite."""

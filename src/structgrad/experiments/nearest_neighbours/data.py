@@ -64,8 +64,8 @@ class Data:
 
     def to(self, device: str) -> Data:
         """The same on another device."""
-        parts = (self.train, self.validation, self.test, self.mean, self.deviation)
-        return Data(*(part.to(device) for part in parts))
+        train, validation, test = (part.to(device) for part in (self.train, self.validation, self.test))
+        return Data(train, validation, test, self.mean.to(device), self.deviation.to(device))
 
 
 def make(config: dict[str, Any], setting: str, seed: int) -> Data:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 
 def squared(queries: Tensor, candidates: Tensor) -> Tensor:
@@ -16,10 +20,31 @@ def euclidean(queries: Tensor, candidates: Tensor) -> Tensor:
     """``|q - c|``, with derivative zero where a candidate is the query itself.
 
     Of such a pair rounding may leave a small distance, whose derivative is all noise: squares within ``1e-6`` of the
-    norms' are taken for zero.
+    norms' are taken for zero. The derivative's products are of those rows and columns alone that have any gradient,
+    which with direct loss are few.
     """
-    found = squared(queries, candidates)
-    with torch.no_grad():
-        norms = (queries**2).sum(-1, keepdim=True) + (candidates**2).sum(-1)
-    same = found <= 1e-6 * norms
-    return found.masked_fill(same, 1.0).sqrt().masked_fill(same, 0.0)
+    return _Euclidean.apply(queries, candidates)
+
+
+class _Euclidean(Function):
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, candidates: Tensor) -> Tensor:
+        norms = queries.square().sum(-1, keepdim=True) + candidates.square().sum(-1)
+        found = torch.addmm(norms, queries, candidates.mT, alpha=-2)
+        found.masked_fill_(found <= norms.mul_(1e-6), 0.0).sqrt_()
+        ctx.save_for_backward(queries, candidates, found)
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        queries, candidates, found = ctx.saved_tensors
+        some = gradients[0] != 0
+        rows, columns = some.any(1).nonzero().squeeze(-1), some.any(0).nonzero().squeeze(-1)
+        distances = found[rows][:, columns]
+        weights = (gradients[0][rows][:, columns] / distances).masked_fill_(distances == 0, 0.0)
+        q, c = queries[rows], candidates[columns]
+        of_queries, of_candidates = torch.zeros_like(queries), torch.zeros_like(candidates)
+        of_queries[rows] = q * weights.sum(1, keepdim=True) - weights @ c
+        of_candidates[columns] = c * weights.sum(0).unsqueeze(-1) - weights.mT @ q
+        return of_queries, of_candidates

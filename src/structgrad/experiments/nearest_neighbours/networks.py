@@ -30,8 +30,8 @@ def resnet18(channels: int) -> nn.Module:
 
     network = for_large_images()
     network.conv1 = nn.Conv2d(channels, 64, 3, 1, 1, bias=False)
-    network.maxpool = nn.Identity()
-    network.fc = nn.Identity()
+    network.register_module("maxpool", nn.Identity())
+    network.register_module("fc", nn.Identity())
     return network
 
 

@@ -29,7 +29,8 @@ class Batch:
     @property
     def pair(self) -> tuple[Tensor, Tensor]:
         """The embeddings of queries ``(Q, D)`` and candidates ``(C, D)``."""
-        return self.embeddings[: self.count], self.embeddings[self.count :]
+        queries, candidates = self.embeddings.split([self.count, len(self.embeddings) - self.count])
+        return queries, candidates
 
     @property
     def same(self) -> Tensor:

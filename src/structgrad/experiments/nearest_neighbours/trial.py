@@ -41,11 +41,11 @@ class NeighboursTrial:
         self.network = Network(config["network"], data.train.images.shape[1], learned, classifier)
         init, queries, candidates = (generators([seeds[role]])[0] for role in ("init", "queries", "candidates"))
         initialise(self.network, init)
-        self.network.to(device, memory_format=torch.channels_last)
+        self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.objective = self._objective()
         self.optimizer = self._optimizer()
         sigmas = list(self.network.sigma.parameters()) if self.network.sigma is not None else []
-        self.plain = torch.optim.SGD(sigmas, point.get("sigma_learning_rate", 0.0)) if sigmas else None
+        self.plain = torch.optim.SGD(sigmas, point.get("sigma_learning_rate", 0.0), fused=True) if sigmas else None
         for parameter in self.network.parameters():
             parameter.grad = torch.zeros_like(parameter)
         self.streams = Stream(len(data.train), queries), Stream(len(data.train), candidates)
@@ -88,10 +88,10 @@ class NeighboursTrial:
 
     def describe(self) -> dict[str, float]:
         numbers = {**self.point, **self.objective.final()}
-        if self.network.sigma is not None:
+        if (sigma := self.network.eval().sigma) is not None:
             with torch.no_grad():
-                images = self.data.normalised(self.data.validation.images[:EVALUATED])
-                numbers["sigma"] = float(self.network.eval().sigma(images).double().mean())
+                found = sigma(self.data.normalised(self.data.validation.images[:EVALUATED]))
+            numbers["sigma"] = float(found.mean())
         return numbers
 
     def state(self) -> dict[str, Any]:
@@ -142,6 +142,6 @@ class NeighboursTrial:
     def _optimizer(self) -> torch.optim.Optimizer:
         learned, rate = self.network.slopes(), self.point["learning_rate"]
         if self.config["optimizer"] == "adam":
-            return torch.optim.Adam(learned, rate)
+            return torch.optim.Adam(learned, rate, fused=True)
         decay, momentum = self.config["weight_decay"], self.config["momentum"]
-        return torch.optim.SGD(learned, rate, momentum, weight_decay=decay)
+        return torch.optim.SGD(learned, rate, momentum, weight_decay=decay, fused=True)
