@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from structgrad.experiments.listops.expressions import Expressions
 from structgrad.experiments.listops.vocabulary import CLOSE
+from structgrad.training.rounds import Rounds
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def sorted_batches(expressions: Expressions, size: int, device: str = "cpu") -> 
         yield batch_of(expressions, order[start : start + size], device)
 
 
-class Shuffle:
+class Shuffle(Rounds):
     """Epochs of batches by length: shuffled, cut into pools, and each pool sorted into batches that come in any order.
 
     A pool of some batches keeps the padding small (a tenth of the symbols with 10), while what meets in a batch
@@ -72,27 +72,17 @@ class Shuffle:
     """
 
     def __init__(self, lengths: np.ndarray, size: int, pool: int, generator: torch.Generator) -> None:
-        self.lengths = torch.from_numpy(lengths)
-        self.size, self.pool, self.generator = size, pool, generator
-        self._begin()
+        self.lengths, self.size, self.pool = torch.from_numpy(lengths), size, pool
+        super().__init__(generator)
 
     def next(self) -> np.ndarray:
         """The rows of the next batch."""
         if self.at == len(self.order):
-            self._begin()
+            self.begin()
         self.at += 1
         return self.order[self.at - 1].numpy()
 
-    def state(self) -> dict[str, Any]:
-        return {"begun": self.begun, "at": self.at}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.generator.set_state(state["begun"])
-        self._begin()
-        self.at = state["at"]
-
-    def _begin(self) -> None:
-        self.begun, self.at = self.generator.get_state(), 0
+    def shuffle(self) -> None:
         self.order: list[Tensor] = []
         for pool in torch.randperm(len(self.lengths), generator=self.generator).split(self.size * self.pool):
             batches = pool[self.lengths[pool].argsort(stable=True)].split(self.size)
