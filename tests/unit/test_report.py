@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from structgrad.repro import curves, manifest, rocrate
 from structgrad.repro.cells import collect
 from structgrad.repro.commands.report import command
+from structgrad.repro.drawing import picture
 from structgrad.repro.paths import results
 from structgrad.repro.plan import load_plan
 from structgrad.repro.report import _duration, build_report, caption, inline, write_report
@@ -171,6 +172,24 @@ def test_a_caption_that_is_not_there(project):
 )
 def test_durations(seconds, text):
     assert _duration(seconds) == text
+
+
+@pytest.mark.parametrize("count", [1, 2, 50, 51, 100, 2000])
+def test_a_long_curve_is_shown_by_fewer_points_from_its_first_to_its_last(count):
+    places = curves._spread(count)
+    assert places == sorted(set(places))
+    assert (places[0], places[-1]) == (0, count - 1)
+    assert len(places) == count if count <= curves.POINTS else len(places) <= curves.POINTS
+
+
+def test_coordinates_have_two_decimals_and_labels_all_of_theirs():
+    with picture(3, 3) as (figure, drawn):
+        axes = figure.add_subplot()
+        axes.plot([0.0, 1 / 3, 1.0], [0.0, 1 / 7, 1.0])
+        axes.set_title("0.12345")
+    text = drawn.getvalue().decode()
+    assert ">0.12345<" in text
+    assert re.search(r'="[^"]*\.\d{3}', text) is None
 
 
 def test_curves_of_a_search_are_those_of_the_selected_trial(searched):

@@ -13,6 +13,7 @@ from structgrad.repro.selection import selected
 
 COLUMNS = 3
 NAMES = 7  # in a row of the legend
+POINTS = 50  # of a curve
 
 History = Mapping[str, Sequence[float]]
 Curve = tuple[Sequence[float], Sequence[float]]
@@ -66,7 +67,9 @@ def draw(experiment: Experiment, evidence: Sequence[Evidence]) -> bytes | None:
             axes = figure.add_subplot(rows, COLUMNS, index + 1)
             for setting, (times, values) in lines.items():
                 colour, dash = stroke(experiment.settings.index(setting))
-                (handles[setting],) = axes.plot(times, values, linestyle=dash, color=colour, linewidth=1.2)
+                places = _spread(len(times))
+                x, y = ([line[place] for place in places] for line in (times, values))
+                (handles[setting],) = axes.plot(x, y, linestyle=dash, color=colour, linewidth=1.2)
             axes.set_xscale("log")
             axes.set_title(experiment.arm(arm).column, fontsize=9)
             axes.set_xlabel(experiment.clock)
@@ -74,6 +77,13 @@ def draw(experiment: Experiment, evidence: Sequence[Evidence]) -> bytes | None:
         named = {setting: handles[setting] for setting in experiment.settings if setting in handles}
         legend(figure, named, columns=min(len(named), NAMES))
     return drawn.getvalue()
+
+
+def _spread(count: int) -> list[int]:
+    """The places of at most so many points of a curve as a small panel shows, even on its logarithmic axis."""
+    if count <= POINTS:
+        return list(range(count))
+    return sorted({round(count ** (place / (POINTS - 1))) - 1 for place in range(POINTS)})
 
 
 def _moves(values: Sequence[float]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,9 @@ ROUNDS = ((0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (9, 3)))
 # How arms that do not learn are drawn, in their order: what the others are held against.
 GREY = "#777777"
 REFERENCES: Any = ("--", ":", "-.", (0, (8, 3)))
+
+ATTRIBUTE = re.compile(rb'="[^"]*"')
+LONG = re.compile(rb"(\.\d\d)\d+")  # more decimals than two
 
 WIDTH = 6.4  # inches that a title needs
 
@@ -52,7 +56,10 @@ def start_at_zero(axes: Any) -> None:
 
 @contextmanager
 def picture(width: float, height: float) -> Iterator[tuple[Any, io.BytesIO]]:
-    """A figure of that size in inches to draw on; once the block is left the buffer holds its svg."""
+    """A figure of that size in inches to draw on; once the block is left the buffer holds its svg.
+
+    Coordinates are cut to hundredths of a point, which nobody sees and which saves a third of the bytes.
+    """
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -64,7 +71,9 @@ def picture(width: float, height: float) -> Iterator[tuple[Any, io.BytesIO]]:
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         yield figure, content
-        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+        content.write(ATTRIBUTE.sub(lambda found: LONG.sub(rb"\1", found[0]), drawn.getvalue()))
 
 
 def legend(figure: Any, handles: Mapping[str, Any], columns: int) -> None:
