@@ -56,7 +56,7 @@ def share(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[st
     counted = sum(detail["similar_or_better"] for detail in details)
     probability = f"{worst:.3f}" if worst == best else f"between {worst:.3f} and {best:.3f}"
     reason = (
-        f"better or within {tolerance:.0%} on {counted} of {len(details)} settings ({counted / len(details):.0%}, "
+        f"better or within {100 * tolerance:g}% on {counted} of {len(details)} settings ({counted / len(details):.0%}, "
         f"claimed {float(claim['share']):.0%}); {needed} or more of {settings} with probability {probability}; "
         f"significantly {by_outcome(decided) or 'neither anywhere'}{not_run(missing)}"
     )
