@@ -70,7 +70,7 @@ def test_list_for_machines(project):
     cells = CliRunner().invoke(cli, ["list", "--cells", "--scale", "paper"]).output.splitlines()
     assert "indelman/1a/d=25/Direct/percent_sequences_perfect" in cells
     assert "berthet/2/cpu-small/Perturbed + Squared loss/spearman" in cells
-    assert len(cells) == 2 * 6 * 6 * 4 + 21 * (10 + 8) + 11 * 7 * 4 + 2 * 15 * 3 + 12 * 5
+    assert len(cells) == 2 * 6 * 6 * 4 + 16 * 10 + 21 * (10 + 8) + 11 * 7 * 4 + 2 * 15 * 3 + 12 * 5
 
 
 def test_data_digests_guard_the_training(project):

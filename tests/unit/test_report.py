@@ -182,14 +182,14 @@ def test_a_long_curve_is_shown_by_fewer_points_from_its_first_to_its_last(count)
     assert len(places) == count if count <= curves.POINTS else len(places) <= curves.POINTS
 
 
-def test_coordinates_have_two_decimals_and_labels_all_of_theirs():
+def test_coordinates_have_four_decimals_and_labels_all_of_theirs():
     with picture(3, 3) as (figure, drawn):
         axes = figure.add_subplot()
         axes.plot([0.0, 1 / 3, 1.0], [0.0, 1 / 7, 1.0])
         axes.set_title("0.12345")
     text = drawn.getvalue().decode()
     assert ">0.12345<" in text
-    assert re.search(r'="[^"]*\.\d{3}', text) is None
+    assert re.search(r'="[^"]*\.\d{5}', text) is None
 
 
 def test_curves_of_a_search_are_those_of_the_selected_trial(searched):

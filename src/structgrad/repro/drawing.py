@@ -20,7 +20,7 @@ GREY = "#777777"
 REFERENCES: Any = ("--", ":", "-.", (0, (8, 3)))
 
 ATTRIBUTE = re.compile(rb'="[^"]*"')
-LONG = re.compile(rb"(\.\d\d)\d+")  # more decimals than two
+LONG = re.compile(rb"(\.\d{4})\d+")
 
 WIDTH = 6.4  # inches that a title needs
 
@@ -58,7 +58,7 @@ def start_at_zero(axes: Any) -> None:
 def picture(width: float, height: float) -> Iterator[tuple[Any, io.BytesIO]]:
     """A figure of that size in inches to draw on; once the block is left the buffer holds its svg.
 
-    Coordinates are cut to hundredths of a point, which nobody sees and which saves a third of the bytes.
+    Coordinates are cut to four decimals, of which nobody sees the last two; with four the audit knows a coordinate.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
