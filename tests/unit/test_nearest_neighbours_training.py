@@ -238,6 +238,8 @@ def test_a_replica_is_the_best_of_its_grid_by_validation(plain):
         values = [final["validation_of_point_0"], final["validation_of_point_1"]]
         assert final["validation"] == max(values)
         assert final["sigma"] > 0
+        start = [-0.2, -0.1][values.index(max(values))]
+        assert final["best_step"] == 0 or final["epsilon"] < start  # it has grown, whichever point is tested
         assert (result["steps"], result["stopped"]) == (12, "max_steps")
     assert plain.seeds["data"][0] == plain.seeds["data"][1]
     assert plain.history["step"] == [6, 12]

@@ -159,6 +159,7 @@ class Search:
         best = self.ends[place]
         trial = self.trial if place == self.points - 1 else self.start(len(self.results) * self.points + place)
         trial.network.load_state_dict(self.best["weights"])
+        trial.restore(self.best["state"])
         final = {**trial.describe(), "validation": best["value"], "best_step": float(best["step"])}
         if self.points > 1:
             final |= {f"validation_of_point_{place}": end["value"] for place, end in enumerate(self.ends)}
@@ -213,7 +214,7 @@ class Search:
         self.curve: list[dict[str, float]] = []
         self.trial_best: dict[str, float] = {}  # where the trial validated best, and how well
         if not self.ends:
-            self.best: dict[str, Any] = {}  # the same of the replica, with the weights
+            self.best: dict[str, Any] = {}  # the same of the replica, with the weights and the trial's state
 
     def _end(self) -> None:
         self.ends.append({"steps": self.at, "diverged": self.diverged, "curve": self.curve, **self.trial_best})
@@ -228,7 +229,7 @@ class Search:
             self.trial_best = {"value": value, "step": self.at}
         if not self.best or value > self.best["value"]:
             weights = {name: tensor.detach().clone() for name, tensor in self.trial.network.state_dict().items()}
-            self.best = {"value": value, "weights": weights}
+            self.best = {"value": value, "weights": weights, "state": self.trial.state()}
         if self.at:
             self.curve.append({"step": float(self.at), "loss": sum(self.losses) / len(self.losses), **numbers})
             self.losses = []

@@ -80,7 +80,7 @@ class Network(nn.Module):
         """Embeddings ``(B, D)`` float32."""
         return self.embedding(images).float()
 
-    def slopes(self) -> list[nn.Parameter]:
+    def weights(self) -> list[nn.Parameter]:
         """All parameters but sigma's."""
         return [parameter for name, parameter in self.named_parameters() if not name.startswith("sigma.")]
 

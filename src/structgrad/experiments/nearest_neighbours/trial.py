@@ -140,7 +140,7 @@ class NeighboursTrial:
                 return SoftTopK(self.k, relaxation, point["temperature"], config["samples"])
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        learned, rate = self.network.slopes(), self.point["learning_rate"]
+        learned, rate = self.network.weights(), self.point["learning_rate"]
         if self.config["optimizer"] == "adam":
             return torch.optim.Adam(learned, rate, fused=True)
         decay, momentum = self.config["weight_decay"], self.config["momentum"]
