@@ -23,7 +23,6 @@ NORMALISATION = {
     "Fashion-MNIST": ((0.2860,), (0.3530,)),
     "CIFAR-10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
 }
-CLASSES = 10
 
 
 @dataclass(frozen=True)

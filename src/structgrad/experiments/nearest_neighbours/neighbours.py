@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from structgrad.experiments.nearest_neighbours.data import CLASSES
+from structgrad.data.images import CLASSES
 from structgrad.polytopes.subset import Subset
 
 MEMORY = 256 << 20  # bytes for the distances of a block of queries

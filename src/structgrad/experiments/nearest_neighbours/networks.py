@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from structgrad.experiments.nearest_neighbours.data import CLASSES
+from structgrad.data.images import CLASSES
 from structgrad.experiments.nearest_neighbours.preactivation import PreActResNet18
 
 BATCHED = nn.BatchNorm2d  # a layer through which the images of a batch see one another

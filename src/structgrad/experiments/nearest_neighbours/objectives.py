@@ -78,16 +78,13 @@ class Direct(Objective):
         k: neighbours.
         cost: ``multiplicative`` or ``additive``.
         epsilon, growth, cap: see :class:`structgrad.losses.direct.DirectLoss`.
-        samples: perturbations of a query; 0 for none.
-        magnitude: sigma where it is not learned.
+        samples: perturbations of a query; 0 for none. Where sigma is not learned it is 1.
     """
 
     sparse = True
 
-    def __init__(
-        self, k: int, cost: str, epsilon: float, growth: float, cap: float, samples: int, magnitude: float = 1.0
-    ) -> None:
-        self.k, self.multiplicative, self.samples, self.magnitude = k, cost == "multiplicative", samples, magnitude
+    def __init__(self, k: int, cost: str, epsilon: float, growth: float, cap: float, samples: int) -> None:
+        self.k, self.multiplicative, self.samples = k, cost == "multiplicative", samples
         self.growth, self.cap = growth, cap
         self.epsilon = torch.tensor([epsilon], dtype=torch.float64)
 
@@ -103,7 +100,7 @@ class Direct(Objective):
             return 1 - right.mean(-1)
 
         if noise is not None and sigma is None:
-            sigma = mu.new_full((len(mu),), self.magnitude)
+            sigma = mu.new_ones(len(mu))
         sigmas = None if sigma is None else sigma.unsqueeze(0)
         step = direct(mu.unsqueeze(0), cost.unsqueeze(0), self.epsilon.to(mu.device), wrong, sigmas, generator)
         self.epsilon = step.epsilon.cpu()
