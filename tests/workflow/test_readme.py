@@ -54,39 +54,47 @@ def test_the_summary_of_label_ranking_is_that_of_the_desktop_scale():
     assert ranking_summary() in README, f"paste this into README.md:\n{ranking_summary()}"
 
 
-def search_summary(table, metrics):
-    """A table of random searches at the desktop scale, one row an arm that ran or has printed numbers, as Markdown.
+def arm_summary(table, metrics, unit):
+    """A table at the desktop scale, one row an arm that ran or has printed numbers, as Markdown.
 
-    ``metrics`` are (name, digits). Each cell: ours (printed), the trials behind ours in the last column.
+    ``metrics`` are (name, digits); settings of which nothing ran are left out. Each cell: ours (printed), how many
+    units (replicas, trials) are behind ours in the last column.
     """
     with (ROOT / f"results/desktop/tables/{table}.csv").open(encoding="utf-8", newline="") as file:
         cells = {(cell["column"], cell["row"], cell["metric"]): cell for cell in csv.DictReader(file)}
-    settings = list(dict.fromkeys(row for _, row, _ in cells))
-    heads = [f"{setting} {name.replace('_', ' ')}" for setting in settings for name, _ in metrics]
-    lines = [f"| arm | {' | '.join(heads)} | trials |", "|" + "---|" * (len(heads) + 2)]
+    settings = list(dict.fromkeys(row for (_, row, _), cell in cells.items() if cell["value"]))
+    heads = [
+        setting if len(metrics) == 1 else f"{setting} {name.replace('_', ' ')}"
+        for setting in settings
+        for name, _ in metrics
+    ]
+    lines = [f"| arm | {' | '.join(heads)} | {unit} |", "|" + "---|" * (len(heads) + 2)]
     for column in dict.fromkeys(column for column, *_ in cells):
-        found = [(cells[column, setting, name], digits) for setting in settings for name, digits in metrics]
-        if any(cell["value"] or cell["published"] for cell, _ in found):
-            trials = ", ".join(dict.fromkeys(cell["n"] for cell, _ in found if cell["value"])) or "–"
-            shown = " | ".join(_searched(cell, digits) for cell, digits in found)
-            lines.append(f"| {column.replace('|', chr(92) + '|')} | {shown} | {trials} |")
+        found = [(cells.get((column, setting, name)), digits) for setting in settings for name, digits in metrics]
+        if any(cell["value"] or cell["published"] for cell, _ in found if cell):
+            behind = ", ".join(dict.fromkeys(cell["n"] for cell, _ in found if cell and cell["value"])) or "–"
+            shown = " | ".join(_compared(cell, digits) for cell, digits in found)
+            lines.append(f"| {column.replace('|', chr(92) + '|')} | {shown} | {behind} |")
     return "\n".join(lines)
 
 
-def _searched(cell, digits):
+def _compared(cell, digits):
+    if cell is None:
+        return ""
     ours = f"{float(cell['value']):.{digits}f}" if cell["value"] else "–"
     return f"{ours} ({float(cell['published']):g})" if cell["published"] else ours
 
 
-SEARCHES = {
-    "paulus_1": (("elbo", 0), ("edge_precision", 1), ("edge_recall", 1)),
-    "paulus_2": (("task_accuracy", 1), ("edge_precision", 1), ("edge_recall", 1)),
+SUMMARIES = {
+    "indelman_2": ((("test_accuracy", 1),), "replicas"),
+    "paulus_1": ((("elbo", 0), ("edge_precision", 1), ("edge_recall", 1)), "trials"),
+    "paulus_2": ((("task_accuracy", 1), ("edge_precision", 1), ("edge_recall", 1)), "trials"),
 }
 
 
-@pytest.mark.parametrize("table", SEARCHES)
-def test_the_summary_of_a_search_is_that_of_the_desktop_scale(table):
-    summary = search_summary(table, SEARCHES[table])
+@pytest.mark.parametrize("table", SUMMARIES)
+def test_the_summary_of_arms_is_that_of_the_desktop_scale(table):
+    summary = arm_summary(table, *SUMMARIES[table])
     assert summary in README, f"paste this into README.md:\n{summary}"
 
 
