@@ -67,21 +67,19 @@ def draw(content: bytes, figure: Progress, experiment: Experiment, title: str) -
     with picture(width, 2.9 * down + 0.9) as (canvas, drawn):
         handles: dict[str, Any] = {}
         for i, quantity in enumerate(quantities):
-            left = None  # whose vertical axis the others of the row share
-            for j, setting in enumerate(settings):
-                axes = canvas.add_subplot(down, across, i * across + j + 1, sharey=left)
-                left = left or axes
+            row = next(row for row in rows if row["quantity"] == quantity)
+            for j, setting in enumerate(settings):  # each on its own scale: one data set may be far harder than another
+                axes = canvas.add_subplot(down, across, i * across + j + 1)
                 here = [row for row in rows if (row["quantity"], row["setting"]) == (quantity, setting)]
                 _draw_panel(axes, here, experiment, handles)
                 if i == 0:
                     axes.set_title(setting, fontsize=9)
                 if i == down - 1:
                     axes.set_xlabel(experiment.clock)
-            assert left is not None
-            row = next(row for row in rows if row["quantity"] == quantity)
-            left.set_ylabel(f"{row['title']} ({row['unit']})" if row["unit"] else row["title"])
-            if figure.from_zero:
-                start_at_zero(left)
+                if j == 0:
+                    axes.set_ylabel(f"{row['title']} ({row['unit']})" if row["unit"] else row["title"])
+                if figure.from_zero:
+                    start_at_zero(axes)
         if not rows:
             nothing(canvas)
         canvas.suptitle(title, fontsize=10)
