@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from structgrad.finite import all_finite
 from structgrad.noise import Generators, Noise, draw
 from structgrad.polytopes.base import Polytope
 
@@ -44,6 +45,6 @@ def checked_noisy(noisy: Tensor | None, polytope: Polytope) -> Tensor | None:
 
 def checked_scores(value: Tensor, name: str) -> Tensor:
     """The scores ``(..., n)`` themselves, if they are finite floating-point numbers."""
-    if value.dim() < 1 or not value.is_floating_point() or not bool(torch.isfinite(value.detach()).all()):
+    if value.dim() < 1 or not value.is_floating_point() or not all_finite(value):
         raise ValueError(f"{name} of shape {tuple(value.shape)} must hold finite floating-point scores")
     return value

@@ -32,60 +32,56 @@ def _gather(theta, allowed, items, scores):
 
 
 @njit(cache=True, nogil=True)
-def _kth_largest(scores, count, heap):
-    """The smallest of the ``len(heap)`` largest of ``scores[:count]``: what a heap of those has on top."""
-    k = len(heap)
-    for j in range(k):
-        score = scores[j]
-        while j > 0 and heap[(j - 1) // 2] > score:
-            heap[j] = heap[(j - 1) // 2]
-            j = (j - 1) // 2
-        heap[j] = score
-    for j in range(k, count):
-        score = scores[j]
-        if score > heap[0]:
+def _best(theta, allowed, scores, items):
+    """The ``len(items)`` best allowed items and their scores, as a heap with the worst of them on top.
+
+    An item is worse than another one where its score is smaller, or equal and its index larger.
+    """
+    k, start = len(items), 0
+    for count in range(k):
+        while not allowed[start]:
+            start += 1
+        node = count
+        while node > 0 and scores[(node - 1) // 2] >= theta[start]:  # all before it have smaller indices
+            scores[node], items[node] = scores[(node - 1) // 2], items[(node - 1) // 2]
+            node = (node - 1) // 2
+        scores[node], items[node] = theta[start], start
+        start += 1
+    least = scores[0]
+    for i in range(start, len(theta)):
+        score = theta[i]
+        if score > least and allowed[i]:
             node = 0
-            while True:
+            while 2 * node + 1 < k:
                 child = 2 * node + 1
-                if child >= k:
-                    break
-                if child + 1 < k and heap[child + 1] < heap[child]:
+                if child + 1 < k and (
+                    scores[child + 1] < scores[child]
+                    or (scores[child + 1] == scores[child] and items[child + 1] > items[child])
+                ):
                     child += 1
-                if heap[child] >= score:
+                if scores[child] >= score:
                     break
-                heap[node] = heap[child]
+                scores[node], items[node] = scores[child], items[child]
                 node = child
-            heap[node] = score
-    return heap[0]
+            scores[node], items[node] = score, i
+            least = scores[0]
 
 
 @njit(cache=True, nogil=True)
 def top(theta, allowed, y, k):
     """``y[b]`` = 1 at the k largest allowed scores of ``theta[b]``, the first ones where some are equal; else 0."""
-    batch, n = theta.shape
-    items, scores, heap = np.empty(n, np.int64), np.empty(n), np.empty(k)
-    for b in range(batch):
+    scores, items = np.empty(k, theta.dtype), np.empty(k, np.int64)
+    for b in range(len(theta)):
         y[b] = 0
-        if k == 0:
-            continue
-        count = _gather(theta[b], allowed[b], items, scores)
-        least = _kth_largest(scores, count, heap)
-        left = k
-        for i in range(count):
-            left -= scores[i] > least
-        for i in range(count):
-            if scores[i] > least:
-                y[b, items[i]] = 1
-            elif scores[i] == least and left > 0:
-                y[b, items[i]] = 1
-                left -= 1
+        if k > 0:
+            _best(theta[b], allowed[b], scores, items)
+            for item in items:
+                y[b, item] = 1
 
 
 @njit(cache=True, nogil=True)
-def _coins(scores, count, heap, heads, tails):
-    """Fill each coin's chances; return the log of ``Z`` over the chance of k heads."""
-    k = len(heap)
-    least = _kth_largest(scores, count, heap)
+def _coins(scores, count, least, k, heads, tails):
+    """Fill each coin's chances; return the log of ``Z`` over the chance of k heads. ``least`` is the k-th score."""
     for i in range(count):  # heads : tails = exp(score - least), the larger of them 1
         smaller = math.exp(-abs(scores[i] - least))
         heads[i], tails[i] = (1.0, smaller) if scores[i] > least else (smaller, 1.0)
@@ -207,7 +203,8 @@ def _backward_tangent(share, rest, slope, count, work, items, product):
 def subset_marginals(theta, allowed, log_partition, marginals, k):
     """``log Z`` and ``E[y]`` of each row of ``theta``, over its allowed items."""
     batch, n = theta.shape
-    items, scores, heap, heads, tails = np.empty(n, np.int64), np.empty(n), np.empty(k), np.empty(n), np.empty(n)
+    items, scores, heads, tails = np.empty(n, np.int64), np.empty(n), np.empty(n), np.empty(n)
+    best, places = np.empty(k), np.empty(k, np.int64)
     share, rest = np.zeros((n, k + 1)), np.zeros((n, k + 1))
     row, other = np.empty(k + 1), np.empty(k + 1)
     for b in range(batch):
@@ -215,7 +212,8 @@ def subset_marginals(theta, allowed, log_partition, marginals, k):
         log_partition[b] = 0.0
         if k > 0:
             count = _gather(theta[b], allowed[b], items, scores)
-            log_scale = _coins(scores, count, heap, heads, tails)
+            _best(theta[b], allowed[b], best, places)
+            log_scale = _coins(scores, count, best[0], k, heads, tails)
             log_partition[b] = log_scale + math.log(_forward(heads, tails, count, row, other, share, rest))
             _backward(share, rest, count, row, other, items, marginals[b])
 
@@ -224,14 +222,16 @@ def subset_marginals(theta, allowed, log_partition, marginals, k):
 def subset_product(theta, allowed, direction, product, k):
     """The covariance of ``y`` times ``direction``, row by row."""
     batch, n = theta.shape
-    items, scores, heap, heads, tails = np.empty(n, np.int64), np.empty(n), np.empty(k), np.empty(n), np.empty(n)
+    items, scores, heads, tails = np.empty(n, np.int64), np.empty(n), np.empty(n), np.empty(n)
+    best, places = np.empty(k), np.empty(k, np.int64)
     share, rest, slope = np.zeros((n, k + 1)), np.zeros((n, k + 1)), np.zeros((n, k + 1))
     work = np.empty((4, k + 1))
     for b in range(batch):
         product[b] = 0.0
         if k > 0:
             count = _gather(theta[b], allowed[b], items, scores)
-            _coins(scores, count, heap, heads, tails)
+            _best(theta[b], allowed[b], best, places)
+            _coins(scores, count, best[0], k, heads, tails)
             _forward(heads, tails, count, work[0], work[1], share, rest)
             _forward_tangent(share, rest, count, direction[b], items, work[0], work[1], slope)
             _backward_tangent(share, rest, slope, count, work, items, product[b])

@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from structgrad.finite import all_finite
+
 
 class Polytope(ABC):
     """The convex hull of a set of structures, each an indicator tensor of shape ``event_shape``.
@@ -72,7 +74,7 @@ class Polytope(ABC):
             raise ValueError(f"{name} must end in {self.event_shape}, not {tuple(theta.shape)}")
         if not theta.is_floating_point():
             raise ValueError(f"{name} of shape {tuple(theta.shape)} must be floating point, not {theta.dtype}")
-        if theta.numel() and not all(map(torch.isfinite, theta.detach().aminmax())):  # one pass, NaN shows in both
+        if not all_finite(theta):
             raise ValueError(f"{name} of shape {tuple(theta.shape)} holds NaN or infinite scores")
 
     def _check_mask(self, theta: Tensor, mask: Tensor | None) -> Tensor | None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from structgrad.finite import all_finite
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.base import Polytope
 
@@ -70,7 +71,7 @@ class BlackBox(Polytope):
         wanted, shape = (*leading, *self.event_shape), tuple(answer.shape)
         if shape != wanted:
             raise ValueError(f"the solver's output must be of shape {wanted}, not {shape}")
-        if not bool(torch.isfinite(answer).all()):
+        if not all_finite(answer):
             raise ValueError(f"the solver's output of shape {shape} holds NaN or infinite entries")
         return answer
 

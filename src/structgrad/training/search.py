@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from structgrad.finite import all_finite
+
 
 class DivergedError(Exception):
     """A trial's numbers are no longer finite; it ends, its siblings go on."""
@@ -33,7 +35,7 @@ def finite(value: Tensor, what: str) -> Tensor:
     Raises:
         DivergedError: an entry is infinite or NaN.
     """
-    if not bool(torch.isfinite(value).all()):
+    if not all_finite(value):
         raise DivergedError(f"{what} is not finite")
     return value
 

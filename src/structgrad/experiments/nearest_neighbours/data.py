@@ -36,7 +36,9 @@ class Labelled:
         return len(self.labels)
 
     def __getitem__(self, rows: Tensor | slice) -> Labelled:
-        return Labelled(self.images[rows], self.labels[rows])
+        if isinstance(rows, slice):
+            return Labelled(self.images[rows], self.labels[rows])
+        return Labelled(self.images.index_select(0, rows), self.labels.index_select(0, rows))  # copies whole rows
 
     def to(self, device: str) -> Labelled:
         """The same on another device."""
@@ -58,7 +60,7 @@ class Data:
 
     def normalised(self, images: Tensor) -> Tensor:
         """Pixels as the networks see them: float32, channels last."""
-        scaled = (images.float() / 255 - self.mean) / self.deviation
+        scaled = images.float().div_(255).sub_(self.mean).div_(self.deviation)
         return scaled.contiguous(memory_format=torch.channels_last)
 
     def to(self, device: str) -> Data:

@@ -39,8 +39,8 @@ class _Euclidean(Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         queries, candidates, found = ctx.saved_tensors
-        some = gradients[0] != 0
-        rows, columns = some.any(1).nonzero().squeeze(-1), some.any(0).nonzero().squeeze(-1)
+        some = gradients[0].abs()
+        rows, columns = (some.amax(axis).nonzero().squeeze(-1) for axis in (1, 0))
         distances = found[rows][:, columns]
         weights = (gradients[0][rows][:, columns] / distances).masked_fill_(distances == 0, 0.0)
         q, c = queries[rows], candidates[columns]

@@ -69,8 +69,8 @@ class NeighboursTrial:
         total.backward()
         if self.recompute:
             assert leaf.grad is not None
-            moved = leaf.grad.any(-1)
-            if bool(moved.any()):
+            moved = leaf.grad.abs().amax(-1).nonzero().squeeze(-1)
+            if len(moved):
                 self._embeddings(images[moved]).backward(leaf.grad[moved])
         self.optimizer.step()
         if self.plain is not None:
