@@ -56,9 +56,11 @@ def test_all_right_has_the_exact_bound_of_all_its_trials():
     assert (ours.low, ours.high) == (pytest.approx(0.025 ** (1 / 500)), 1.0)
 
 
-def test_a_single_replica_has_its_own_trials_only():
-    ours = proportion([93], [100])
-    assert (ours.low, ours.high, ours.n) == (*clopper_pearson(93, 100), 1)
+def test_a_single_replica_has_wilsons_interval_of_its_own_trials():
+    ours, z = proportion([93], [100]), 1.959963984540054
+    for end in (ours.low, ours.high):  # where the score test has its critical value
+        assert (ours.value - end) ** 2 == pytest.approx(z**2 * end * (1 - end) / 100)
+    assert (ours.low < ours.value < ours.high, ours.n) == (True, 1)
 
 
 def test_clustered_interval_covers_where_the_naive_one_does_not():

@@ -49,16 +49,19 @@ def proportion(successes: Sequence[int], trials: Sequence[int]) -> Estimate:
         n* = min(n, p (1 - p) / var(p) * (t[n-1] / t[G-1])^2),        t[k]: the 97.5 % point of Student's t,
 
     var(p) being the ratio estimator's variance between replicas. One trial a replica is plain
-    Clopper-Pearson. Where p is 0 or 1 the replicas show no variance and n* = n. A single replica falls back
-    on its own trials: the interval then says nothing about another training, and n = 1 beside it says so.
+    Clopper-Pearson. Where p is 0 or 1 the replicas show no variance and n* = n. A single replica has Wilson's
+    interval of its own trials, as a printed proportion has: it says nothing about another training, and n = 1
+    beside it says so.
 
     Args:
         successes, trials: per replica.
     """
     x, m = np.asarray(successes, dtype=float), np.asarray(trials, dtype=float)
     groups, n, p = len(m), float(m.sum()), float(x.sum() / m.sum())
+    if groups == 1:
+        return Estimate(p, *wilson(int(x[0]), int(n)), groups)
     effective = n
-    if groups > 1 and m.max() > 1 and 0 < p < 1:
+    if m.max() > 1 and 0 < p < 1:
         variance = groups / (groups - 1) * float(((x - p * m) ** 2).sum()) / n**2
         if variance > 0:
             small = stats.t.ppf((1 + LEVEL) / 2, n - 1) / stats.t.ppf((1 + LEVEL) / 2, groups - 1)
@@ -77,7 +80,7 @@ def clopper_pearson(successes: float, trials: float) -> tuple[float, float]:
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Wilson's score interval: the uncertainty of a published proportion whose trials are known."""
+    """Wilson's score interval: the uncertainty of one proportion, ours or a published one, whose trials are known."""
     interval = stats.binomtest(successes, trials).proportion_ci(LEVEL, method="wilson")
     return float(interval.low), float(interval.high)
 
