@@ -71,6 +71,9 @@ def picture(width: float, height: float) -> Iterator[tuple[Any, io.BytesIO]]:
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         yield figure, content
+        if figure.axes:
+            figure.get_layout_engine().execute(figure)
+        figure.set_layout_engine(None)  # matplotlib would draw everything once more to lay it out
         drawn = io.BytesIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
         content.write(ATTRIBUTE.sub(lambda found: LONG.sub(rb"\1", found[0]), drawn.getvalue()))
