@@ -8,7 +8,8 @@ item is the last one chosen, and the share in which it is not; mass pushed back 
 end, gives the marginals. Nothing is subtracted, so that small marginals keep their digits. The tangent of each pass
 gives the Hessian's product, exactly.
 
-A row is treated by itself: what it yields does not depend on its batch. Nothing here knows a mask but ``_gather``.
+A row is treated by itself: what it yields does not depend on its batch. Nothing here knows a mask but
+``_gather`` and ``_best``.
 """
 
 from __future__ import annotations
