@@ -71,8 +71,8 @@ def picture(width: float, height: float) -> Iterator[tuple[Any, io.BytesIO]]:
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         yield figure, content
-        if figure.axes:
-            figure.get_layout_engine().execute(figure)
+        if figure.axes and (engine := figure.get_layout_engine()):
+            engine.execute(figure)
         figure.set_layout_engine(None)  # matplotlib would draw everything once more to lay it out
         drawn = io.BytesIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
