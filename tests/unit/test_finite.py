@@ -1,4 +1,4 @@
-"""Whether all numbers are finite, against numpy, entry by entry."""
+"""Whether all numbers are finite: one that is not shows, wherever it is."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,6 @@ def test_one_bad_entry_anywhere_shows(dtype, bad, shape):
         spoilt = value.clone().requires_grad_()
         spoilt.data.view(-1)[place] = bad
         assert not all_finite(spoilt)
-        assert not np.isfinite(spoilt.detach().float().numpy()).all()
 
 
 def test_nothing_and_the_largest_numbers_are_finite():
