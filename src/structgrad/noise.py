@@ -6,10 +6,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 import torch
 from torch import Tensor
+
+from structgrad.portable.elementary import BOX_MULLER, gumbel_, normal_
 
 EULER_GAMMA = 0.57721566490153286
 
@@ -82,8 +85,7 @@ class Gumbel(Noise):
     ) -> Tensor:
         # uniforms and two logarithms: four times faster on a CPU than torch's exponential_
         draws = torch.rand(tuple(shape), generator=generator, dtype=dtype, device=generator.device)
-        draws.clamp_min_(torch.finfo(dtype).tiny).log_().neg_()
-        return draws.log_().mul_(-self.scale).add_(self.location)
+        return gumbel_(draws.clamp_min_(torch.finfo(dtype).tiny), self.scale, self.location)
 
     def log_density(self, z: Tensor) -> Tensor:
         t = (z - self.location) / self.scale
@@ -114,7 +116,7 @@ class Normal(Noise):
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
-        draws = torch.randn(tuple(shape), generator=generator, dtype=dtype, device=generator.device)
+        draws = _normals(tuple(shape), generator, dtype)
         return draws if self.scale == 1 else draws.mul_(self.scale)
 
     def log_density(self, z: Tensor) -> Tensor:
@@ -216,6 +218,15 @@ def _uniform(shape: Sequence[int], generator: torch.Generator, dtype: torch.dtyp
     """Uniforms on the open interval: an exact zero (torch draws multiples of eps / 2) becomes half of the next one."""
     draws = torch.rand(tuple(shape), generator=generator, dtype=dtype, device=generator.device)
     return draws.clamp_min_(torch.finfo(dtype).eps / 4)
+
+
+def _normals(shape: Sequence[int], generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+    """Standard normals; on a CPU from whole groups of uniforms, so that the processor does not matter."""
+    if generator.device.type != "cpu" or dtype not in (torch.float32, torch.float64):
+        return torch.randn(shape, generator=generator, dtype=dtype, device=generator.device)
+    count = prod(shape)
+    uniforms = torch.rand((count + -count % BOX_MULLER,), generator=generator, dtype=dtype)
+    return normal_(uniforms)[:count].view(shape)
 
 
 def sample_replicas(

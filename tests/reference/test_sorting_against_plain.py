@@ -160,11 +160,11 @@ def test_direct_with_noise_and_sigma(plain, monkeypatch, d, n):
 
     step_of_each(0)
     # both backward passes of theirs reach everything: (1 + 1/(S n d^2)) times the sum; Adam does not see the factor,
-    # so ours leaves it out for mu
+    # so ours leaves it out for mu, and puts it into the rate of sigma
     factor = 1 + 1 / (samples * n * d**2)
     assert_alike(learner, peers, gradients, 1e-10, factor)
     magnitude = learner.magnitude.parameters
-    by_sigma = block(magnitude, "only", magnitude.flat.grad, 1)
+    by_sigma = factor * block(magnitude, "only", magnitude.flat.grad, 1)
     expected = torch.stack([matrix(peer.magnitude[0], gradients) for peer in peers])
     assert torch.allclose(by_sigma, expected, rtol=1e-6)
     assert not torch.allclose(by_sigma / factor, expected, rtol=1e-6)

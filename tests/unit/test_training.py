@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
 from structgrad.parallel import set_threads
+from structgrad.training.adam import Adam
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.loop import Limits, OutOfTimeError, train
 from structgrad.training.patience import Patience
-from structgrad.training.replicas import Parameters, default_linear, keep_state, linear, linear_shapes, padded
+from structgrad.training.replicas import Parameters, default_linear, linear, linear_shapes
 from structgrad.training.seeds import generators, seed_for, seeds_for
 
 
@@ -57,19 +58,17 @@ def together(modules, inputs, hidden, outputs):
     return parameters
 
 
-def forward(parameters, x, hidden, outputs):
-    inner = torch.tanh(linear(x, parameters["first"]))[..., :hidden]
-    return linear(inner, parameters["second"])[..., :outputs]
+def forward(parameters, x):
+    return linear(torch.tanh(linear(x, parameters["first"])), parameters["second"])
 
 
-def assert_same_weights(parameters, modules, hidden, outputs, take=lambda p: p.detach(), tolerance=1e-12):
+def assert_same_weights(parameters, modules, take=lambda p: p.detach(), tolerance=1e-12):
     for r, module in enumerate(modules):
-        for name, layer, width in (("first", module[0], hidden), ("second", module[2], outputs)):
+        for name, layer in (("first", module[0]), ("second", module[2])):
             start, shape = parameters.offsets[name], parameters.shapes[name]
             block = take(parameters.flat)[r, start : start + shape[0] * shape[1]].view(shape)
             expected = torch.cat([take(layer.weight).T, take(layer.bias)[None]])
-            assert torch.allclose(block[:, :width], expected, rtol=tolerance, atol=tolerance)
-            assert not block[:, width:].any(), "padding moved"
+            assert torch.allclose(block, expected, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.usefixtures("_doubles")
@@ -78,13 +77,13 @@ def test_layers_and_their_gradients_are_those_of_torch(inputs, hidden, outputs):
     modules = models(4, inputs, hidden, outputs)
     parameters = together(modules, inputs, hidden, outputs)
     x, target = torch.randn(4, 11, inputs), torch.randn(4, 11, outputs)
-    found = forward(parameters, x, hidden, outputs)
+    found = forward(parameters, x)
     ((found - target) ** 2).mean((1, 2)).sum().backward()
     for r, module in enumerate(modules):
         value = module(x[r])
         assert torch.allclose(found[r], value, rtol=1e-12, atol=1e-12)
         ((value - target[r]) ** 2).mean().backward()
-    assert_same_weights(parameters, modules, hidden, outputs, take=lambda p: p.grad)
+    assert_same_weights(parameters, modules, take=lambda p: p.grad)
 
 
 def test_a_linear_layer_in_single_precision():
@@ -92,51 +91,61 @@ def test_a_linear_layer_in_single_precision():
     parameters = together(modules, 5, 8, 4)
     x = torch.randn(3, 6, 5)
     for r, module in enumerate(modules):
-        assert torch.allclose(forward(parameters, x, 8, 4)[r], module(x[r]), rtol=1e-5, atol=1e-6)
+        assert torch.allclose(forward(parameters, x)[r], module(x[r]), rtol=1e-5, atol=1e-6)
 
 
-def test_every_parameter_starts_at_a_whole_vector():
-    parameters = Parameters({"a": (3, 5), "b": (1,), "c": (32,), "d": (33, 2)}, 2)
-    assert parameters.offsets == {"a": 0, "b": 32, "c": 64, "d": 96}
-    assert parameters.flat.shape == (2, 96 + 96)
-    assert [padded(n) for n in (0, 1, 31, 32, 33)] == [0, 32, 32, 32, 64]
-    parameters.fill(1, "d", torch.ones(33, 2))
-    assert parameters["d"][1].all()
+def test_parameters_lie_side_by_side():
+    parameters = Parameters({"a": (3, 5), "b": (1,), "c": (33, 2)}, 2)
+    assert parameters.offsets == {"a": 0, "b": 15, "c": 16}
+    assert parameters.flat.shape == (2, 82)
+    parameters.fill(1, "c", torch.ones(33, 2))
+    assert parameters["c"][1].all()
     assert float(parameters.flat.detach().sum()) == 66  # nothing else was written
 
 
 @pytest.mark.usefixtures("_doubles")
+def test_a_layer_without_bias_leaves_it_alone():
+    parameters = Parameters(linear_shapes("only", 3, 4), 2)
+    parameters.fill(0, "only", torch.randn(4, 4))
+    parameters.fill(1, "only", torch.randn(4, 4))
+    x = torch.randn(2, 7, 3, requires_grad=True)
+    found = linear(x, parameters["only"], bias=False)
+    assert torch.allclose(found, x @ parameters["only"][:, :-1], rtol=1e-12, atol=1e-12)
+    (gradient,) = torch.autograd.grad(found.square().sum(), parameters.flat)
+    assert not gradient.view(2, 4, 4)[:, -1].any()
+    assert gradient.view(2, 4, 4)[:, :-1].all()
+
+
+@pytest.mark.usefixtures("_doubles")
+@pytest.mark.parametrize("bias", [True, False])
+def test_gradients_of_a_layer(bias):
+    x, weight = torch.randn(3, 5, 2, requires_grad=True), torch.randn(3, 3, 4, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x, w: linear(x, w, bias), (x, weight))
+
+
+@pytest.mark.usefixtures("_doubles")
 @pytest.mark.parametrize("drops", [{}, {3: [0]}, {2: [1, 3], 6: [0]}, {1: [4], 2: [0], 3: [0]}])
-@pytest.mark.parametrize(
-    "optimiser",
-    [
-        lambda p: torch.optim.Adam(p, lr=0.1, foreach=False),
-        lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, foreach=False),
-        lambda p: torch.optim.SGD(p, lr=0.05, foreach=False),
-    ],
-    ids=["adam", "momentum", "sgd"],
-)
-def test_one_optimiser_is_as_many_as_there_are_replicas(optimiser, drops):
+def test_one_adam_is_as_many_of_torchs_as_there_are_replicas(drops):
     """Replicas leave midway, at the step and the positions in ``drops``; the others go on as if alone."""
     inputs, hidden, outputs, count = 2, 6, 3, 5
     modules = models(count, inputs, hidden, outputs)
     parameters = together(modules, inputs, hidden, outputs)
-    ours, theirs = optimiser([parameters.flat]), [optimiser(module.parameters()) for module in modules]
+    ours, theirs = Adam([parameters], [0.1]), [torch.optim.Adam(module.parameters(), lr=0.1) for module in modules]
     x, target = torch.randn(count, 9, inputs), torch.randn(count, 9, outputs)
     start = parameters.flat.detach().clone()
     for step in range(1, 10):
-        ours.zero_grad()
-        ((forward(parameters, x, hidden, outputs) - target) ** 2).mean((1, 2)).sum().backward()
+        ours.clear()
+        ((forward(parameters, x) - target) ** 2).mean((1, 2)).sum().backward()
         ours.step()
         for r, module in enumerate(modules):
             theirs[r].zero_grad()
             ((module(x[r]) - target[r]) ** 2).mean().backward()
             theirs[r].step()
-        assert_same_weights(parameters, modules, hidden, outputs, tolerance=1e-9)
+        assert_same_weights(parameters, modules, tolerance=1e-9)
         mask = torch.ones(len(modules), dtype=torch.bool)
         mask[drops.get(step, [])] = False
         if not mask.all():
-            keep_state(ours, parameters, mask)
+            ours.keep(mask)
             kept = mask.nonzero().flatten().tolist()
             modules, theirs = [modules[r] for r in kept], [theirs[r] for r in kept]
             x, target, start = x[mask], target[mask], start[mask]
@@ -144,18 +153,37 @@ def test_one_optimiser_is_as_many_as_there_are_replicas(optimiser, drops):
     assert (parameters.flat - start).abs().max() > 0.05
 
 
+def test_each_model_has_its_rate_and_a_restored_adam_goes_on():
+    def run(steps, saved=None):
+        fast, slow = (Parameters({"a": (4,)}, 3) for _ in range(2))
+        adam = Adam([fast, slow], [0.1, 0.001])
+        if saved is not None:
+            adam.restore(saved)
+        for _ in range(steps):
+            adam.clear()
+            (((fast.flat - 1) ** 2).sum() + ((slow.flat - 1) ** 2).sum()).backward()
+            adam.step()
+        return adam
+
+    whole, half = run(6), run(3)
+    first = run(1)
+    assert torch.allclose(first.models[0].flat, torch.tensor(0.1))
+    assert torch.allclose(first.models[1].flat, torch.tensor(0.001))
+    resumed = run(3, saved=half.state())
+    for model, other in zip(whole.models, resumed.models, strict=True):
+        assert torch.equal(model.flat, other.flat)
+
+
 def test_dropping_every_replica_or_before_the_first_step():
     parameters = Parameters({"a": (4,)}, 3)
-    adam = torch.optim.Adam([parameters.flat])
-    keep_state(adam, parameters, torch.tensor([True, False, True]))
+    adam = Adam([parameters], [0.1])
+    adam.keep(torch.tensor([True, False, True]))
     parameters.flat.sum().backward()
     adam.step()
-    assert parameters.flat.shape == (2, 32)
+    assert parameters.flat.shape == (2, 4)
     assert (parameters["a"] < 0).all()
-    keep_state(adam, parameters, torch.tensor([False, False]))
-    assert parameters.flat.shape == (0, 32)
-    assert [id(p) for group in adam.param_groups for p in group["params"]] == [id(parameters.flat)]
-    assert list(adam.state) == [parameters.flat]
+    adam.keep(torch.tensor([False, False]))
+    assert parameters.flat.shape == (0, 4)
 
 
 def test_select_is_a_copy_without_gradient():

@@ -1,64 +1,59 @@
 """The sums over samples behind a perturbed layer and its derivative, compiled: events are often a handful of numbers.
 
-torch reduces a last dimension of four at a tenth of the speed of memory. Each item is summed by itself, in order, so
-its numbers do not depend on the others. Measured in ``benchmarks/bench_label_ranking.py``.
+torch reduces a last dimension of four at a tenth of the speed of memory. Each item is summed by itself, in an order
+that depends on its own shape alone (:mod:`structgrad.portable`). Measured in ``benchmarks/bench_label_ranking.py``.
 """
 
 from __future__ import annotations
 
-import numpy as np
-import torch
 from numba import njit
 from torch import Tensor
 
 from structgrad.parallel import run_kernel
-
-COMPILED = 64  # coordinates up to which that beats torch, whose sums are vectorised
+from structgrad.portable.types import array, compiled
 
 
 def along(direction: Tensor, y: Tensor) -> Tensor:
     """``<direction, y>`` of every sample ``(B, M)``, for ``direction`` ``(B, *event)`` and ``y`` ``(B, M, *event)``."""
-    if not _compiled(y):
+    if not compiled(direction, y):
         return (direction.unsqueeze(1) * y).flatten(2).sum(-1)
     found = y.new_empty(y.shape[:2])
-    run_kernel(_along, _array(direction.flatten(1)), _array(y.flatten(2)), found.numpy())
+    run_kernel(_along, array(direction.flatten(1)), array(y.flatten(2)), found.numpy())
     return found
 
 
 def mean(y: Tensor) -> Tensor:
     """The mean over samples of ``y`` ``(B, M, *event)``: ``(B, *event)``."""
-    if not _compiled(y):
+    if not compiled(y):
         return y.mean(1)
     found = y.new_empty(len(y), *y.shape[2:])
-    run_kernel(_mean, _array(y.flatten(2)), found.flatten(1).numpy())
+    run_kernel(_mean, array(y.flatten(2)), found.flatten(1).numpy())
     return found
 
 
 def weighted_mean(weights: Tensor, score: Tensor) -> Tensor:
     """The mean over samples of ``weights`` ``(B, M)`` times ``score`` ``(B, M, *event)``: ``(B, *event)``."""
-    if not _compiled(score):
+    if not compiled(weights, score):
         return (weights.view(*weights.shape, *(1,) * (score.dim() - 2)) * score).mean(1)
     found = score.new_empty(len(score), *score.shape[2:])
-    run_kernel(_weighted_mean, _array(weights), _array(score.flatten(2)), found.flatten(1).numpy())
+    run_kernel(_weighted_mean, array(weights), array(score.flatten(2)), found.flatten(1).numpy())
     return found
-
-
-def _compiled(value: Tensor) -> bool:
-    floats = value.dtype in (torch.float32, torch.float64)
-    return value.device.type == "cpu" and floats and 0 < value[0, 0].numel() <= COMPILED if len(value) else False
-
-
-def _array(value: Tensor) -> np.ndarray:
-    return value.detach().contiguous().numpy()
 
 
 @njit(cache=True, nogil=True)
 def _along(direction, y, out):
     batch, samples, n = y.shape
+    whole = n - n % 4
     for b in range(batch):
         for m in range(samples):
-            total = out.dtype.type(0)
-            for i in range(n):
+            s0 = s1 = s2 = s3 = 0.0  # four sums at once: each waits for its own last addition
+            for i in range(0, whole, 4):
+                s0 += direction[b, i] * y[b, m, i]
+                s1 += direction[b, i + 1] * y[b, m, i + 1]
+                s2 += direction[b, i + 2] * y[b, m, i + 2]
+                s3 += direction[b, i + 3] * y[b, m, i + 3]
+            total = (s0 + s1) + (s2 + s3)
+            for i in range(whole, n):
                 total += direction[b, i] * y[b, m, i]
             out[b, m] = total
 

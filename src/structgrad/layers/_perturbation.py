@@ -11,6 +11,7 @@ from torch.autograd import Function
 
 from structgrad.layers._contractions import mean
 from structgrad.parallel import map_blocks
+from structgrad.portable import dots
 
 BLOCK = 1 << 17  # scores a worker handles at once, on a CPU: they and their solutions stay in cache
 
@@ -56,7 +57,7 @@ def maxima_of(draws: Draws) -> Tensor:
     @torch.no_grad()
     def fill(rows: slice) -> None:
         theta, sigma, z, y, *_ = draws.rows(rows)
-        maxima[rows] = ((theta.unsqueeze(1) + columns(sigma, z) * z) * y).flatten(2).sum(-1)
+        maxima[rows] = dots((theta.unsqueeze(1) + columns(sigma, z) * z).flatten(2), y.flatten(2)).to(z.dtype)
 
     map_items(fill, draws.z)
     return maxima
@@ -69,7 +70,7 @@ def slopes_of(draws: Draws) -> Tensor:
 
     @torch.no_grad()
     def fill(rows: slice) -> None:
-        slopes[rows] = (draws.z[rows] * draws.y[rows]).flatten(1).sum(-1) / draws.z.shape[1]
+        slopes[rows] = (dots(draws.z[rows].flatten(1), draws.y[rows].flatten(1)) / draws.z.shape[1]).to(slopes.dtype)
 
     map_items(fill, draws.z)
     return slopes

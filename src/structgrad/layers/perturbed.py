@@ -35,6 +35,7 @@ from structgrad.layers._perturbation import (
 from structgrad.layers.base import Layer, Scale, checked_scale
 from structgrad.noise import Generators, Noise, Normal
 from structgrad.polytopes.base import Polytope
+from structgrad.portable import dots, row_sums
 
 Baseline = Literal["leave_one_out", "maximiser"] | None
 STANDARD_NORMAL = Normal()
@@ -107,7 +108,7 @@ class Perturbed(Layer):
         the mean of ``<z, y>``; differentiable twice, the second time by the formulas of :meth:`forward`."""
         draws = self._solve(theta, generator, mask, sigma)
         y, slope = Maximiser.apply(self._pull, *draws), slopes_of(draws)
-        value = (draws.theta * y).detach().flatten(1).sum(-1) + draws.sigma.detach() * slope
+        value = dots(draws.theta.flatten(1), y.flatten(1)).to(slope.dtype) + draws.sigma.detach() * slope
         return Potential.apply(draws.theta, draws.sigma, value, y, slope).view(self._leading(theta))
 
     @torch.no_grad()
@@ -193,10 +194,11 @@ class Perturbed(Layer):
         """``<direction, y - b> / sigma`` of every sample, ``(B, M)``, for directions ``(B, *event)``."""
         weights = along(direction, draws.y)
         if self.baseline == "leave_one_out":  # y less the mean of the others, all at once
-            weights = (weights - weights.mean(1, keepdim=True)) * (self.samples / (self.samples - 1))
+            mean = (row_sums(weights) / self.samples).to(weights.dtype)
+            weights = (weights - mean.unsqueeze(1)) * (self.samples / (self.samples - 1))
         elif self.baseline == "maximiser":
             best = self.polytope.argmax(draws.theta, None if draws.mask is None else draws.mask.squeeze(1))
-            weights = weights - (direction * best).flatten(1).sum(-1, keepdim=True)
+            weights = weights - dots(direction.flatten(1), best.flatten(1)).to(weights.dtype).unsqueeze(1)
         return weights / draws.sigma.unsqueeze(1)
 
     def _score(self, draws: Draws) -> Tensor:
@@ -216,5 +218,6 @@ class Perturbed(Layer):
         by_sigma = None
         if in_sigma:
             coordinates = prod(self.polytope.event_shape) if draws.active is None else draws.active.flatten(2).sum(-1)
-            by_sigma = (weights * ((draws.z * score).flatten(2).sum(-1) - coordinates)).mean(1)
+            slopes = dots(draws.z.flatten(2), score.flatten(2)) - coordinates
+            by_sigma = (dots(weights, slopes.to(weights.dtype)) / self.samples).to(weights.dtype)
         return weighted_mean(weights, score) if in_theta else None, by_sigma

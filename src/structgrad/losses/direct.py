@@ -26,6 +26,7 @@ from structgrad.layers.finite_difference import finite_difference
 from structgrad.noise import Generators, Noise, sample_replicas
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.base import Polytope
+from structgrad.portable import dots, row_sums
 
 TaskLoss = Callable[[Tensor, slice, slice], Tensor]
 BLOCK = 1 << 17  # scores a worker handles at once: they and their solutions stay in cache
@@ -159,7 +160,7 @@ class DirectLoss:
             ends = finite_difference(self.polytope, theta, direction, _column(step, theta), self.two_sided)
             y = self.polytope.argmax(theta) if self.two_sided else ends[0]
             parts.append(_Part(theta, direction, gamma, *ends, task_loss(y, rows, part)))
-        loss = torch.cat([part.loss for part in parts], 1).mean(1)
+        loss = row_sums(torch.cat([part.loss for part in parts], 1)) / mu.shape[1]
         for r in (loss > 0).nonzero().flatten().tolist():
             while self._stuck(parts, r) and abs(float(step[r])) < self.cap:
                 step[r] = (step[r] * self.growth).clamp(-self.cap, self.cap)
@@ -217,7 +218,7 @@ class _Part:
         gradient_mu = difference.sum(2)
         gradient_sigma = gradient_mu.new_zeros(gradient_mu.shape[:2])
         if self.gamma is not None:
-            gradient_sigma = (self.gamma * difference).flatten(2).sum(-1)
+            gradient_sigma = dots(self.gamma.flatten(2), difference.flatten(2)).to(gradient_mu.dtype)
         return gradient_mu / _column(scale, gradient_mu), gradient_sigma / _column(scale, gradient_sigma)
 
 

@@ -10,11 +10,13 @@ from torch import Tensor
 from structgrad.parallel import run_kernel
 from structgrad.polytopes.base import Polytope
 from structgrad.polytopes.matching import Matching
+from structgrad.portable import exp
+from structgrad.regularizers._log_sinkhorn import log_sinkhorn
 from structgrad.regularizers._sinkhorn import sinkhorn_backward, sinkhorn_forward
 from structgrad.regularizers.base import Regularizer, unknown_pair
 
 KERNEL_RANGE = 300.0  # scalings reach exp(range), and the adjoint squares them: both stay inside float64
-LANES = 16  # rows are padded to whole vectors, so that exp takes the same path wherever a matrix lies in a batch
+LANES = 8  # rows are padded to whole vectors: a loop's left-over entries cost as much as a vector each
 
 
 class SinkhornEntropy(Regularizer):
@@ -57,25 +59,15 @@ class SinkhornEntropy(Regularizer):
         raise ValueError(f"Sinkhorn's iterate after {self.rounds} rounds is not the gradient of a potential")
 
 
-def log_sinkhorn(theta: Tensor, rounds: int) -> Tensor:
-    """The same iterate in log space and float64: safe at any range, several times slower."""
-    log_plan = theta.double()
-    for _ in range(rounds):
-        log_plan = log_plan - torch.logsumexp(log_plan, -1, keepdim=True)
-        log_plan = log_plan - torch.logsumexp(log_plan, -2, keepdim=True)
-    return log_plan.exp().to(theta.dtype)
-
-
 class _KernelSinkhorn(torch.autograd.Function):
     """The iterate and its exact adjoint by compiled kernels; a second derivative goes through log space."""
 
     @staticmethod
     def forward(ctx: Any, theta: Tensor, rounds: int) -> Tensor:
         batch, n, _ = theta.shape
-        kernel = torch.zeros(batch, n, n + -n % LANES, dtype=torch.float64)
-        kernel[..., :n] = theta
-        kernel[..., :n] -= kernel[..., :n].amax(-1, keepdim=True)
-        kernel.exp_()
+        shifted = torch.full((batch, n, n + -n % LANES), -torch.inf, dtype=torch.float64)
+        shifted[..., :n] = theta
+        kernel = exp(shifted.sub_(shifted.amax(-1, keepdim=True)))
         us, vs = torch.empty(2, batch, rounds, n, dtype=torch.float64)
         plan = torch.empty_like(theta, memory_format=torch.contiguous_format)
         run_kernel(sinkhorn_forward, kernel.numpy(), us.numpy(), vs.numpy(), plan.numpy())

@@ -1,9 +1,8 @@
 """Replicas as a batch dimension: the parameters of R models in one tensor, trained side by side.
 
-Every replica's numbers are the same, to the bit, whichever others share the batch. On a CPU that takes care: a
-vector loop's left-over elements go through scalar code that rounds otherwise, and a matrix product may depend on how
-its operands are aligned. So each replica's block, and each parameter in it, starts at a multiple of 32 floats, and
-columns are padded to whole vectors (:func:`linear`). A test holds every experiment to it.
+Every replica's numbers are the same, to the bit, whichever others share the batch and on whichever processor: products
+and sums go through :mod:`structgrad.portable`, whose order follows from the shapes of one replica alone. Tests hold
+every experiment to it.
 """
 
 from __future__ import annotations
@@ -14,13 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
-LANES = 32  # floats: what the vector loops take in one step (two AVX-512 registers)
-
-
-def padded(count: int) -> int:
-    """``count`` rounded up to whole vectors."""
-    return count + -count % LANES
+from structgrad.portable import column_sums, product
 
 
 class Parameters:
@@ -36,7 +31,7 @@ class Parameters:
         self.offsets, total = {}, 0
         for name, shape in self.shapes.items():
             self.offsets[name] = total
-            total += padded(prod(shape))
+            total += prod(shape)
         self.flat = torch.zeros(replicas, total, device=device, requires_grad=True)
 
     def __getitem__(self, name: str) -> Tensor:
@@ -45,7 +40,7 @@ class Parameters:
         return self.flat[:, start : start + prod(shape)].view(-1, *shape)
 
     def fill(self, replica: int, name: str, value: Tensor) -> None:
-        """Set one replica's parameter; a ``value`` with fewer columns leaves the padding zero."""
+        """Set one replica's parameter; a ``value`` with fewer rows leaves the others zero."""
         with torch.no_grad():
             target = self[name][replica]
             target[tuple(slice(0, size) for size in value.shape)] = value.to(target.device)
@@ -62,40 +57,47 @@ class Parameters:
 
 
 def linear_shapes(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, int]]:
-    """The parameters of a linear layer, its bias as a last row: ``(inputs + 1, padded outputs)``."""
-    return {name: (inputs + 1, padded(outputs))}
+    """The parameters of a linear layer, its bias as a last row: ``(inputs + 1, outputs)``."""
+    return {name: (inputs + 1, outputs)}
+
+
+def uniform(shape: Sequence[int], bound: float, generator: torch.Generator) -> Tensor:
+    """Uniform within ``bound`` of zero, as ``uniform_`` has it where the processor does not fuse its two operations."""
+    return torch.rand(tuple(shape), generator=generator) * (2 * bound) - bound
 
 
 def default_linear(inputs: int, outputs: int, generator: torch.Generator) -> Tensor:
     """torch's default initialisation of ``nn.Linear``: weights and bias uniform within ``1 / sqrt(inputs)``."""
-    bound = 1.0 / sqrt(inputs)
-    return torch.empty(inputs + 1, outputs).uniform_(-bound, bound, generator=generator)
+    return uniform((inputs + 1, outputs), 1.0 / sqrt(inputs), generator)
 
 
-def linear(x: Tensor, weight: Tensor) -> Tensor:
-    """``x W + b`` for every replica.
+def linear(x: Tensor, weight: Tensor, bias: bool = True) -> Tensor:
+    """``x W + b`` for every replica, differentiable once.
 
     Args:
         x: ``(R, items, inputs)``.
-        weight: ``(R, inputs + 1, padded outputs)``, the bias its last row.
+        weight: ``(R, inputs + 1, outputs)``, the bias its last row.
+        bias: whether it is added; without, its gradient is zero.
 
     Returns:
-        ``(R, items, padded outputs)``: the caller slices the columns after any nonlinearity.
+        ``(R, items, outputs)``.
     """
-    return x @ weight[:, :-1] + weight[:, -1:]
+    return _Linear.apply(x, weight, bias)
 
 
-def keep_state(optimizer: torch.optim.Optimizer, parameters: Parameters, mask: Tensor) -> None:
-    """Drop replicas from ``parameters`` and from the optimiser that trains them."""
-    old = parameters.flat
-    parameters.keep(mask)
-    state = optimizer.state.pop(old, {})
-    if state:
-        optimizer.state[parameters.flat] = {
-            key: value[mask].clone() if _per_replica(value, old) else value for key, value in state.items()
-        }
-    optimizer.param_groups[0]["params"] = [parameters.flat]
+class _Linear(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: bool) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.bias = bias
+        scores = product(x, weight[:, :-1])
+        return scores.add_(weight[:, -1:]) if bias else scores
 
-
-def _per_replica(value: Any, flat: Tensor) -> bool:
-    return isinstance(value, Tensor) and value.shape == flat.shape
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor, None]:
+        (x, weight), gradient = ctx.saved_tensors, grad_outputs[0]
+        of_bias = column_sums(gradient) if ctx.bias else torch.zeros_like(weight[:, -1])
+        in_weight = torch.cat([product(x.mT, gradient), of_bias.unsqueeze(1)], 1)
+        in_x = product(gradient, weight[:, :-1].mT) if ctx.needs_input_grad[0] else None
+        return in_x, in_weight, None

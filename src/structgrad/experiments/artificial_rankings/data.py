@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from structgrad.polytopes.permutahedron import Permutahedron
+from structgrad.portable import product
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,21 @@ def make(config: dict[str, Any], setting: str, seeds: Sequence[int]) -> Data:
     sizes = [config[part] for part in ("train", "validation", "test")]
     w0, rankings = [], []
     for seed in seeds:
-        draw = np.random.default_rng(seed)  # normals by table: the same bits on every machine, as torch's are not
+        draw = np.random.default_rng(seed)  # normals by table, whose code is the same on every machine
         signs = torch.from_numpy(draw.choice((-1.0, 1.0), (features, labels)))
         x = torch.from_numpy(draw.standard_normal((sum(sizes), features)).astype(np.float32))
         z = torch.from_numpy(draw.standard_normal((sum(sizes), labels)))
-        scores = x.double() @ signs
+        scores = linear_scores(x, signs)
         w0.append(signs.float())
         rankings.append((x, *(Permutahedron(labels).argmax(s).float() for s in (scores + sigma * z, scores))))
     every = Rankings(*(torch.stack(parts) for parts in zip(*rankings, strict=True)))
     first, second, _ = np.cumsum(sizes)
     return Data(torch.stack(w0), every[:first], every[first:second], every[second:])
+
+
+def linear_scores(x: Tensor, weights: Tensor) -> Tensor:
+    """``x w`` in float64, ``(n, k)``."""
+    return product(x.double().unsqueeze(0), weights.double().unsqueeze(0)).squeeze(0)
 
 
 def digest(config: dict[str, Any], setting: str, seeds: Sequence[int]) -> str:

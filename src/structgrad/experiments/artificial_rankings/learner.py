@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from structgrad.experiments.label_ranking.grid import Grid, glorot
 from structgrad.experiments.label_ranking.objectives import Objective
 from structgrad.experiments.label_ranking.spearman import spearman
 from structgrad.parallel import map_blocks
+from structgrad.portable import mean, row_sums
 from structgrad.training.seeds import generators, set_states, states
 
 
@@ -52,7 +54,7 @@ class Learner:
         if self.epoch in self.scored:
             self.curves.append(self._over_replicas(self._averages))
             self.losses.append(numbers["loss"])
-            numbers["partial"] = float(self.curves[-1][..., METRICS.index("partial_clean")].flatten(1).amax(-1).mean())
+            numbers["partial"] = mean(self.curves[-1][..., METRICS.index("partial_clean")].flatten(1).amax(-1))
         return torch.full((self.replicas,), self.epoch >= self.epochs), numbers
 
     def active(self) -> int:
@@ -76,7 +78,8 @@ class Learner:
                     },
                 }
             )
-        curves = torch.stack([torch.stack(self.curves)[:, r, *place] for r, place in enumerate(places)]).mean(0)
+        chosen_curves = [torch.stack(self.curves)[:, r, *place] for r, place in enumerate(places)]
+        curves = reduce(torch.add, chosen_curves) / self.replicas
         self.history = {
             "epoch": list(map(float, self.scored)),
             "active": [float(self.replicas)] * len(self.scored),
@@ -105,7 +108,8 @@ class Learner:
     def _validation(self, replica: int) -> Tensor:
         """Mean Spearman correlation with the noisy ranks, ``(rates, values)``."""
         held = self.data.validation
-        return spearman(self._theta(held.x[replica], replica), held.noisy[replica, :, None, None]).mean(0)
+        scores = spearman(self._theta(held.x[replica], replica), held.noisy[replica, :, None, None])
+        return row_sums(scores.movedim(0, -1)) / len(scores)
 
     def state(self) -> dict[str, Any]:
         return {

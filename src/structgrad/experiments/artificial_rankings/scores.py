@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import fsum
+
 import torch
 from torch import Tensor
 
@@ -28,8 +30,8 @@ def report(right: Tensor, labels: int) -> dict[str, dict[str, float]]:
         share = right[:, column].double() / labels
         reports[f"perfect_{reading}"] = {"successes": int((right[:, column] == labels).sum()), "trials": len(right)}
         reports[f"partial_{reading}"] = {
-            "sum": float(share.sum()),
-            "sum_squares": float((share**2).sum()),
+            "sum": fsum(share.tolist()),
+            "sum_squares": fsum((share**2).tolist()),
             "count": len(right),
         }
     return reports

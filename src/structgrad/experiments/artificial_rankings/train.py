@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from structgrad.errors import UserError
-from structgrad.experiments.artificial_rankings.data import Data, make
+from structgrad.experiments.artificial_rankings.data import Data, linear_scores, make
 from structgrad.experiments.artificial_rankings.learner import Learner
 from structgrad.experiments.artificial_rankings.scores import METRICS, averages, report, right_labels
 from structgrad.experiments.label_ranking.objectives import objective
+from structgrad.portable import norm
 from structgrad.training.job import Job, Outcome
 from structgrad.training.loop import train as run_loop
 
@@ -42,7 +44,7 @@ def reference(data: Data) -> tuple[list[dict[str, Any]], dict[str, list[float]]]
     """Results and history of ``w0`` itself, the Bayes predictor of the most probable ranking."""
     labels, test = data.w0.shape[-1], data.test
     rights: list[Tensor] = [
-        right_labels(x.double() @ w0.double(), clean, noisy)
+        right_labels(linear_scores(x, w0), clean, noisy)
         for x, w0, clean, noisy in zip(test.x, data.w0, test.clean, test.noisy, strict=True)
     ]
     results = [
@@ -50,10 +52,10 @@ def reference(data: Data) -> tuple[list[dict[str, Any]], dict[str, list[float]]]
             "epochs": 0,
             "stopped": "untrained",
             "metrics": report(right, labels),
-            "final": {"weight_norm": float(w0.double().norm())},
+            "final": {"weight_norm": norm(w0)},
         }
         for right, w0 in zip(rights, data.w0, strict=True)
     ]
-    mean = torch.stack([averages(right, labels) for right in rights]).mean(0).tolist()
+    mean = (reduce(torch.add, [averages(right, labels) for right in rights]) / len(rights)).tolist()
     curve = {name: [value] for name, value in zip(METRICS, mean, strict=True)}
     return results, {"epoch": [0.0], "active": [float(len(rights))], **curve}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from math import prod
+from math import prod, sqrt
 from typing import Any
 
 import torch
@@ -12,7 +12,9 @@ from torch import Tensor
 
 from structgrad.experiments.label_ranking.objectives import Objective
 from structgrad.parallel import map_blocks
-from structgrad.training.replicas import Parameters, linear, linear_shapes
+from structgrad.portable import dots, norm
+from structgrad.training.adam import Adam
+from structgrad.training.replicas import Parameters, linear, linear_shapes, uniform
 
 ROUND = 1 << 19  # scores, samples included, that a call of the objective works on: more would leave the cache
 
@@ -37,9 +39,7 @@ class Grid:
         for model in self.models:
             for place, start in enumerate(starts.flatten(0, 1)):
                 model.fill(place, "scores", start.repeat(1, len(self.values)))
-        self.adam = torch.optim.Adam(
-            [{"params": [m.flat], "lr": rate} for m, rate in zip(self.models, rates, strict=True)], fused=True
-        )
+        self.adam = Adam(self.models, rates)
 
     @property
     def points(self) -> int:
@@ -51,8 +51,7 @@ class Grid:
         found = []
         for model in self.models:
             weights = model["scores"].unflatten(0, (self.replicas, self.fits))[block, fits].flatten(0, 1)
-            of_rate = linear(x.flatten(0, 1), weights) if self.bias else x.flatten(0, 1) @ weights[:, :-1]
-            found.append(of_rate[..., : len(self.values) * self.labels])
+            found.append(linear(x.flatten(0, 1), weights, self.bias))
         return torch.stack(found, -2).view(*x.shape[:3], len(self.rates), len(self.values), self.labels)
 
     def update(self, x: Tensor, y: Tensor, noise: Sequence[torch.Generator]) -> float:
@@ -65,7 +64,7 @@ class Grid:
         size = max(1, ROUND // (prod(theta.shape[1:]) * self.objective.samples))
         parts = map_blocks(lambda some: self._gradient(scores[some], target[some], noise[some]), self.replicas, size)
         losses, gradients = zip(*parts, strict=True)
-        self.adam.zero_grad()
+        self.adam.clear()
         theta.backward(torch.cat(gradients))
         self.adam.step()
         return sum(chain(*losses)) / (self.points * x.shape[2])
@@ -73,8 +72,8 @@ class Grid:
     def _gradient(self, theta: Tensor, y: Tensor, noise: Sequence[torch.Generator]) -> tuple[list[float], Tensor]:
         """The sum of each replica's losses, and the gradient of each model's mean."""
         found, gradient = self.objective(theta, y, noise)
-        losses = [float(gap @ gap) / 2 for gap in (found - y).flatten(1)]
-        return losses, gradient / theta.shape[2]  # each item's own: lambda is in its units
+        gap = (found - y).flatten(1)
+        return (dots(gap, gap) / 2).tolist(), gradient / theta.shape[2]  # each item's own: lambda is in its units
 
     def weights(self, replica: int, fit: int, rate: int, value: int) -> Tensor:
         """The weights of one model, ``(p + 1, k)``, the bias last."""
@@ -87,24 +86,18 @@ class Grid:
         return {
             "learning_rate": self.rates[rate],
             **({name: self.values[value]} if name else {}),
-            "weight_norm": float(self.weights(replica, fit, rate, value)[:-1].double().norm()),
+            "weight_norm": norm(self.weights(replica, fit, rate, value)[:-1]),
         }
 
     def state(self) -> dict[str, Any]:
         """Weights and the optimiser's moments."""
-        return {
-            "weights": [model.flat.detach() for model in self.models],
-            "adam": [dict(self.adam.state[model.flat]) for model in self.models],
-        }
+        return self.adam.state()
 
     def restore(self, state: dict[str, Any]) -> None:
         """The inverse of :meth:`state`."""
-        for model, weights, adam in zip(self.models, state["weights"], state["adam"], strict=True):
-            model.flat.data.copy_(weights)
-            self.adam.state[model.flat] = adam
+        self.adam.restore(state)
 
 
 def glorot(features: int, labels: int, generator: torch.Generator) -> Tensor:
     """Weights ``(features, labels)`` uniform within ``sqrt(6 / (features + labels))``."""
-    bound = (6 / (features + labels)) ** 0.5
-    return torch.empty(features, labels).uniform_(-bound, bound, generator=generator)
+    return uniform((features, labels), sqrt(6 / (features + labels)), generator)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from math import fsum
 from typing import Any
 
 import torch
@@ -15,6 +17,7 @@ from structgrad.experiments.label_ranking.objectives import Objective
 from structgrad.experiments.label_ranking.spearman import correlation, spearman
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.permutahedron import Permutahedron
+from structgrad.portable import mean
 from structgrad.training.seeds import generators, set_states, states
 
 FLOAT = 4  # bytes
@@ -65,7 +68,7 @@ class Learner:
         self.epoch += 1
         numbers = {
             "loss": sum(losses) / self.steps,
-            "validation": float(self.validation().flatten(1).amax(-1).mean()),
+            "validation": mean(self.validation().flatten(1).amax(-1)),
         }
         for key, value in {"epoch": self.epoch, "active": len(self.folds), **numbers}.items():
             self.history[key].append(value)
@@ -86,7 +89,8 @@ class Learner:
 
     def finish(self, done: Tensor) -> None:
         """Select on the inner folds, then score the chosen point's final fit on the outer test fold."""
-        chosen = self.validation().mean(1).flatten(1).argmax(-1)  # ties: the first point of the grid
+        inner = reduce(torch.add, self.validation().unbind(1))  # in the order of the folds
+        chosen = inner.flatten(1).argmax(-1)  # ties: the first point of the grid
         for replica, fold in enumerate(self.folds):
             rate, value = divmod(int(chosen[replica]), len(self.grid.values))
             scores = self._test(replica, fold.test)[:, rate, value]
@@ -96,8 +100,8 @@ class Learner:
                     "stopped": "max_epochs",
                     "metrics": {
                         "spearman": {
-                            "sum": float(scores.sum()),
-                            "sum_squares": float((scores**2).sum()),
+                            "sum": fsum(scores.tolist()),
+                            "sum_squares": fsum((scores**2).tolist()),
                             "count": len(scores),
                         }
                     },

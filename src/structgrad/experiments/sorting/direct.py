@@ -12,7 +12,7 @@ from structgrad.experiments.sorting.learner import Learner
 from structgrad.experiments.sorting.model import NoiseMagnitude
 from structgrad.losses.direct import DirectLoss
 from structgrad.noise import Gumbel
-from structgrad.training.replicas import keep_state
+from structgrad.portable import dots, row_sums
 from structgrad.training.seeds import generators
 
 
@@ -36,10 +36,7 @@ class DirectLearner(Learner):
         self.epsilon = torch.full((count,), config["epsilon"], dtype=torch.float64, device=device)
         self.cost = COSTS[config["cost"]](self.data.train)
         self.magnitude = NoiseMagnitude(self.d, generators(seeds["init_sigma"]), device)
-        self.sgd = torch.optim.SGD(
-            [self.magnitude.parameters.flat], lr=config.get("sigma_learning_rate", 0.0), foreach=False
-        )
-        self.both_backwards = 1 + 1 / (samples * n * self.d**2)
+        self.sigma_rate = config.get("sigma_learning_rate", 0.0) * (1 + 1 / (samples * n * self.d**2))
 
     def sigma(self) -> Tensor | None:
         """The noise magnitudes ``(R, n)`` on the training set."""
@@ -53,34 +50,34 @@ class DirectLearner(Learner):
         step = self.direct(scores, self.cost, self.epsilon, self._task_loss, sigma, self.noise["noise"])
         self.epsilon = step.epsilon
         total = step.surrogate * (step.epsilon.abs() * self.direct.samples).to(torch.float32)
-        self.adam.zero_grad()
-        self.sgd.zero_grad()
+        self.adam.clear()
+        self.magnitude.parameters.flat.grad = None
         total.sum().backward()
         self.adam.step()
-        gradient = self.magnitude.parameters.flat.grad
-        if gradient is not None:  # sigma learns
-            gradient.mul_(self.both_backwards)
-            self.sgd.step()
+        weights = self.magnitude.parameters.flat
+        if weights.grad is not None:  # sigma learns, by plain gradient descent
+            weights.data.sub_(weights.grad * self.sigma_rate)
         return step.loss
 
     def _task_loss(self, y: Tensor, rows: slice, items: slice) -> Tensor:
         """Mean squared error ``(r, m)`` between the sorted sequence and x rearranged by y, over samples and places."""
         x, target = self.data.train.x[rows, items], self.data.train.sorted[rows, items]
-        rearranged = (x[:, :, None, :, None] * y).sum(-2)
-        return ((rearranged - target[:, :, None]).double() ** 2).flatten(2).mean(-1)
+        rearranged = (x[:, :, None, :, None] * y).sum(-2)  # one number and zeros: exact in any order
+        error = (rearranged - target[:, :, None]).flatten(2)
+        return dots(error, error) / error.shape[-1]
 
     def final(self) -> dict[str, Tensor]:
         numbers = {"epsilon": self.epsilon}
         with torch.no_grad():
             sigma = self.sigma()
         if sigma is not None:
-            numbers["sigma"] = sigma.double().mean(-1)
+            numbers["sigma"] = row_sums(sigma) / sigma.shape[-1]
         return numbers
 
     def keep(self, mask: Tensor) -> None:
         super().keep(mask)
         self.epsilon, self.cost = self.epsilon[mask], self.cost[mask]
-        keep_state(self.sgd, self.magnitude.parameters, mask)
+        self.magnitude.parameters.keep(mask)
 
     def state(self) -> dict[str, Any]:
         own = {"epsilon": self.epsilon, "magnitude": self.magnitude.parameters.flat.detach()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from math import fsum
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ from structgrad.experiments.sorting.data import Data, Sequences
 from structgrad.experiments.sorting.model import MeanScores
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.matching import Matching
+from structgrad.portable import mean
+from structgrad.training.adam import Adam
 from structgrad.training.patience import Patience
-from structgrad.training.replicas import keep_state
 from structgrad.training.seeds import generators
 
 
@@ -31,7 +33,7 @@ class Learner(ABC):
         self.matching = Matching(self.d)
         self.replicas = torch.arange(len(data.train.x))
         self.mean = MeanScores(self.d, config["hidden"], generators(seeds["init"]), device)
-        self.adam = torch.optim.Adam([self.mean.parameters.flat], lr=config["learning_rate"], foreach=False)
+        self.adam = Adam([self.mean.parameters], [config["learning_rate"]])
         self.patience = Patience(len(self.replicas), config["patience"])
         self.noise = {role: generators(seeds[role], device) for role in self.noise_roles}
         self.epoch = 0
@@ -50,7 +52,7 @@ class Learner(ABC):
         loss = self.update().cpu()
         self.epoch += 1
         stopped = self.patience.update(loss)
-        numbers = {"loss": float(loss.mean())} | {k: float(v.mean()) for k, v in self.final().items()}
+        numbers = {"loss": mean(loss)} | {k: mean(v) for k, v in self.final().items()}
         for key, value in {"epoch": self.epoch, "active": self.active(), **numbers}.items():
             self.history.setdefault(key, []).append(value)
         return stopped | (self.epoch >= self.config["max_epochs"]), numbers
@@ -76,7 +78,7 @@ class Learner(ABC):
         """Drop finished replicas from every tensor, so that they cost nothing."""
         self.replicas = self.replicas[mask]
         self.data = self.data[mask]
-        keep_state(self.adam, self.mean.parameters, mask)
+        self.adam.keep(mask)
         self.patience.keep(mask)
         kept = mask.nonzero().flatten().tolist()
         self.noise = {role: [gs[i] for i in kept] for role, gs in self.noise.items()}
@@ -96,8 +98,7 @@ class Learner(ABC):
     def state(self) -> dict[str, Any]:
         return {
             "replicas": self.replicas,
-            "mean": self.mean.parameters.flat.detach(),
-            "adam": dict(self.adam.state[self.mean.parameters.flat]),
+            "adam": self.adam.state(),
             "best": self.patience.best,
             "waited": self.patience.waited,
             "noise": {role: [g.get_state() for g in gs] for role, gs in self.noise.items()},
@@ -109,8 +110,7 @@ class Learner(ABC):
     def restore(self, state: dict[str, Any]) -> None:
         mask = torch.isin(self.replicas, state["replicas"])
         self.keep(mask)
-        self.mean.parameters.flat.data.copy_(state["mean"])
-        self.adam.state[self.mean.parameters.flat] = state["adam"]
+        self.adam.restore(state["adam"])
         self.patience.best, self.patience.waited = state["best"], state["waited"]
         for role, states in state["noise"].items():
             for generator, saved in zip(self.noise[role], states, strict=True):
@@ -128,8 +128,8 @@ def metrics(wrong: Tensor, wrong_extra: Tensor, d: int) -> dict[str, dict[str, f
             "trials": len(counts),
         }
         found[f"prop_wrong_mean{suffix}"] = {
-            "sum": float(share.sum()),
-            "sum_squares": float((share**2).sum()),
+            "sum": fsum(share.tolist()),
+            "sum_squares": fsum((share**2).tolist()),
             "count": len(counts),
         }
     return found

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
+from structgrad.portable import softplus
 from structgrad.training.replicas import Parameters, default_linear, linear, linear_shapes
 
 
@@ -30,8 +30,7 @@ class MeanScores:
         used = self.parameters if parameters is None else parameters
         replicas, n, d = x.shape
         hidden = torch.relu(linear(x.reshape(replicas, n * d, 1), used["first"]))
-        scores = linear(hidden[..., : self.hidden], used["second"])
-        return scores[..., :d].reshape(replicas, n, d, d)
+        return linear(hidden, used["second"]).view(replicas, n, d, d)
 
 
 class NoiseMagnitude:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from structgrad.experiments.sorting.data import Data, Sequences, sequences
 from structgrad.experiments.sorting.learner import Learner
 from structgrad.layers.gumbel_sinkhorn import GumbelSinkhorn
 from structgrad.parallel import map_blocks
+from structgrad.portable import dots, product, row_sums
 
 BLOCK = 1 << 18  # relaxed scores a worker handles at once
 
@@ -26,7 +28,7 @@ class SinkhornLearner(Learner):
 
     def __init__(self, config: dict[str, Any], data: Data, seeds: dict[str, list[int]], device: str = "cpu") -> None:
         super().__init__(config, data, seeds, device)
-        self.layer = GumbelSinkhorn(self.d, config["temperature"], config["sinkhorn_iterations"], config["samples"])
+        self.layer = GumbelSinkhorn(self.d, config["temperature"], config["sinkhorn_iterations"])
 
     def update(self) -> Tensor:
         batch = self._batch()
@@ -34,7 +36,7 @@ class SinkhornLearner(Learner):
         size = max(1, BLOCK // (scores[0].numel() * self.config["samples"]))
         parts = map_blocks(lambda rows: self._block(rows, scores.detach(), batch), len(scores), size)
         loss, gradient = (torch.cat(column) for column in zip(*parts, strict=True))
-        self.adam.zero_grad()
+        self.adam.clear()
         scores.backward(gradient)
         self.adam.step()
         return loss
@@ -48,17 +50,18 @@ class SinkhornLearner(Learner):
     @torch.enable_grad()
     def _block(self, rows: slice, scores: Tensor, batch: Sequences) -> tuple[Tensor, Tensor]:
         """Losses ``(r,)`` and their gradients ``(r, n, d, d)`` with respect to the scores of some replicas."""
-        n = scores.shape[1]
-        items = max(1, BLOCK // (self.d**2 * self.config["samples"]))
+        n, samples = scores.shape[1], self.config["samples"]
+        items = max(1, BLOCK // (self.d**2 * samples))
         losses, gradients = [], []
         for start in range(0, n, items):
             part = slice(start, min(start + items, n))
-            mu = scores[rows, part].clone().requires_grad_()
+            x, target = batch.x[rows, part, None], batch.sorted[rows, part, None]
+            mu = scores[rows, part, None].expand(-1, -1, samples, -1, -1).detach().requires_grad_()
             plan = self.layer(mu, self.noise["noise"][rows])
-            rearranged = (batch.x[rows, part][:, :, None, :, None] * plan).sum(-2)
-            error = (rearranged - batch.sorted[rows, part][:, :, None]) ** 2
-            loss = error.flatten(2).mean(-1) / n
-            (gradient,) = torch.autograd.grad(loss.sum(), mu)
-            losses.append(loss.detach().double())
-            gradients.append(gradient)
-        return torch.cat(losses, 1).sum(1), torch.cat(gradients, 1)
+            placed = x.expand(plan.shape[:-1])
+            error = product(placed.flatten(0, 2).unsqueeze(1), plan.flatten(0, 2)).view(placed.shape) - target
+            losses.append(dots(error.flatten(2), error.flatten(2)) / (samples * self.d * n))
+            slope = error * (2 / (samples * self.d * n))
+            (gradient,) = torch.autograd.grad(plan, mu, placed.unsqueeze(-1) * slope.unsqueeze(-2))
+            gradients.append(reduce(torch.add, gradient.unbind(2)))  # in the order of the samples
+        return row_sums(torch.cat(losses, 1)), torch.cat(gradients, 1)
