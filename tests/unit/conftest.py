@@ -63,6 +63,7 @@ def fabricate() -> Fabricate:
             "setting": shard.setting,
             "arm": shard.arm,
             "replicas": {"first": shard.first, "count": shard.count},
+            "level": part.experiment.level,
             "config": part.config_of(shard.arm),
             "seeds": {"data": list(seeds or (1000 + r for r in replicas)), "init": list(replicas)},
             "results": [
@@ -87,7 +88,7 @@ def fabricate() -> Fabricate:
                 "peak_memory_mb": 100.0,
                 "device": "cpu",
                 "threads": 2,
-                "hardware": {"cpu": "made up"},
+                "hardware": {"machine": "x86_64", "cpu": "made up"},
             },
         }
         return save({**record, **(changes or {})}, shard.path)
@@ -154,6 +155,7 @@ def figured(project: Path, fabricate: Fabricate) -> Plan:
         ),
         trainer="nowhere:train",
         digester="nowhere:digest",
+        level=2,
         figures=(
             Lines(name="4", title="Figure 4: perfect ranks", metrics=("perfect",), base=10, from_zero=True),
             Lines(name="7", title="Figure 7: perfect and partial ranks", base=10, columns=1),
@@ -273,6 +275,7 @@ def searched(project: Path, fabricate: Fabricate) -> Plan:
         metrics=metrics,
         trainer="nowhere:train",
         digester="nowhere:digest",
+        level=2,
         figures=(Lines(), Progress(("T=10",), ("elbo",), name="1_progress", title="Learning")),
         selected_by="elbo",
         one_data_set=True,

@@ -58,6 +58,8 @@ def test_an_honest_folder_passes(finished, options):
     checks, notes = audit.audit(finished)
     assert [(what, findings) for what, findings in checks if findings] == []
     assert any("other sources" in str(note) for note in notes)  # the made-up records name made-up sources
+    (levels,) = [str(note) for note in notes if "level" in str(note)]
+    assert levels == "level 1 (the same bits on any x86-64 machine with AVX2): 2 records"
     told = CliRunner().invoke(command, [*options, "--json"])
     assert told.exit_code == 0
     assert json.loads(told.output)["ok"] is True
@@ -163,6 +165,69 @@ def test_a_seed(finished, folder, role, replica):
 def test_a_data_digest(finished, folder):
     reseal(folder / RECORD, lambda record: record["provenance"].update(data_digest="ab" * 32))
     assert says(found(audit.data_is_the_same, finished), RECORD, "abababababab")
+
+
+@pytest.mark.parametrize(
+    ("level", "device", "machine", "right"),
+    [
+        (2, "cpu", "x86_64", 1),
+        (3, "cpu", "x86_64", 1),
+        (1, "cuda:0", "x86_64", 3),
+        (2, "cuda", "aarch64", 3),
+        (1, "cpu", "aarch64", 2),
+        (1, "cpu", None, 2),
+    ],
+)
+def test_a_level_that_is_not_promised(finished, folder, level, device, machine, right):
+    def forge(record, level=level):
+        record["run"] |= {"device": device, "hardware": {"machine": machine} if machine else {}}
+        record["level"] = level
+
+    reseal(folder / RECORD, forge)
+    assert found(audit.records_are_sealed, finished) == []
+    place = f"{device} of {machine or 'an unknown machine'}"
+    told = f"results/paper/{RECORD}: level: says {level}, but indelman_1a promises {right} on {place}"
+    assert found(audit.levels_are_those_declared, finished) == [told]
+    reseal(folder / RECORD, lambda record: forge(record, right))
+    assert found(audit.levels_are_those_declared, finished) == []
+
+
+def test_a_gpu_that_was_taken_out_of_a_record(finished, folder, options):
+    """Where it ran is outside the digest; the level is not."""
+    reseal(folder / RECORD, lambda record: record.update(level=3, run=record["run"] | {"device": "cuda"}))
+    assert found(audit.levels_are_those_declared, finished) == []
+    tamper(folder / RECORD, '"device": "cuda"', '"device": "cpu"')
+    assert found(audit.records_are_sealed, finished) == []
+    (told,) = found(audit.levels_are_those_declared, finished)
+    assert says([told], RECORD, "says 3", "promises 1 on cpu")
+    manifest.write(finished.scale)
+    shown = CliRunner().invoke(command, options)
+    assert shown.exit_code == 1
+    assert f"     {told}\n" in shown.output
+
+
+def test_records_from_before_levels_are_a_note(finished, folder, options):
+    def notes():
+        return [str(note) for note in audit.audit(finished)[1] if "level" in str(note)]
+
+    reseal(folder / RECORD, lambda record: record.pop("level"))
+    assert found(audit.levels_are_those_declared, finished) == []
+    assert notes() == [
+        "level 1 (the same bits on any x86-64 machine with AVX2): 1 record",
+        "1 record was made before levels were declared, and promises none",
+    ]
+    other = folder / "records/indelman_1a/d=5/no_solver.0-2.json"
+    reseal(other, lambda record: record.update(level=2, run=record["run"] | {"hardware": {"machine": "aarch64"}}))
+    reseal(folder / RECORD, lambda record: record.update(level=1))
+    both = (
+        "level 1 (the same bits on any x86-64 machine with AVX2): 1 record; "
+        "level 2 (the same bits on one machine, close on others): 1 record"
+    )
+    assert notes() == [both]
+    assert f"note {both}\n" in CliRunner().invoke(command, options).output
+    for path in (folder / RECORD, other):
+        reseal(path, lambda record: record.pop("level"))
+    assert notes() == ["2 records were made before levels were declared, and promise none"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from structgrad.experiments import REGISTRY
 from structgrad.repro.cli import COMMANDS, cli, main
+from structgrad.repro.records import digest
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,12 +66,23 @@ def test_outside_a_project(tmp_path, monkeypatch, capsys):
 def test_list_for_machines(project):
     shown = json.loads(CliRunner().invoke(cli, ["list", "--json", "--scale", "smoke"]).output)
     assert [row["name"] for row in shown] == list(REGISTRY)
+    assert [row["level"] for row in shown] == [experiment.level for experiment in REGISTRY.values()]
     shards = json.loads(CliRunner().invoke(cli, ["list", "--json", "--shards", "--scale", "smoke"]).output)
     assert {"shard": "indelman_1a/d=5/direct/0-9", "record": False} in shards
     cells = CliRunner().invoke(cli, ["list", "--cells", "--scale", "paper"]).output.splitlines()
     assert "indelman/1a/d=25/Direct/percent_sequences_perfect" in cells
     assert "berthet/2/cpu-small/Perturbed + Squared loss/spearman" in cells
     assert len(cells) == 2 * 6 * 6 * 4 + 16 * 10 + 21 * (10 + 8) + 11 * 7 * 4 + 2 * 15 * 3 + 12 * 5
+
+
+@pytest.mark.parametrize(("machine", "level"), [("x86_64", 1), ("aarch64", 2)])
+def test_a_new_record_says_its_level(project, monkeypatch, machine, level):
+    monkeypatch.setattr("structgrad.repro.run.hardware", lambda device: {"machine": machine})
+    arguments = ["run", "indelman_1a/d=5/no_solver/0-1", "--scale", "smoke", "--json"]
+    record = json.loads(CliRunner().invoke(cli, arguments, catch_exceptions=False).output)
+    assert (record["level"], record["run"]["device"]) == (level, "cpu")
+    assert list(record).index("level") < list(record).index("config")
+    assert digest(record) == record["digest"] != digest(record | {"level": 3})
 
 
 def test_data_digests_guard_the_training(project):

@@ -42,6 +42,7 @@ TINY = Experiment(
     metrics=(Metric("score", "score", "mean", unit="corr", factor=1.0, digits=2),),
     trainer="tiny_experiment:train",
     digester="tiny_experiment:digest",
+    level=2,
     config={"epochs": 1},
     files="tiny_experiment:files",
 )

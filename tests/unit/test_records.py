@@ -2,11 +2,13 @@
 
 import errno
 import json
+from dataclasses import replace
 
 import pytest
 
 from structgrad import files
 from structgrad.errors import UserError
+from structgrad.experiments import REGISTRY, Experiment
 from structgrad.repro import records
 from structgrad.repro.plan import load_plan
 
@@ -48,6 +50,73 @@ def test_every_changed_digit_is_noticed(record):
 def test_times_and_machine_are_outside_the_digest(record):
     content, _ = record
     assert records.digest(content | {"run": {}}) == content["digest"]
+
+
+def test_the_level_is_inside_the_digest(record):
+    content, path = record
+    assert content["level"] == 1
+    path.write_text(path.read_text().replace('"level": 1', '"level": 2'))
+    with pytest.raises(records.RecordError, match="does not match its digest"):
+        records.load(path)
+
+
+@pytest.mark.parametrize(
+    ("level", "told"),
+    [
+        (4, "4 is greater than the maximum of 3"),
+        (0, "0 is less than the minimum of 1"),
+        ("1", "'1' is not of type 'integer'"),
+        (1.5, "1.5 is not of type 'integer'"),
+        (True, "True is not of type 'integer'"),
+        (None, "None is not of type 'integer'"),
+    ],
+)
+def test_a_level_is_1_2_or_3(record, level, told):
+    content, path = record
+    for right in (1, 2, 3):
+        assert records.save(content | {"level": right}, path)["level"] == right
+    with pytest.raises(records.RecordError, match=f"level: {told}$"):
+        records.save(content | {"level": level}, path)
+
+
+def test_a_record_from_before_levels_is_sound(record):
+    content, path = record
+    del content["level"]
+    assert records.load(path).pop("level") == 1
+    records.save(content, path)
+    assert "level" not in records.load(path)
+
+
+def test_every_experiment_declares_its_level():
+    """A contract: whoever changes a line here takes back, or gives, a promise about records that are out there."""
+    assert {name: experiment.level for name, experiment in REGISTRY.items()} == {
+        "indelman_1a": 1,
+        "indelman_1b": 1,
+        "indelman_2": 2,
+        "berthet_1": 1,
+        "berthet_2": 1,
+        "berthet_artificial": 1,
+        "paulus_1": 2,
+        "paulus_2": 2,
+    }
+    declared = {key: value for key, value in vars(REGISTRY["paulus_1"]).items() if key != "level"}
+    with pytest.raises(TypeError, match="'level'"):
+        Experiment(**declared)
+
+
+@pytest.mark.parametrize(
+    ("device", "machine", "promised"),
+    [
+        ("cpu", "x86_64", (1, 2, 3)),
+        ("cpu", "aarch64", (2, 2, 3)),
+        ("cpu", "arm64", (2, 2, 3)),
+        ("cuda", "x86_64", (3, 3, 3)),
+        ("cuda:1", "aarch64", (3, 3, 3)),
+    ],
+)
+def test_what_a_device_and_a_machine_leave_of_a_level(device, machine, promised):
+    levels = [replace(REGISTRY["paulus_1"], level=level) for level in (1, 2, 3)]
+    assert tuple(experiment.level_on(device, machine) for experiment in levels) == promised
 
 
 def test_missing_field_and_broken_json_are_named(record):

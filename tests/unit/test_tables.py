@@ -17,10 +17,11 @@ from structgrad.errors import UserError
 from structgrad.repro.cells import collect, find
 from structgrad.repro.explain import as_text, explain
 from structgrad.repro.layouts import to_html, to_latex, to_markdown, to_terminal
+from structgrad.repro.levels import promise, weakest
 from structgrad.repro.numbers import fixed
 from structgrad.repro.panels import tables
 from structgrad.repro.plan import load_plan
-from structgrad.repro.records import RecordError, digest
+from structgrad.repro.records import RecordError, digest, save
 from structgrad.repro.tables import COLUMNS, build_tables, write_tables
 
 SMALL = {"experiments": ["indelman_1a"], "settings": ["d=5"], "arms": ["direct"], "replicas": 4}
@@ -191,9 +192,34 @@ def test_explain_tells_all(plan, record):
         assert part in text
 
 
+def test_explain_says_the_level(plan, record):
+    means = "the same bits on any x86-64 machine with AVX2"
+    told = explain(plan, PERFECT)
+    assert (told["level"], told["level_declared"], told["promise"]) == (1, 1, f"1: {means}")
+    assert told["records"][0]["level"] == 1
+    assert f"  level       1: {means}" in as_text(told).splitlines()
+    assert "    level     1" in as_text(told).splitlines()
+    save({key: value for key, value in record.items() if key != "level"}, plan.shards[0].path)
+    told = explain(plan, PERFECT)
+    assert told["level"] is told["records"][0]["level"] is None
+    why = "1 of 1 record made before levels were declared"
+    assert f"  level       none, {why}; indelman_1a declares 1 ({means})" in as_text(told).splitlines()
+    assert "    level " not in as_text(told)
+
+
+def test_a_cell_has_the_weakest_level_of_its_records(plan, record):
+    experiment = plan.experiments["indelman_1a"].experiment
+    strict, weak, old = record, record | {"level": 3}, {k: v for k, v in record.items() if k != "level"}
+    assert (weakest([strict, weak]), weakest([strict, old]), weakest([])) == (3, None, None)
+    assert promise(experiment, [weak, strict]) == "3, the weakest of its records' (1, 3): statistically equal"
+    assert promise(experiment, [old, weak]).startswith("none, 1 of 2 records made before levels were declared; ")
+
+
 def test_explain_a_cell_without_records(plan):
     told = explain(plan, PERFECT)
     assert (told["value"], told["verdict"], told["records"]) == (None, "not_attempted", [])
+    assert (told["level"], told["level_declared"]) == (None, 1)
+    assert "  level       none, no record yet; indelman_1a declares 1 (the same bits" in as_text(told)
     assert "structgrad run indelman_1a/d=5/direct/0-3 --scale paper" in as_text(told)
     elsewhere = as_text(explain(plan, PERFECT.replace("d=5", "d=10")))  # not of this run, but of the scale's
     assert "structgrad run indelman_1a/d=10/direct/0-199 --scale paper" in elsewhere

@@ -114,6 +114,7 @@ def test_explain_and_list(figured):
     lines = _paragraph(_describe(figured, "fake"))
     assert lines[0] == f"fake  {HEADING}"
     assert "  4 of 5 training jobs done" in lines
+    assert "  level 2: the same bits on one machine, close on others" in lines
 
 
 def test_the_page_shows_every_figure_under_its_own_name(page):

@@ -1,8 +1,13 @@
 """The whole chain on a small selection: it runs, reruns exactly what an edit touches, and says mistakes in a line."""
 
+import platform
 import re
 
 import pytest
+
+from structgrad.experiments import REGISTRY
+from structgrad.repro import records
+from structgrad.repro.levels import MEANINGS
 
 SMALL = ["experiments=[indelman_1a]", "arms=[direct,no_solver]", "settings=[d=5]", "replicas=2"]
 DERIVED = {"tables", "claims", "figures", "tracking", "report", "all"}
@@ -48,6 +53,16 @@ def test_one_command_prints_the_tables_and_writes_everything(clone, reproduced):
         "mlflow.db",
     ):
         assert (results / name).is_file(), name
+
+
+def test_a_record_carries_its_level(clone, reproduced, python):
+    path = clone / "results/smoke/records/indelman_1a/d=5/direct.0-1.json"
+    record = records.load(path)
+    assert record["level"] == REGISTRY["indelman_1a"].level_on("cpu", platform.machine())
+    options = [word for pair in SMALL for word in ("--set", pair)]
+    told = python("-m", "structgrad", "audit", "--scale", "smoke", *options).stdout
+    (line,) = [line for line in told.splitlines() if line.startswith("note level ")]
+    assert line == f"note level {record['level']} ({MEANINGS[record['level']]}): 2 records"
 
 
 def test_nothing_is_done_twice(reproduced, python):

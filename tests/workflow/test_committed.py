@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from structgrad.repro import audit
 from structgrad.repro.plan import load_plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,3 +33,12 @@ def test_a_fresh_clone_keeps_the_committed_records(tmp_path, monkeypatch, scale)
     planned = re.search(r"^train +(\d+)$", shown, re.MULTILINE)
     assert (int(planned[1]) if planned else 0) == len(missing)
     assert not re.search(r"^data ", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize("scale", ["paper", "desktop"])
+def test_committed_records_are_sound_and_promise_no_level_but_their_own(monkeypatch, scale):
+    """Those that were sealed before levels were declared stay as they are."""
+    monkeypatch.setenv("STRUCTGRAD_ROOT", str(ROOT))
+    scene = audit.Scene(load_plan(scale))
+    assert scene.loaded
+    assert [*audit.records_are_sealed(scene), *audit.levels_are_those_declared(scene)] == []

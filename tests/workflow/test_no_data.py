@@ -47,6 +47,7 @@ EXPERIMENT = Experiment(
     metrics=(Metric("score", "score", "mean", unit="bytes", factor=1.0, digits=0, bounds=(0.0, 1e9)),),
     trainer="structgrad.experiments.toy:train",
     digester="structgrad.experiments.toy:digest",
+    level=2,
     config={"epochs": 0},
     files="structgrad.experiments.toy:files",
 )

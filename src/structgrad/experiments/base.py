@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from structgrad.experiments.figures import Figure, Lines, Progress, Scatter
 
+Level = Literal[1, 2, 3]
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -50,6 +52,14 @@ class Experiment:
     needs it, so that planning, tables and audit never load torch. ``published_items`` says how many items
     (test sequences, folds, ...) stand behind a published cell of a metric: the meaning of its uncertainty.
 
+    ``level`` is what a record of it promises whoever makes it again from the same sources and lock; every level keeps
+    what the ones after it promise, and records carry it (:meth:`level_on`):
+
+    1. the same record to the bit, but for its ``run`` part, on any x86-64 machine with AVX2;
+    2. the same bits on one machine, across kills and resumes, thread counts and whichever replicas train side by
+       side; close on others, where single replicas may differ;
+    3. statistically equal: cells agree within their intervals.
+
     ``folds``: how many folds where the replicas are the folds of one cross-validation: replica r is tested on fold
     r and trained on all others; 0 where replicas are independent. Experiments with the same ``seeded_as`` derive
     their seeds from that name instead of their own: they share data, folds and initial weights.
@@ -73,6 +83,7 @@ class Experiment:
     metrics: tuple[Metric, ...]
     trainer: str
     digester: str
+    level: Level
     config: Mapping[str, Any] = field(default_factory=dict)
     arm_config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     published_items: Mapping[str, int] = field(default_factory=dict)
@@ -130,6 +141,15 @@ class Experiment:
     def seed_name(self) -> str:
         """The name that the seeds derive from."""
         return self.seeded_as or self.name
+
+    def level_on(self, device: str, machine: str) -> Level:
+        """What a record promises that is made on ``device`` (cpu, cuda:0) of a ``machine`` (x86_64, aarch64).
+
+        Level 1 is of x86-64 processors alone, and a GPU's sums have no order that holds from run to run.
+        """
+        if device != "cpu":
+            return 3
+        return 2 if self.level == 1 and machine != "x86_64" else self.level
 
     def arm(self, name: str) -> Arm:
         """The arm of that name."""

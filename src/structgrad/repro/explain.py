@@ -6,6 +6,7 @@ from typing import Any
 
 from structgrad.repro.cells import Cell, find
 from structgrad.repro.evidence import Evidence, per_replica, results_of, value_of
+from structgrad.repro.levels import promise, weakest
 from structgrad.repro.numbers import MORE_DIGITS, fixed
 from structgrad.repro.paths import project_root
 from structgrad.repro.plan import Plan, load_plan
@@ -23,6 +24,7 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
     cell = find(plan, identity)
     ours, theirs, verdict = cell.estimate, cell.published, cell.judgement
     trials = _trials(cell) if cell.experiment.searches(cell.arm.name) else []
+    behind = [piece.record for piece in cell.evidence]
     return {
         "cell": cell.id,
         "title": f"{cell.metric.title}, {cell.arm.column} at {cell.setting}",
@@ -40,6 +42,9 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
         "verdict": verdict.verdict,
         "reason": verdict.reason,
         "smallest_difference_shown": verdict.allowed,
+        "level": weakest(behind),
+        "level_declared": cell.experiment.level,
+        "promise": promise(cell.experiment, behind),
         "selected_by": cell.experiment.selected_by if trials else None,
         "trials": trials,
         "records": [_record(piece) for piece in cell.evidence],
@@ -67,6 +72,7 @@ def as_text(told: dict[str, Any]) -> str:
     note = f" ({told['published_note']})" if told["published_note"] else ""
     lines.append(f"  published   {printed}{note}")
     lines.append(f"  verdict     {told['verdict']}: {told['reason']}")
+    lines.append(f"  level       {told['promise']}")
     for trial in told["trials"]:
         scores = f"validation {told['selected_by']} {trial['validation']:.6g}, test {fixed(trial['value'], digits)}"
         point = ", ".join(f"{name} {number:.4g}" for name, number in trial["point"].items())
@@ -74,7 +80,7 @@ def as_text(told: dict[str, Any]) -> str:
         lines.append(f"  trial {trial['trial']:<6}{scores}; {trial['stopped']} after {trial['steps']}; {point}{mark}")
     for record in told["records"]:
         lines.append(f"  record      {record['path']}")
-        lines += [f"    {name:<9} {value}" for name, value in record.items() if name != "path"]
+        lines += [f"    {name:<9} {value}" for name, value in record.items() if name != "path" and value is not None]
     lines.append("  make it again" if told["records"] else "  make it")
     lines += [f"    {command}" for command in told["commands"]]
     if told["cost"]:
@@ -108,6 +114,7 @@ def _record(piece: Evidence) -> dict[str, Any]:
     return {
         "path": str(piece.path.relative_to(project_root())),
         "digest": record["digest"],
+        "level": record.get("level"),
         "replicas": f"{record['replicas']['count']}, from number {record['replicas']['first']}",
         "seeds": "; ".join(f"{role} {span}" for role, span in seeds.items()),
         "source": made["source_digest"],

@@ -12,6 +12,7 @@ from typing import Any
 from structgrad.errors import UserError
 from structgrad.repro import datasets, records
 from structgrad.repro.digests import lock_digest, source_digest
+from structgrad.repro.levels import expected
 from structgrad.repro.paths import work
 from structgrad.repro.plan import Plan, Shard
 from structgrad.repro.provenance import git_state, hardware, libraries, peak_memory_mb
@@ -67,9 +68,20 @@ def run_shard(
     with data_folder(plan):
         data = datasets.verified_digest(plan, shard, config, seeds)
         outcome = resolve(experiment.trainer)(job)
+    run = {
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(outcome.seconds_before + time.monotonic() - clock, 2),
+        "resumed": outcome.resumed,
+        "peak_memory_mb": peak_memory_mb(),
+        "device": device,
+        "threads": threads,
+        "hardware": hardware(device),
+    }
     record = {
         "schema": records.SCHEMA,
         **plan.experiments[shard.experiment].identity(shard),
+        "level": expected(experiment, run),
         "config": config,
         "seeds": outcome.seeds,
         "provenance": {
@@ -81,16 +93,7 @@ def run_shard(
             "libraries": libraries(),
             "command": f"structgrad run {shard.id} --scale {shard.scale}",
         },
-        "run": {
-            "started": started.isoformat(timespec="seconds"),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(outcome.seconds_before + time.monotonic() - clock, 2),
-            "resumed": outcome.resumed,
-            "peak_memory_mb": peak_memory_mb(),
-            "device": device,
-            "threads": threads,
-            "hardware": hardware(device),
-        },
+        "run": run,
         "history": outcome.history,
         "results": [{"replica": shard.first + index, **result} for index, result in enumerate(outcome.results)],
     }

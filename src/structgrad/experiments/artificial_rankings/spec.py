@@ -81,6 +81,7 @@ ARTIFICIAL = Experiment(
     ),
     trainer="structgrad.experiments.artificial_rankings.train:train",
     digester="structgrad.experiments.artificial_rankings.data:digest",
+    level=1,
     config={
         "labels": 100,
         "features": 50,

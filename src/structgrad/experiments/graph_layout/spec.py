@@ -75,6 +75,7 @@ TABLE_1 = Experiment(
     figures=(Progress(settings=("T=10", "T=20"), quantities=("elbo", "edge_precision")),),
     trainer="structgrad.experiments.graph_layout.train:train",
     digester="structgrad.experiments.graph_layout.data:digest",
+    level=2,
     selected_by="elbo",
     one_data_set=True,
     clock="step",

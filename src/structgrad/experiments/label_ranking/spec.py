@@ -120,6 +120,7 @@ def _table(
         metrics=METRICS,
         trainer="structgrad.experiments.label_ranking.train:train",
         digester="structgrad.experiments.label_ranking.data:digest",
+        level=1,
         files="structgrad.data.label_ranking:needed",
         config=COMMON,
         arm_config=ARM_CONFIG | config,

@@ -83,6 +83,7 @@ TABLE_2 = Experiment(
     ),
     trainer="structgrad.experiments.listops.train:train",
     digester="structgrad.experiments.listops.data:digest",
+    level=2,
     config={
         "tsv": None,  # a folder with the original train_d20s.tsv and test_d20s.tsv, to train on these instead
         "train": 100_000,

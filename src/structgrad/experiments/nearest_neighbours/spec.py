@@ -122,6 +122,7 @@ TABLE_2 = Experiment(
     ),
     trainer="structgrad.experiments.nearest_neighbours.train:train",
     digester="structgrad.experiments.nearest_neighbours.data:digest",
+    level=2,
     files="structgrad.data.images:needed",
     config=COMMON,
     arm_config=ARM_CONFIG,

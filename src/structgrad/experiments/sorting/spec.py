@@ -109,6 +109,7 @@ def _table(table: str, title: str, sequences: int, test: int, replicas: int) -> 
         metrics=METRICS,
         trainer="structgrad.experiments.sorting.train:train",
         digester="structgrad.experiments.sorting.data:digest",
+        level=1,
         config=COMMON | {"train_sequences": sequences, "test_sequences": test},
         arm_config=ARM_CONFIG,
         published_items={metric.name: test * replicas for metric in METRICS},

@@ -22,6 +22,7 @@ from structgrad.repro.audit.derived import (
     report_rebuilds,
     tables_rebuild,
 )
+from structgrad.repro.audit.levels import levels_are_those_declared, promises
 from structgrad.repro.audit.places import manifest_holds, nothing_else_is_shown, records_are_in_place
 from structgrad.repro.audit.records import (
     data_is_the_same,
@@ -42,6 +43,7 @@ CHECKS: tuple[Check, ...] = (
     numbers_are_possible,
     seeds_follow_from_names,
     data_is_the_same,
+    levels_are_those_declared,
     tables_rebuild,
     figures_rebuild,
     claims_rebuild,
@@ -71,6 +73,7 @@ def _notes(scene: Scene) -> Iterator[Finding]:
     for shards, why in ((missing, "not attempted"), (lacking, "no data")):
         if shards:
             yield Finding("", f"{len(shards)} of {len(scene.plan.shards)} training jobs have no record ({why})")
+    yield from promises(scene)
     aged: dict[str, int] = {}
     dirty = 0
     for record in scene.sound.values():

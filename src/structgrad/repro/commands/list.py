@@ -6,6 +6,7 @@ import json
 
 import click
 
+from structgrad.repro.levels import MEANINGS
 from structgrad.repro.options import json_option, plan_options
 from structgrad.repro.plan import Plan
 
@@ -46,6 +47,7 @@ def _describe(plan: Plan, name: str) -> dict:
         "scale": plan.scale,
         "comparable": part.comparable,
         "reason": part.reason,
+        "level": part.experiment.level,
         "arms": {arm.name: arm.note for arm in part.experiment.arms},
         "settings": list(part.experiment.settings),
         "settings_at_this_scale": list(dict.fromkeys(shard.setting for shard in chosen)),
@@ -60,6 +62,7 @@ def _paragraph(row: dict) -> list[str]:
     return [
         f"{row['name']}  {row['title']}",
         f"  scale {row['scale']}: {kind} ({row['reason']})",
+        f"  level {row['level']}: {MEANINGS[row['level']]}",
         f"  settings {', '.join(row['settings_at_this_scale']) or 'none'} (published: {', '.join(row['settings'])})",
         f"  {row['records']} of {row['shards']} training jobs done",
         *(f"  {name:<24} {note}" for name, note in row["arms"].items()),
