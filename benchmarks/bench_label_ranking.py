@@ -45,6 +45,7 @@ from structgrad.experiments.label_ranking.spec import BERTHET_2
 from structgrad.noise import Normal
 from structgrad.parallel import set_threads
 from structgrad.polytopes.permutahedron import Permutahedron
+from structgrad.training.adam import Adam
 from structgrad.training.heap import keep_freed_memory
 from structgrad.training.seeds import seed_for
 
@@ -173,7 +174,7 @@ def shares(data: LabelRanking, arm: str, epochs: int) -> str:
         ("loss", Grid, "_gradient"),
         ("forward", Grid, "scores"),
         ("backward", torch.Tensor, "backward"),
-        ("Adam", torch.optim.Adam, "step"),
+        ("Adam", Adam, "step"),
         ("validation", Learner, "validation"),
         ("shuffles", Learner, "_order"),
     )

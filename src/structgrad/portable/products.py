@@ -4,7 +4,7 @@ Terms are added in the order of k, rounded after every product and every sum, in
 in order. So an element depends on its row, its column and nothing else: not on how many replicas there are, where they
 lie in memory, or how wide the machine's vectors are. The work is cut into tiles of four rows by 64 bytes of columns,
 which stay in registers; the vectors of a tile are written out for the compiler, as it would not find them by itself
-(numba's loops reach a half to a third of this). Measured against ``torch.bmm`` in ``benchmarks/bench_products.py``.
+(numba's loops reach a half to a third of this). Measured against ``torch.bmm`` in ``benchmarks/bench_portable.py``.
 """
 
 from __future__ import annotations

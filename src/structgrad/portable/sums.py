@@ -34,7 +34,7 @@ def row_sums(x: Tensor) -> Tensor:
     if not compiled(x):
         return x.detach().sum(-1, dtype=torch.float64)
     found = torch.empty(x.shape[:-1], dtype=torch.float64)
-    run_kernel(_row_sums, array(x).reshape(-1, x.shape[-1]), found.view(-1).numpy())
+    run_kernel(_row_sums, _rows(x), found.view(-1).numpy())
     return found
 
 
@@ -46,8 +46,7 @@ def dots(a: Tensor, b: Tensor) -> Tensor:
     if not compiled(a, b):
         return (a.detach().double() * b.detach().double()).sum(-1)
     found = torch.empty(a.shape[:-1], dtype=torch.float64)
-    rows = (array(side).reshape(-1, a.shape[-1]) for side in (a, b))
-    run_kernel(_dots, *rows, found.view(-1).numpy())
+    run_kernel(_dots, _rows(a), _rows(b), found.view(-1).numpy())
     return found
 
 
@@ -58,6 +57,10 @@ def column_sums(x: Tensor) -> Tensor:
     found = torch.empty(len(x), x.shape[2], dtype=x.dtype)
     run_kernel(_column_sums, array(x), found.numpy())
     return found
+
+
+def _rows(x: Tensor) -> np.ndarray:
+    return array(x).reshape(x.shape[:-1].numel(), x.shape[-1])
 
 
 @njit(cache=True, nogil=True)
