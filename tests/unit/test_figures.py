@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -220,3 +221,16 @@ def test_nothing_run_and_nothing_published_says_so(figured):
         content = kind.data(figure, experiment, [])
         assert len(content.splitlines()) == 1
         assert "no record yet" in svg(kind.draw(content, figure, experiment, "nothing"))[0]
+
+
+def test_nothing_in_a_picture_is_named_by_the_last_bits_of_its_coordinates(plan, monkeypatch):
+    """Matplotlib hashes clip paths and markers with a salt: another one stands for another machine's rounding."""
+    from structgrad.repro import drawing
+
+    svg = next(content for name, content in build_figures(plan).items() if name.suffix == ".svg")
+    monkeypatch.setattr(drawing, "STYLE", drawing.STYLE | {"svg.hashsalt": "elsewhere"})
+    assert next(content for name, content in build_figures(plan).items() if name.suffix == ".svg") == svg
+    used = set(re.findall(rb'url\(#(\w+)\)|href="#(\w+)"', svg))
+    named = re.findall(rb'\bid="(\w+)"', svg)
+    assert len(named) == len(set(named))
+    assert {name for pair in used for name in pair if name} <= set(named)

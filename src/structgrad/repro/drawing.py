@@ -21,6 +21,7 @@ REFERENCES: Any = ("--", ":", "-.", (0, (8, 3)))
 
 ATTRIBUTE = re.compile(rb'="[^"]*"')
 LONG = re.compile(rb"(\.\d{4})\d+")
+HASHED = re.compile(rb"\b([mp])([0-9a-f]{10})\b")  # a marker's or a clip path's name
 
 WIDTH = 6.4  # inches that a title needs
 
@@ -76,7 +77,16 @@ def picture(width: float, height: float) -> Iterator[tuple[Any, io.BytesIO]]:
         figure.set_layout_engine(None)  # matplotlib would draw everything once more to lay it out
         drawn = io.BytesIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
-        content.write(ATTRIBUTE.sub(lambda found: LONG.sub(rb"\1", found[0]), drawn.getvalue()))
+        content.write(_numbered(ATTRIBUTE.sub(lambda found: LONG.sub(rb"\1", found[0]), drawn.getvalue())))
+
+
+def _numbered(svg: bytes) -> bytes:
+    """Markers and clip paths named by their order of appearance.
+
+    Matplotlib names them by a hash of their coordinates, all digits included; the last ones differ between machines.
+    """
+    places: dict[bytes, int] = {}
+    return HASHED.sub(lambda found: found[1] + b"%d" % places.setdefault(found[0], len(places) + 1), svg)
 
 
 def legend(figure: Any, handles: Mapping[str, Any], columns: int) -> None:
