@@ -1,7 +1,9 @@
 """Training steps of ours against the plain form (``benchmarks/plain_nearest_neighbours.py``).
 
 Same initial weights, batches and noise: equal losses, and equal gradients of every weight of the embedding and of
-sigma's network up to the rounding of single precision, which networks and distances have.
+sigma's network. In double precision: where two pixels that are pooled, or two candidates, are within rounding of each
+other, either may win, and the gradient goes its way. Single precision finds such a pair in most batches, and which
+wins is the processor's choice; double precision finds none.
 """
 
 import importlib.util
@@ -17,6 +19,7 @@ from structgrad.experiments.nearest_neighbours.spec import TABLE_2
 from structgrad.experiments.nearest_neighbours.stream import Stream
 from structgrad.experiments.nearest_neighbours.trial import NeighboursTrial
 from structgrad.losses.direct import BLOCK
+from structgrad.noise import Gumbel
 from structgrad.parallel import set_threads
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "plain_nearest_neighbours.py"
@@ -30,17 +33,24 @@ POINT = {"learning_rate": 1e-3, "epsilon": -0.2, "sigma_learning_rate": 1e-2, "t
 QUERIES, CANDIDATES = 12, 40
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(autouse=True)
+def _double(monkeypatch):
+    """Ours casts pixels and embeddings to single precision, whatever the default."""
+    set_threads(1)
+    torch.set_default_dtype(torch.float64)
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
 def plain():
+    """With noise as ours draws it, in one piece."""
     spec = importlib.util.spec_from_file_location("plain_nearest_neighbours", BENCHMARK)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.gumbel = lambda shape, generator: Gumbel(centred=False).sample(shape, generator, torch.float64)
     return module
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    set_threads(1)
 
 
 def data(count):
@@ -77,16 +87,16 @@ def take(ours, peer):
 def compare(ours, peer):
     """Gradients of the same weights, and the weights after the step where there is more than rounding in it.
 
-    A pixel that rounding lets win in pooling, or a distance of a query to itself, costs up to three digits.
+    Half of the digits of a distance of zero, of a query to itself, are rounding's.
     """
     mine = dict(ours.network.named_parameters())
     for name, theirs in peer.named_parameters():
         found, wanted = mine[name].grad, theirs.grad
+        assert found.dtype == wanted.dtype == torch.float64
         scale = float(wanted.abs().max())
-        assert float((found - wanted).norm()) <= 3e-3 * float(wanted.norm()), name
-        torch.testing.assert_close(found, wanted, rtol=0, atol=3e-3 * scale)
-        large = wanted.abs() > 0.02 * scale
-        torch.testing.assert_close(mine[name][large], theirs[large], rtol=0, atol=0.05 * POINT["learning_rate"])
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-7 * scale)
+        large = wanted.abs() > 1e-3 * scale
+        torch.testing.assert_close(mine[name][large], theirs[large], rtol=0, atol=1e-4 * POINT["learning_rate"])
     return {name.split(".")[0] for name, theirs in peer.named_parameters() if bool(theirs.grad.any())}
 
 
@@ -99,7 +109,7 @@ def test_losses_and_every_gradient_are_the_plain_ones(plain, arm, k):
     for _ in range(5):
         take(ours, peer)
         expected = peer.step(*next(stream), QUERIES, noise)
-        assert ours.update() == pytest.approx(expected, abs=1e-6)
+        assert ours.update() == pytest.approx(expected, abs=1e-12)
         moved |= compare(ours, peer)
         if arm in DIRECT:
             assert ours.objective.final()["epsilon"] == pytest.approx(peer.epsilon, rel=1e-12)
@@ -112,20 +122,20 @@ def test_blocks_of_queries_draw_the_plain_noise(plain):
     assert BLOCK < 40 * 5 * 800
     take(ours, peer)
     expected = peer.step(*next(stream), 40, torch.Generator().manual_seed(SEEDS["noise"]))
-    assert ours.update() == pytest.approx(expected, abs=1e-6)
+    assert ours.update() == pytest.approx(expected, abs=1e-12)
     assert compare(ours, peer) == {"embedding", "sigma"}
 
 
 @pytest.mark.parametrize("arm", RELAXED)
 def test_a_run_is_the_plain_one(plain, arm):
-    """Each with its own weights throughout; SGD does not make much of little."""
+    """Each with its own weights throughout, decay and momentum included; SGD does not make much of little."""
     ours, peer, stream = both(plain, arm, 3, data(60))
     take(ours, peer)
-    told = (ours.optimizer.defaults, peer.optimizer.defaults | {"fused": True})
-    assert told[0] == told[1]  # weight decay is too weak to show
+    before = {name: theirs.detach().clone() for name, theirs in peer.named_parameters()}
     noise = torch.Generator().manual_seed(SEEDS["noise"])
     expected = plain.learn(peer, [next(stream) for _ in range(6)], QUERIES, noise)
-    assert [ours.update() for _ in range(6)] == pytest.approx(expected, abs=1e-5)
+    assert [ours.update() for _ in range(6)] == pytest.approx(expected, abs=1e-10)
     mine = dict(ours.network.named_parameters())
     for name, theirs in peer.named_parameters():
-        torch.testing.assert_close(mine[name], theirs, rtol=0, atol=1e-5)
+        torch.testing.assert_close(mine[name], theirs, rtol=0, atol=1e-13)
+        assert (theirs - before[name]).abs().max() > 1e-6, name

@@ -102,7 +102,7 @@ def test_an_empty_batch_calls_nobody():
 
 def test_solvers_run_side_by_side():
     set_threads(2)
-    both = threading.Barrier(2, timeout=10)  # breaks unless two problems are solved at once
+    both = threading.Barrier(2, timeout=300)  # breaks unless two problems are solved at once
 
     def solve(theta):
         both.wait()

@@ -128,15 +128,25 @@ def test_every_published_cell_has_an_arm_at_its_setting():
 # A step
 
 
+@pytest.fixture
+def double(monkeypatch):
+    """Double precision, also where a trial casts to single: of no two pixels that are pooled does rounding, which is
+    another for a few images than for many, choose the larger."""
+    torch.set_default_dtype(torch.float64)
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
 @pytest.mark.parametrize("arm", ["direct", "direct_stochastic_5", "fixed_sigma"])
-def test_embedding_a_second_time_only_what_has_a_gradient_changes_no_gradient(arm):
+def test_embedding_a_second_time_only_what_has_a_gradient_changes_no_gradient(double, arm):
     fast, plain = trial(arm), trial(arm)
     assert fast.recompute
     plain.recompute = False
-    assert fast.update() == pytest.approx(plain.update())
+    assert fast.update() == pytest.approx(plain.update(), rel=1e-12)
     for ours, theirs in zip(fast.network.parameters(), plain.network.parameters(), strict=True):
         assert theirs.grad.any()
-        torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-4 * float(theirs.grad.abs().max()), rtol=1e-3)
+        torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-10 * float(theirs.grad.abs().max()), rtol=0)
 
 
 def test_a_step_without_any_gradient_moves_the_weights_by_momentum_alone():
@@ -180,18 +190,20 @@ def test_arms_share_initial_weights_and_batches():
 
 @pytest.mark.parametrize("arm", [arm.name for arm in TABLE.arms])
 def test_every_arm_learns(arm):
-    """From one image in ten to most of them, in some steps, on images of digits that it has not seen."""
-    changes = {"train": None, "candidates": 100, "queries": 50, "test": 300}
-    learner = trial(
-        arm, "MNIST k=1", **changes, **({"optimizer": "adam"} if "momentum" in TABLE.config_of(arm) else {})
-    )
+    """The first batches cost far less with the last weights than they did, under the same noise. Of images that it has
+    not seen, most are known: as many as before, by neighbours, and far more than one in ten, by classes."""
+    changes = {"train": 400, "candidates": 100, "queries": 50, "test": 300}
+    if "momentum" in TABLE.config_of(arm):
+        changes["optimizer"] = "adam"
+    learner, again = (trial(arm, "MNIST k=9", **changes) for _ in range(2))
     for parameter in learner.network.embedding[0].parameters():
         assert parameter.requires_grad
-    losses = [learner.update() for _ in range(40)]
-    assert np.mean(losses[-8:]) < np.mean(losses[:8])
+    before = [learner.update() for _ in range(40)][:8]
+    again.network.load_state_dict(learner.network.state_dict())
+    assert np.mean([again.update() for _ in before]) < 0.7 * np.mean(before)  # about half or less, by the arm
     report = learner.test()["test_accuracy"]
     assert report["trials"] == 300
-    assert report["successes"] > 250
+    assert report["successes"] > 200
 
 
 def test_bfloat16_and_channels_last_leave_a_step_within_rounding():

@@ -1,66 +1,207 @@
 """A replica's numbers are the same, to the bit, whatever trains beside it and on however many threads."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from importlib import import_module
+from typing import Any
+
 import pytest
+import torch
 
 from structgrad.experiments import REGISTRY
-from structgrad.experiments.sorting.train import LEARNERS, train
 from structgrad.parallel import set_threads
+from structgrad.repro.resolve import resolve
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job
 from structgrad.training.loop import Limits
+from structgrad.training.search import Search
 
-CASES = [
-    ("indelman_1a", "d=5", {"max_epochs": 90, "patience": 12}),
-    ("indelman_1a", "d=10", {"max_epochs": 25}),
-    ("indelman_1a", "d=25", {"max_epochs": 6}),
-    ("indelman_1b", "d=5", {"max_epochs": 4, "train_sequences": 37}),
-    ("indelman_1b", "d=40", {"max_epochs": 2, "train_sequences": 64}),
-]
+
+@dataclass(frozen=True)
+class Small:
+    """What an experiment is cut to: all of its arms in seconds, of several replicas and, where it has them, blocks.
+
+    ``arms`` overrides ``config`` for some arms, ``blocks`` the module's constant of that name.
+    """
+
+    setting: str
+    count: int
+    slices: tuple[tuple[int, int], ...]  # first and count, to be trained alone
+    config: Mapping[str, Any]
+    arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    blocks: Mapping[str, int] = field(default_factory=dict)
+
+
+SEVEN = 7, ((0, 1), (3, 1), (6, 1), (2, 3))
+THREE = 3, ((0, 1), (2, 1), (1, 1))
+ONE_POINT = {"learning_rate": [1e-3]}
+EPSILON, TEMPERATURE = {"epsilon": [-0.2]}, {"temperature": [4.0]}
+NO_PATIENCE = {arm: {"patience": None} for arm in ("gumbel_sinkhorn", "gumbel_sinkhorn_fixed")}
+LABELS = {"source": "stand_in", "epochs": 1, "inner_folds": 2, "samples": 4, "memory_mb": 0.05}
+ROUND = "structgrad.experiments.label_ranking.grid.ROUND"
+
+SMALL: dict[str, tuple[Small, ...]] = {
+    "indelman_1a": (
+        Small("d=5", *SEVEN, {"extra_test_sequences": 7, "max_epochs": 90, "patience": 12}, NO_PATIENCE),
+        Small("d=10", *SEVEN, {"extra_test_sequences": 7, "max_epochs": 25}),
+        Small("d=25", *SEVEN, {"extra_test_sequences": 7, "max_epochs": 6}),
+    ),
+    "indelman_1b": (
+        Small("d=40", *SEVEN, {"extra_test_sequences": 7, "max_epochs": 2, "train_sequences": 64}),
+        Small("d=5", *SEVEN, {"extra_test_sequences": 7, "max_epochs": 4, "train_sequences": 37}),
+    ),
+    "indelman_2": (
+        Small(
+            "MNIST k=3", *THREE,
+            {"source": "stand_in", "train": 60, "validation": 30, "test": 20, "queries": 20, "candidates": 30,
+             "epochs": 1},
+            {arm: {"grid": ONE_POINT | more} for arm, more in {
+                "direct": {"epsilon": [-0.2, -0.1]},  # a grid of two points
+                "direct_stochastic_1": EPSILON | {"sigma_learning_rate": [1e-3]},
+                "direct_stochastic_5": EPSILON | {"sigma_learning_rate": [1e-3]},
+                "fixed_sigma": EPSILON,
+                "direct_additive": EPSILON,
+                "direct_stochastic_additive": EPSILON | {"sigma_learning_rate": [1e-3]},
+                "neural_sort": TEMPERATURE,
+                "neural_sort_stochastic": TEMPERATURE,
+                "relax_subsample": TEMPERATURE,
+            }.items()},
+            {"structgrad.losses.direct.BLOCK": 1000},
+        ),
+    ),
+    "berthet_1": (Small("iris", *SEVEN, LABELS, blocks={ROUND: 8000}),),
+    "berthet_2": (Small("wine", *SEVEN, LABELS, blocks={ROUND: 25_000}),),
+    "berthet_artificial": (
+        Small(
+            "sigma=0.1334", 5, ((0, 1), (4, 1), (1, 2)),
+            {"labels": 37, "features": 23, "train": 100, "validation": 20, "test": 30, "epochs": 2, "samples": 2},
+            blocks={ROUND: 60_000},
+        ),
+    ),
+    "paulus_1": (
+        Small(
+            "T=10", *THREE,
+            {"train": 40, "validation": 10, "test": 20, "validation_graphs": 10, "vertices": 6, "width": 13,
+             "batch_size": 20, "steps": 3, "validate_every": 2},
+            blocks={"structgrad.experiments.graph_layout.messages.BLOCK": 30 * 13 * 4},
+        ),
+    ),
+    "paulus_2": (
+        Small(
+            "ListOps", *THREE,
+            {"train": 100, "validation": 20, "test": 30, "max_depth": 2, "max_length": 16, "width": 13, "rounds": 2,
+             "batch_size": 20, "steps": 3, "validate_every": 2},
+        ),
+    ),
+}  # fmt: skip
+
+
+def cells(experiments):
+    """Every arm of the experiments in each of their small forms; ``None`` for one that has none."""
+    return [
+        pytest.param(name, small, arm.name, id="-".join((name, small.setting if small else "none", arm.name)))
+        for name in experiments
+        for small in SMALL.get(name, (None,))
+        for arm in REGISTRY[name].arms
+    ]
 
 
 @pytest.fixture(autouse=True)
 def _one_thread_again():
+    set_threads(1)
     yield
     set_threads(1)
 
 
-def outcome(tmp_path, experiment, setting, arm, changes, first, count):
-    config = REGISTRY[experiment].config_of(arm) | {"extra_test_sequences": 7} | changes
-    if config.get("patience") is None or arm.startswith("gumbel"):
-        config["patience"] = None
-    checkpoint = Checkpoint(tmp_path / "none", "key")
-    job = Job(experiment, setting, arm, first, count, config, checkpoint, Limits(), lambda *_: None)
-    return train(job)
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A function that trains replicas ``first``, ... of a cell: its outcome, and digests of a search's last weights."""
+    finish, found = Search.finish, []
+
+    def watched(search, done):
+        weights = search.trial.network.state_dict().values()
+        found.append(sha256(b"".join(each.numpy().tobytes() for each in weights)).hexdigest())
+        finish(search, done)
+
+    monkeypatch.setattr(Search, "finish", watched)
+
+    def run(name, small, arm, first, count):
+        assert small is not None, f"{name} is new: give it an entry in SMALL, so that its replicas are compared"
+        experiment = REGISTRY[name]
+        config, changes = experiment.config_of(arm), {**small.config, **small.arms.get(arm, {})}
+        for constant, value in small.blocks.items():
+            monkeypatch.setattr(constant, value)
+        job = Job(
+            experiment.seed_name, small.setting, arm, first, count, config | changes,
+            Checkpoint(tmp_path / "none", "key"), Limits(), lambda *_: None, one_data_set=experiment.shares_data,
+        )  # fmt: skip
+        found.clear()
+        return resolve(experiment.trainer)(job), list(found)
+
+    return run
 
 
-@pytest.mark.parametrize("arm", LEARNERS)
-@pytest.mark.parametrize(("experiment", "setting", "changes"), CASES)
-def test_alone_or_beside_others(tmp_path, experiment, setting, changes, arm):
-    together = outcome(tmp_path, experiment, setting, arm, changes, 0, 7)
+def test_the_small_forms_are_of_experiments_arms_and_hyper_parameters_that_there_are():
+    for name, forms in SMALL.items():
+        arms = {arm.name for arm in REGISTRY[name].arms}
+        known = {key for arm in arms for key in REGISTRY[name].config_of(arm)}
+        for small in forms:
+            assert small.setting in REGISTRY[name].settings
+            assert set(small.arms) <= arms
+            assert set(small.config).union(*small.arms.values()) <= known
+            assert all(first >= 0 and first + count <= small.count for first, count in small.slices)
+
+
+@pytest.mark.parametrize(("name", "small", "arm"), cells(REGISTRY))
+def test_alone_or_beside_others(trained, name, small, arm):
+    together, weights = trained(name, small, arm, 0, small.count if small else 1)
     set_threads(2)
-    on_two_threads = outcome(tmp_path, experiment, setting, arm, changes, 0, 7)
-    assert on_two_threads == together
-    for first, count in ((0, 1), (3, 1), (6, 1), (2, 3)):
-        some = outcome(tmp_path, experiment, setting, arm, changes, first, count)
-        assert some.results == together.results[first : first + count]
+    assert trained(name, small, arm, 0, small.count) == (together, weights)
+    set_threads(1)
+    for first, count in small.slices:
+        some = slice(first, first + count)
+        alone, of_alone = trained(name, small, arm, first, count)
+        assert alone.results == together.results[some]
+        assert of_alone == weights[some]
 
 
-@pytest.mark.parametrize("arm", LEARNERS)
-def test_weights_are_the_same_bits(tmp_path, arm):
-    """Test metrics are coarse; the weights after some steps are not."""
-    from structgrad.experiments.sorting.data import make
-    from structgrad.training.seeds import seed_for
+class Caught(Exception):  # noqa: N818
+    """What would have been trained."""
+
+
+def module_of(name):
+    return import_module(REGISTRY[name].trainer.partition(":")[0])
+
+
+def learners(experiment):
+    return [arm.name for arm in experiment.arms if not arm.reference and arm.name != "no_solver"]
+
+
+BATCHED = [name for name in SMALL if not hasattr(module_of(name), "Search")]  # not one replica after the other
+
+
+@pytest.mark.parametrize(("name", "arm"), [(name, arm) for name in BATCHED for arm in learners(REGISTRY[name])])
+def test_weights_are_the_same_bits(monkeypatch, trained, name, arm):
+    """Test metrics are coarse; the weights after some steps are not (those of searches are compared above)."""
+
+    def catch(learner, *_):
+        raise Caught(learner)
+
+    monkeypatch.setattr(module_of(name), "run_loop", catch)
 
     def weights(first, count):
-        config = REGISTRY["indelman_1a"].config_of(arm)
-        replicas = range(first, first + count)
-        seeds = {
-            role: [seed_for("indelman_1a", "d=25", "x", r, role) for r in replicas]
-            for role in ("data", "init", "init_sigma", "noise", "fresh")
-        }
-        learner = LEARNERS[arm](config, make(config, "d=25", seeds["data"]), seeds)
-        for _ in range(8):
+        with pytest.raises(Caught) as caught:
+            trained(name, SMALL[name][-1], arm, first, count)
+        (learner,) = caught.value.args
+        grid = hasattr(learner, "grid")
+        for _ in range(2 if grid else 8):  # a grid's step is an epoch
             learner.step()
+        if grid:
+            models = torch.stack([model.flat.detach() for model in learner.grid.models], 1)
+            return models.view(count, -1), {}
         return learner.mean.parameters.flat.detach(), learner.final()
 
     flat, final = weights(0, 9)

@@ -28,7 +28,7 @@ from structgrad.repro.trackable import metrics_of
 pytestmark = pytest.mark.filterwarnings(  # mlflow's own, at import
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
 )
-STARTUP = 90.0  # seconds that a busy machine may need to start a server
+STARTUP = 600.0  # seconds that a busy machine may need to start a server
 
 
 @pytest.fixture(scope="session")
@@ -151,7 +151,7 @@ def test_two_ingests_take_turns(ready):
         second.join(0.3)
         assert second.is_alive()
         assert tracking.status(ready)["runs"] == 0
-    second.join(60)
+    second.join(STARTUP)
     assert tracking.status(ready)["runs"] == 2
 
 
@@ -223,7 +223,7 @@ def server(tmp_path, empty):
     finally:
         os.killpg(process.pid, 15)  # the server and its worker: the group is the test's own
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
             process.wait(20)
@@ -233,7 +233,7 @@ def _wait(address, process, log):
     end = time.monotonic() + STARTUP
     while time.monotonic() < end and process.poll() is None:
         try:
-            with urllib.request.urlopen(address, timeout=2) as answer:
+            with urllib.request.urlopen(address, timeout=30) as answer:
                 if answer.status == 200:
                     return
         except OSError:
