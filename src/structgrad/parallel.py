@@ -7,6 +7,7 @@ machines.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,21 +21,24 @@ from structgrad.errors import UserError
 T = TypeVar("T")
 
 _threads = 1
-_pool: ThreadPoolExecutor | None = None
+_pool: ThreadPoolExecutor | None = None  # made by the first work that is cut, one for each process
 _here = threading.local()  # .worker is set in the pool's own threads: work there is not split again
 
 
 def set_threads(threads: int) -> None:
-    """Use so many threads from now on (1: no pool at all)."""
+    """Use so many threads from now on (1: no pool at all), in this process and those forked from it.
+
+    Torch itself is set to one thread, for all of the process (``torch.set_num_threads(1)``): here the cores belong to
+    the pool, and torch's reductions depend on how many threads it has. Work that other threads have begun goes on.
+
+    Raises:
+        UserError: fewer than one thread.
+    """
     global _threads, _pool
     if threads < 1:
         raise UserError(f"threads must be at least 1, not {threads}")
-    if _pool is not None:
-        _pool.shutdown()
     _threads = threads
-    _pool = None
-    if threads > 1:
-        _pool = ThreadPoolExecutor(threads, "structgrad", initializer=_enter)
+    _pool = None  # not shut down: it ends by itself when whoever still works with it is done
     torch.set_num_threads(1)
 
 
@@ -43,13 +47,29 @@ def _enter() -> None:
     torch.set_num_threads(1)
 
 
+def _forget() -> None:
+    """A forked process has none of its parent's threads: it makes a pool of its own when it needs one."""
+    global _pool
+    _pool = None
+    _here.worker = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
 def map_blocks(function: Callable[[slice], T], count: int, size: int) -> list[T]:
     """``function(block)`` for consecutive blocks of at most ``size`` out of ``count``, results in order."""
-    size = max(1, min(size, -(-count // _threads)))
+    global _pool
+    threads = _threads
+    size = max(1, min(size, -(-count // threads)))
     blocks = [slice(start, min(start + size, count)) for start in range(0, count, size)]
-    if _pool is None or len(blocks) < 2 or getattr(_here, "worker", False):
+    if threads == 1 or len(blocks) < 2 or getattr(_here, "worker", False):
         return [function(block) for block in blocks]
-    return list(_pool.map(function, blocks))
+    pool = _pool
+    if pool is None:
+        pool = _pool = ThreadPoolExecutor(threads, "structgrad", initializer=_enter)
+    return list(pool.map(function, blocks))
 
 
 def run_kernel(kernel: Callable[..., None], *arguments: Any) -> None:

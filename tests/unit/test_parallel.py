@@ -1,5 +1,6 @@
 """Blocks on a thread pool: in order, each once, errors and all, whatever the number of threads."""
 
+import multiprocessing
 import threading
 
 import pytest
@@ -111,3 +112,61 @@ def test_matchings_are_the_same_on_one_thread_and_two(shape):
     alone = Matching(6).argmax(theta)
     set_threads(2)
     assert Matching(6).argmax(theta).equal(alone)
+
+
+def test_another_number_of_threads_while_others_work():
+    """What has begun goes on with the pool that it began with; what begins later has the new one."""
+    set_threads(2)
+    begun, go_on = threading.Barrier(3, timeout=PATIENCE), threading.Event()
+    found = []
+
+    def wait(block):
+        if block.start < 2:
+            begun.wait()
+            assert go_on.wait(PATIENCE)
+        return block.start
+
+    elsewhere = threading.Thread(target=lambda: found.extend(map_blocks(wait, 6, 1)))
+    elsewhere.start()
+    begun.wait()
+    for threads in (3, 1, 2):
+        set_threads(threads)
+        assert map_blocks(lambda block: block.start, 4, 1) == [0, 1, 2, 3]
+    go_on.set()
+    elsewhere.join(PATIENCE)
+    assert found == list(range(6))
+
+
+SCORES = torch.randn(8, 5, 5, generator=torch.Generator().manual_seed(1))
+
+
+def solve(_):
+    """Works with the pool in whichever process it is."""
+    return Matching(5).columns(SCORES).tolist()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_made_after_the_pool(method):
+    set_threads(2)
+    expected = solve(None)  # the parent has its pool, whose threads a fork does not take along
+    context = multiprocessing.get_context(method)
+    with context.Pool(1, initializer=set_threads, initargs=(2,)) as processes:
+        assert processes.map_async(solve, [0, 1]).get(PATIENCE) == [expected, expected]
+    assert solve(None) == expected
+
+
+class Solved(torch.utils.data.Dataset):
+    """A data set that solves while it loads."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return Matching(5).columns(SCORES[index:])[0]
+
+
+def test_a_forked_worker_of_a_data_loader():
+    set_threads(2)
+    expected = Matching(5).columns(SCORES)
+    loader = torch.utils.data.DataLoader(Solved(), num_workers=1, multiprocessing_context="fork", timeout=PATIENCE)
+    assert torch.cat(list(loader)).equal(expected[:4])
