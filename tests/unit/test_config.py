@@ -1,9 +1,12 @@
 """Mistakes in a configuration become one line with the nearest right word."""
 
+import re
+
 import pytest
 import yaml
 
 from structgrad.errors import UserError
+from structgrad.repro.cli import main
 from structgrad.repro.config import parse_overrides
 from structgrad.repro.plan import load_plan
 
@@ -20,6 +23,22 @@ from structgrad.repro.plan import load_plan
         ({"experiments": ["indelman1a"]}, r"unknown experiment 'indelman1a'; did you mean 'indelman_1a'\?"),
         ({"replicas": "three"}, "config.yaml: replicas: 'three' is not of type integer or null"),
         ({"replicas": 0}, "config.yaml: replicas: 0 is less than the minimum of 1"),
+        ({"replicas": 1.0}, "config.yaml: replicas: 1.0 is not of type integer or null"),
+        ({"replicas": True}, "config.yaml: replicas: True is not of type integer or null"),
+        ({"replicas": -(10**30)}, "is less than the minimum of 1"),
+        ({"replicas": "3 "}, "config.yaml: replicas: '3 ' is not of type integer or null"),
+        ({"time_budget": float("nan")}, "config.yaml: time_budget: nan is not of type number or null"),
+        ({"time_budget": float("inf")}, "config.yaml: time_budget: inf is not of type number or null"),
+        ({"time_budget": False}, "config.yaml: time_budget: False is not of type number or null"),
+        ({"arms": []}, "config.yaml: arms: the list is empty; name at least one, or say all"),
+        ({"settings": ["d=5", "d=5"]}, "config.yaml: settings: 'd=5' is named twice"),
+        ({"experiments": [["indelman_1a"]]}, r"config.yaml: experiments: \['indelman_1a'\] is not a name"),
+        ({"experiments": {"indelman_1a": 1}}, "is neither 'all' nor a list of names"),
+        ({"device": "cpu\n"}, r"config.yaml: device: 'cpu\\n' does not match; allowed is cpu or cuda or cuda:1"),
+        ({"data_folder": "a\0b"}, "config.yaml: data_folder: .* does not match"),
+        ({"data_folder": 3}, "config.yaml: data_folder: 3 is not of type string or null"),
+        ({"tracking": "http://a b"}, "config.yaml: tracking: 'http://a b' does not match"),
+        ({1: 2}, "config.yaml: unknown key '1'"),
         ({"device": "gpu"}, "config.yaml: device: 'gpu' does not match"),
         ({"tracking": "ftp://x"}, "config.yaml: tracking: 'ftp://x' does not match"),
     ],
@@ -27,6 +46,28 @@ from structgrad.repro.plan import load_plan
 def test_wrong_configuration(project, overrides, message):
     with pytest.raises(UserError, match=message):
         load_plan(overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"- scale\n", "config.yaml: expected keys and values, found list"),
+        (b"", "config.yaml: expected keys and values, found nothing"),
+        (b"scale: smoke\nreplicas: 1\nreplicas: 2\n", r"line 3: not valid YAML \('replicas' stands there twice\)"),
+        (b"scale: sm\xf6ke\n", "config.yaml: not UTF-8 text"),
+        (b"scale: 2020-99-99\n", "config.yaml: not valid YAML"),
+        (b"scale: !!python/name:os.system x\n", "config.yaml, line 1: not valid YAML"),
+        (b"scale: smoke\nreplicas: 1.0\n", "config.yaml: replicas: 1.0 is not of type integer or null"),
+    ],
+)
+def test_a_file_that_is_no_configuration(project, capsys, content, message):
+    (project / "config.yaml").write_bytes(content)
+    with pytest.raises(SystemExit) as left:
+        main(["list"])
+    said = capsys.readouterr().err
+    assert left.value.code == 2
+    assert said.count("\n") == 1
+    assert re.search(message, said), said
 
 
 def change_scale(project, change, experiment="indelman_1a"):
@@ -42,6 +83,8 @@ def change_scale(project, change, experiment="indelman_1a"):
         (lambda part: part["overrides"].update(epsilom=3), "unknown hyper-parameter 'epsilom'; did you mean 'epsilon'"),
         (lambda part: part["blocks"][0].update(replica=3), r"unknown key 'replica'; did you mean 'replicas'\?"),
         (lambda part: part["blocks"].append(part["blocks"][0]), "names an arm x setting in two blocks"),
+        (lambda part: part["blocks"][0].update(replicas=2.0), "replicas: 2.0 is not of type integer"),
+        (lambda part: part["blocks"][0]["arms"].append("direct"), "'direct' is named twice"),
         (lambda part: part["blocks"][0]["arms"].append("dsl"), "unknown arm 'dsl'"),
         (lambda part: part.pop("reason"), "'reason' is a required property"),
     ],
@@ -95,7 +138,7 @@ def test_a_setting_has_no_blank_where_a_shell_or_a_file_would_split_it(project):
     assert len(set(names)) == len({shard.setting for shard in load_plan("paper").shards})
 
 
-def test_overrides_are_yaml():
+def test_overrides_are_yaml(project):
     assert parse_overrides(["replicas=3", "arms=[direct, no_solver]", "tracking=http://h:1"]) == {
         "replicas": 3,
         "arms": ["direct", "no_solver"],
@@ -103,3 +146,26 @@ def test_overrides_are_yaml():
     }
     with pytest.raises(UserError, match="--set takes key=value"):
         parse_overrides(["replicas"])
+
+
+@pytest.mark.parametrize(
+    ("pair", "value"),
+    [
+        ("data_folder=/data/a #b: {c} 'd'", "/data/a #b: {c} 'd'"),
+        ("data_folder=~", "~"),
+        ("data_folder=12", "12"),
+        ("data_folder='it''s: a #1'", "it's: a #1"),
+        ('data_folder="null"', "null"),
+        ("data_folder=null", None),
+        ("replicas=null", None),
+        ("time_budget=1e3 # seconds", "1e3"),  # YAML takes a point for a float
+    ],
+)
+def test_text_is_taken_as_it_stands(project, pair, value):
+    assert parse_overrides([pair]) == {pair.partition("=")[0]: value}
+
+
+@pytest.mark.parametrize("pair", ["arms=[a", "replicas=2020-99-99", "arms={a: 1, a: 2}"])
+def test_an_override_that_is_not_yaml(project, pair):
+    with pytest.raises(UserError, match=f"--set {pair.partition('=')[0]}: .*: not valid YAML"):
+        parse_overrides([pair])

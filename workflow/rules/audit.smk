@@ -8,7 +8,7 @@ rule audit:
     conda:
         "../../environment.yml"
     params:
-        options=OPTIONS,
+        options=options_of,
         scale=PLAN.scale,
     shell:
         "python -m structgrad audit --scale {params.scale} {params.options} 2>&1 | tee {log}"

@@ -5,25 +5,20 @@ from pathlib import Path
 from shlex import quote
 
 from structgrad.errors import UserError
-from structgrad.repro.config import read_yaml
+from structgrad.repro import overrides
 from structgrad.repro.digests import source_digest
 from structgrad.repro.paths import project_root
 from structgrad.repro.plan import load_plan
 from structgrad.repro.run import config_digest, trainer_digest
 
-# --config has no word for nothing
-config = {key: None if value == "null" else value for key, value in config.items()}
 try:
-    PLAN = load_plan(overrides=config)
+    PLAN = load_plan(overrides=overrides.from_snakemake(config))
 except UserError as error:
     print(f"structgrad: {error}", file=sys.stderr)
     sys.exit(2)
 
 # What --config changed is passed on, so that every job sees the same plan; the file itself every job reads.
-_WRITTEN = read_yaml(project_root() / "config.yaml")
-OPTIONS = " ".join(
-    f"--set {quote(f'{key}={value}')}" for key, value in sorted(config.items()) if _WRITTEN.get(key) != value
-)
+_OPTIONS = overrides.shell({key: value for key, value in overrides.differing(PLAN.config).items() if key != "scale"})
 
 # `structgrad data fetch` left a note where data could not be had: that record is not asked for, its cells say no_data.
 SHARDS = {str(shard.path.relative_to(project_root())): shard for shard in PLAN.shards if not shard.left_out}
@@ -39,6 +34,11 @@ wildcard_constraints:
 
 
 CAPTIONS = sorted(str(path) for path in Path("workflow/report").glob("*.rst"))
+
+
+def options_of(wildcards):
+    """What every job is told beside its scale; a function, because braces in a plain text would be wildcards."""
+    return _OPTIONS
 
 
 def shard_of(wildcards):

@@ -8,6 +8,6 @@ rule data:
     params:
         sources=source_digest("structgrad.repro.datasets"),
         generator=generator_of,
-        options=OPTIONS,
+        options=options_of,
     shell:
         "python -m structgrad data make {wildcards.experiment} --scale {wildcards.scale} {params.options} 2>&1 | tee {log}"

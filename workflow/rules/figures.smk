@@ -14,7 +14,7 @@ rule figures:
         "../../environment.yml"
     params:
         sources=source_digest("structgrad.repro.figures", "published_numbers.csv"),
-        options=OPTIONS,
+        options=options_of,
         scale=PLAN.scale,
     shell:
         "python -m structgrad tables --scale {params.scale} {params.options} --only figures --quiet 2>&1 | tee {log}"

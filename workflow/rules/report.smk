@@ -16,7 +16,7 @@ rule report:
         "../../environment.yml"
     params:
         sources=source_digest("structgrad.repro.report", "templates/report.html.j2", "templates/table.html.j2"),
-        options=OPTIONS,
+        options=options_of,
         scale=PLAN.scale,
     shell:
         "python -m structgrad report --scale {params.scale} {params.options} 2>&1 | tee {log}"

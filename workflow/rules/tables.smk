@@ -14,7 +14,7 @@ rule tables:
         "../../environment.yml"
     params:
         sources=source_digest("structgrad.repro.tables", "published_numbers.csv", "templates/table.html.j2"),
-        options=OPTIONS,
+        options=options_of,
         scale=PLAN.scale,
     shell:
         "python -m structgrad tables --scale {params.scale} {params.options} --only tables --quiet 2>&1 | tee {log}"
@@ -32,7 +32,7 @@ rule claims:
         "../../environment.yml"
     params:
         sources=source_digest("structgrad.repro.claims", "published_numbers.csv", "claims.yaml"),
-        options=OPTIONS,
+        options=options_of,
         scale=PLAN.scale,
     shell:
         "python -m structgrad claims --scale {params.scale} {params.options} --quiet 2>&1 | tee {log}"

@@ -10,7 +10,7 @@ rule tracking:
         "../../environment.yml"
     params:
         sources=source_digest("structgrad.repro.tracking"),
-        options=OPTIONS,
+        options=options_of,
         scale=PLAN.scale,
     shell:
         "python -m structgrad tracking ingest --scale {params.scale} {params.options} 2>&1 | tee {log}"

@@ -15,7 +15,7 @@ rule train:
         sources=sources_of,
         config=config_of,
         shard=shard_id,
-        options=OPTIONS,
+        options=options_of,
     shell:
         "python -m structgrad run {params.shard} --scale {wildcards.scale} {params.options}"
         " --threads {threads} 2>&1 | tee {log}"

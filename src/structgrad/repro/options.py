@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from structgrad.repro import overrides
 from structgrad.repro.config import parse_overrides
 from structgrad.repro.plan import load_plan
 
@@ -16,18 +17,26 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 
 def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--scale`` and ``--set`` and call ``command`` with the :class:`Plan` that they describe."""
+    """Add ``--scale``, ``--set`` and ``--set-json`` and call ``command`` with the :class:`Plan` that they describe."""
 
     @scale_option
     @click.option(
         "--set",
-        "overrides",
+        "pairs",
         multiple=True,
         metavar="KEY=VALUE",
         help="Override a key of config.yaml, for example --set replicas=3 (may be repeated).",
     )
+    @click.option(
+        overrides.OPTION,
+        "exact",
+        default="{}",
+        metavar="JSON",
+        help="The same for many keys at once and without YAML's rules, as the workflow tells its jobs.",
+    )
     @functools.wraps(command)
-    def with_plan(*args: Any, scale: str | None, overrides: tuple[str, ...], **kwargs: Any) -> Any:
-        return command(*args, plan=load_plan(scale, parse_overrides(overrides)), **kwargs)
+    def with_plan(*args: Any, scale: str | None, pairs: tuple[str, ...], exact: str, **kwargs: Any) -> Any:
+        given = overrides.parse(exact) | parse_overrides(pairs)
+        return command(*args, plan=load_plan(scale, given), **kwargs)
 
     return with_plan

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from structgrad.errors import UserError
-from structgrad.repro.config import load_config
+from structgrad.repro import overrides
 from structgrad.repro.options import plan_options
 from structgrad.repro.paths import project_root
 from structgrad.repro.plan import Plan
@@ -50,7 +49,7 @@ def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) ->
             "What is finished is kept: run again to go on"
         )
     if not dry_run:
-        subprocess.run([sys.executable, "-m", "structgrad", "tables", *_options(plan)], cwd=root, check=True)
+        subprocess.run([sys.executable, "-m", "structgrad", "tables", *overrides.words(overrides.differing(plan.config))], cwd=root, check=True)
         click.echo(f"report: results/{plan.scale}/report.html")
 
 
@@ -60,20 +59,4 @@ def snakemake(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) 
     words += ["--cores", cores] if profile == "local" else []
     words += ["--forceall"] if fresh else []
     words += ["--dry-run"] if dry_run else []
-    return [*words, "--config", *_pairs(plan)] if _pairs(plan) else words
-
-
-def _pairs(plan: Plan) -> list[str]:
-    """What differs from config.yaml: the file itself every job reads."""
-    written = load_config()
-    return [f"{key}={_yaml(value)}" for key, value in plan.config.items() if value != written[key]]
-
-
-def _yaml(value: object) -> str:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"[{','.join(map(str, value))}]"
-    return "null" if value is None else str(value)
-
-
-def _options(plan: Plan) -> list[str]:
-    return [word for pair in _pairs(plan) for word in ("--set", pair)]
+    return words + overrides.for_snakemake(overrides.differing(plan.config))
