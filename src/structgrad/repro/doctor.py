@@ -183,11 +183,11 @@ def tracking(plan: Plan) -> Iterator[Finding]:
 
 def git(_: Plan) -> Iterator[Finding]:
     """Whether records can name the commit that made them."""
-    from structgrad.repro.provenance import git_state
+    from structgrad.repro.git import state
 
-    commit, dirty = git_state()
+    commit, dirty, why = state()
     if commit is None:
-        yield Finding("git", "warn", "not a git checkout", "records will name no commit; clone instead of copying")
+        yield Finding("git", "warn", why, "records will name no commit; work in a clone of its own")
     elif dirty:
         yield Finding("git", "ok", f"commit {commit[:12]}, with uncommitted changes (records will say so)")
     else:

@@ -1,38 +1,20 @@
-"""Where a record comes from: sources, commit, libraries, machine."""
+"""Where a record comes from: sources, libraries, machine. Its commit is what :mod:`structgrad.repro.git` finds."""
 
 from __future__ import annotations
 
 import os
 import platform
 import resource
-import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from structgrad.repro.digests import lock_digest, source_digest
-from structgrad.repro.paths import project_root
 
 LIBRARIES = ("torch", "numpy", "scipy", "numba", "structgrad")
 
-__all__ = ["git_state", "hardware", "libraries", "lock_digest", "peak_memory_mb", "source_digest"]
-
-
-def git_state() -> tuple[str | None, bool | None]:
-    """The commit checked out and whether tracked files differ from it; (None, None) outside git."""
-    root = str(project_root())
-    try:
-        commit = _git(root, "rev-parse", "HEAD")
-        # results are what jobs write; they do not make the sources dirty
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
-    except (OSError, subprocess.CalledProcessError):
-        return None, None
-    return commit, bool(changed)
-
-
-def _git(root: str, *arguments: str) -> str:
-    return subprocess.run(["git", "-C", root, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+__all__ = ["hardware", "libraries", "lock_digest", "peak_memory_mb", "source_digest"]
 
 
 def libraries() -> dict[str, str]:

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from structgrad.errors import UserError
-from structgrad.repro import datasets, records
+from structgrad.repro import datasets, git, records
 from structgrad.repro.digests import lock_digest, source_digest
 from structgrad.repro.levels import expected
 from structgrad.repro.paths import work
 from structgrad.repro.plan import Plan, Shard
-from structgrad.repro.provenance import git_state, hardware, libraries, peak_memory_mb
+from structgrad.repro.provenance import hardware, libraries, peak_memory_mb
 from structgrad.repro.realdata import data_folder
 from structgrad.repro.resolve import resolve
 
@@ -64,7 +64,7 @@ def run_shard(
         config, checkpoint, Limits(checkpoint_every, budget), show, device, experiment.shares_data,
     )  # fmt: skip
     seeds = job.seeds("data", arm=None)
-    commit, dirty = git_state()  # before the training: the checkout may change during it
+    commit, dirty, _ = git.state()  # before the training: the checkout may change during it
     with data_folder(plan):
         data = datasets.verified_digest(plan, shard, config, seeds)
         outcome = resolve(experiment.trainer)(job)

@@ -9,6 +9,7 @@ from math import isclose, isfinite
 from pathlib import Path
 
 from structgrad.data.store import CorruptDataError, find
+from structgrad.repro import git
 from structgrad.repro.audit.scene import Finding, Scene
 from structgrad.repro.comparison import first_difference
 from structgrad.repro.paths import project_root
@@ -113,13 +114,9 @@ def _possible(report: Mapping[str, float], low: float, high: float) -> bool:
 
 def _committed_difference(path: Path) -> str | None:
     """Where a file differs from the committed one, where there is one."""
-    import subprocess
-
-    root = project_root()
-    name = path.relative_to(root).as_posix()
+    name = path.relative_to(project_root()).as_posix()
     try:
-        shown = subprocess.run(["git", "-C", str(root), "show", f"HEAD:./{name}"], capture_output=True, check=True)
-        told = first_difference(path.read_bytes(), shown.stdout, path.suffix)
-    except (OSError, subprocess.CalledProcessError):
+        told = first_difference(path.read_bytes(), git.ask("show", f"HEAD:./{name}"), path.suffix)
+    except (OSError, git.NoRepositoryError):
         return None
     return told and told.replace("rebuilding gives", "was")
