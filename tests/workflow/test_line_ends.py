@@ -1,0 +1,57 @@
+"""What git checks out is what was committed, however a user's git is set."""
+
+import hashlib
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from structgrad.repro import manifest
+
+ROOT = Path(__file__).resolve().parents[2]
+CRLF = {"src/structgrad/repro/published_numbers.csv"}  # as Python's csv module writes
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("git") is None or not (ROOT / ".git").exists(), reason="not a git checkout"
+)
+
+
+def git(folder, *arguments):
+    return subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True).stdout.decode()
+
+
+@pytest.fixture(params=["core.autocrlf=true", "core.autocrlf=input", "core.eol=crlf", "attributes"])
+def clone(request, tmp_path):
+    setting = request.param
+    if setting == "attributes":
+        (tmp_path / "attributes").write_text("* text eol=crlf ident working-tree-encoding=UTF-16\n")
+        setting = f"core.attributesFile={tmp_path / 'attributes'}"
+    subprocess.run(["git", "clone", "--quiet", "--config", setting, str(ROOT), str(tmp_path / "clone")], check=True)
+    return tmp_path / "clone"
+
+
+def test_every_file_has_the_bytes_that_were_committed(clone):
+    assert git(clone, "status", "--porcelain") == ""
+    changed = []
+    for line in git(clone, "ls-files", "--stage", "-z").split("\0")[:-1]:
+        about, _, name = line.partition("\t")
+        content = (clone / name).read_bytes()
+        if hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() != about.split()[1]:
+            changed.append(name)
+    assert changed == []
+
+
+def test_the_manifests_hold(clone, monkeypatch):
+    monkeypatch.setenv("STRUCTGRAD_ROOT", str(clone))
+    for scale in ("paper", "desktop"):
+        listed = manifest.read(scale)
+        assert listed
+        folder = clone / "results" / scale
+        assert {name: manifest.sha256(folder / name) for name in listed} == listed
+
+
+def test_text_is_committed_with_lf():
+    shown = re.findall(r"^i/(\S+)\s.*\t(.+)$", git(ROOT, "ls-files", "--eol"), re.MULTILINE)
+    assert {name for ends, name in shown if ends not in ("lf", "none", "-text")} == CRLF
