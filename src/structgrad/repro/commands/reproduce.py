@@ -49,7 +49,11 @@ def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) ->
             "What is finished is kept: run again to go on"
         )
     if not dry_run:
-        subprocess.run([sys.executable, "-m", "structgrad", "tables", *overrides.words(overrides.differing(plan.config))], cwd=root, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "structgrad", "tables", *overrides.words(overrides.differing(plan.config))],
+            cwd=root,
+            check=True,
+        )
         click.echo(f"report: results/{plan.scale}/report.html")
 
 
