@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -85,7 +87,15 @@ def test_room_on_the_disk(plan, monkeypatch, free, expected):
 def test_folders_that_cannot_be_written(plan, monkeypatch):
     monkeypatch.setattr(doctor.os, "access", lambda *_: False)
     assert state(doctor.disk(plan)) == {"disk": "fail"}
-    assert state(doctor.kernels(plan)) == {"compiled kernels": "warn"}
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [(None, "fail"), (Path(tempfile.gettempdir()) / "structgrad-kernels-0", "warn"), (Path("/home/kernels"), "ok")],
+)
+def test_where_compiled_kernels_are_kept(plan, monkeypatch, place, expected):
+    monkeypatch.setattr(doctor.cache, "place", lambda: place)
+    assert state(doctor.kernels(plan)) == {"compiled kernels": expected}
 
 
 def test_the_data_folder(plan, tmp_path, monkeypatch):

@@ -8,12 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+from structgrad import cache
 from structgrad.data import store
 from structgrad.errors import UserError
 from structgrad.repro.paths import project_root, results
@@ -113,13 +115,15 @@ def disk(plan: Plan) -> Iterator[Finding]:
 
 def kernels(_: Plan) -> Iterator[Finding]:
     """Where numba keeps what it compiled."""
-    named = os.environ.get("NUMBA_CACHE_DIR")
-    folder = Path(named) if named else Path(__file__).resolve().parents[1] / "polytopes" / "__pycache__"
-    if os.access(_nearest(folder), os.W_OK):
-        yield Finding("compiled kernels", "ok", f"kept in {folder}")
+    folder = cache.place()
+    if folder is None:
+        advice = f"set {cache.VARIABLE} to a folder that can be written, or nothing can be compiled"
+        yield Finding("compiled kernels", "fail", "no folder for them can be written, not even a temporary one", advice)
+    elif folder.is_relative_to(tempfile.gettempdir()):
+        advice = f"set {cache.VARIABLE} to a folder that stays, or they are compiled anew when {folder} goes"
+        yield Finding("compiled kernels", "warn", f"kept in {folder}", advice)
     else:
-        advice = "set NUMBA_CACHE_DIR to a folder that can be written, or each job compiles anew"
-        yield Finding("compiled kernels", "warn", f"{folder} cannot be written", advice)
+        yield Finding("compiled kernels", "ok", f"kept in {folder}")
 
 
 def data(plan: Plan) -> Iterator[Finding]:
