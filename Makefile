@@ -39,7 +39,7 @@ setup: $(READY) ## make .venv as requirements.lock says; nothing to do when it i
 	@echo 'Ready: make reproduce, make test, or .venv/bin/structgrad --help'
 
 reproduce: $(READY) ## train what is missing, then tables, figures, tracking and report [SCALE= CORES=]
-	@$(RUN) structgrad reproduce $(SCALE_OPTION) $(if $(CORES),--cores $(CORES))
+	@exec $(RUN) structgrad reproduce $(SCALE_OPTION) $(if $(CORES),--cores $(CORES))
 
 test: $(READY) ## run the tests on all cores, without the slow ones [ARGS=, as in ARGS="-n 0 -k audit"]
 	@$(RUN) python -m pytest -n auto --dist loadfile -m 'not slow' $(ARGS)

@@ -34,3 +34,8 @@ rule all:
     input:
         f"results/{PLAN.scale}/report.html",
         f"results/{PLAN.scale}/logs/tracking.done",
+
+
+# One run at a time for each scale; `structgrad reproduce` holds the lock for the snakemake that it starts.
+onstart:
+    hold_lock()

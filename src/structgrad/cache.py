@@ -1,9 +1,9 @@
 """Where compiled kernels are kept: a folder that can be written, found once, before numba looks for one.
 
-numba keeps what it compiles in NUMBA_CACHE_DIR, beside the sources, or in the user's cache, and refuses to compile at all
-where none of them can be written: an installation that is read-only, for a user without a home. A private folder among
-the temporary files does then. It is named to numba by its own variable, so that kernels need not know, and so that
-processes started from here use it and do not say it again.
+numba keeps what it compiles in NUMBA_CACHE_DIR, beside the sources, or in the user's cache, and refuses to compile at
+all where none of them can be written: an installation that is read-only, for a user without a home. A private folder
+among the temporary files does then. It is named to numba by its own variable, so that kernels need not know, and so
+that processes started from here use it and do not say it again.
 """
 
 from __future__ import annotations

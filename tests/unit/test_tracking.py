@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -250,3 +251,17 @@ def test_a_real_server(ready, server):
     assert runs(remote) == runs(local)
     assert tracking.rebuild(remote) == tracking.Outcome(added=2, replaced=0, kept=0, deleted=0)
     assert runs(remote) == runs(local)
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "a%20b", "a b", "a'b{c}[d]", "é;x&y=1"])
+def test_the_database_lies_in_the_project_whatever_its_path(tmp_path, monkeypatch, name, empty):
+    folder = tmp_path / name
+    folder.mkdir()
+    shutil.copy(empty, folder / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    connected = store.connect(store.sqlite(folder / "mlflow.db"))
+    connected.create_experiment("one", artifact_location=folder.as_uri())
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        assert ("one",) in database.execute("select name from experiments").fetchall()
+    database.close()
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -1,4 +1,4 @@
-"""An installation that nobody may write to, used by someone without a home to write to: kernels compile all the same."""
+"""An installation that nobody may write to, used without a home to write to: kernels compile all the same."""
 
 from __future__ import annotations
 

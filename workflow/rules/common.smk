@@ -5,7 +5,7 @@ from pathlib import Path
 from shlex import quote
 
 from structgrad.errors import UserError
-from structgrad.repro import overrides
+from structgrad.repro import lock, overrides
 from structgrad.repro.digests import source_digest
 from structgrad.repro.paths import project_root
 from structgrad.repro.plan import load_plan
@@ -34,6 +34,15 @@ wildcard_constraints:
 
 
 CAPTIONS = sorted(str(path) for path in Path("workflow/report").glob("*.rst"))
+
+
+def hold_lock():
+    """Hold the scale's lock until this process ends, or end it in a line that says who works."""
+    try:
+        lock.hold(PLAN.scale)
+    except UserError as error:
+        print(f"structgrad: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def options_of(wildcards):

@@ -9,6 +9,7 @@ import click
 
 from structgrad import __version__
 from structgrad.errors import UserError, unknown
+from structgrad.repro.supervise import StoppedError
 
 COMMANDS = {
     "list": "the tables, arms, settings and cells that can be reproduced",
@@ -48,7 +49,7 @@ def cli() -> None:
 
     Start with `structgrad list`, then `structgrad reproduce` (or `make reproduce`, which also sets up).
     Every command takes --help. Exit codes: 0 success, 2 a mistake in what was asked (one line says which),
-    75 the time budget ran out and a checkpoint waits (run again to go on).
+    75 the time budget ran out and a checkpoint waits (run again to go on), 128 + n stopped by signal n.
     """
 
 
@@ -64,6 +65,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(2)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
+    except StoppedError as error:
+        click.echo("structgrad: stopped; what is finished is kept: run again to go on", err=True)
+        sys.exit(error.code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("structgrad: stopped", err=True)
         sys.exit(130)

@@ -51,8 +51,10 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def for_snakemake(overrides: Mapping[str, Any]) -> list[str]:
-    """The options that tell Snakemake. It reads a value as YAML, and writes it out again, hardly quoted, for a cluster's
-    jobs; so the JSON goes as a word of letters (base64 for URLs) that is the same after any of that.
+    """The options that tell Snakemake.
+
+    It reads a value as YAML, and writes it out again, hardly quoted, for a cluster's jobs; so the JSON goes as a word
+    of letters (base64 for URLs) that is the same after any of that.
     """
     coded = urlsafe_b64encode(json.dumps(overrides).encode()).decode().rstrip("=")
     return ["--config", f"{KEY}={coded}"] if overrides else []

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from structgrad.errors import UserError
 from structgrad.repro.paths import project_root, results
@@ -29,6 +30,7 @@ ENVIRONMENT = {
 }
 BATCH = 1000  # metrics in one call, the most that MLflow takes
 PAGE = 1000
+PLAIN = "/ @+=,:"  # beside letters and digits: what an address may have in a path as it is
 FILE = "structgrad.file"
 
 
@@ -44,8 +46,14 @@ def database(plan: Plan) -> Path:
 
 
 def sqlite(path: Path) -> str:
-    """A SQLite file's address for MLflow."""
-    return f"sqlite:///{path}"
+    """A SQLite file's address for MLflow.
+
+    In an address `?` begins a query and `#` and `%` have meanings; SQLite's own form of it (file:) can quote them. The
+    driver is named there, for without it MLflow would take ``file:`` for a folder, and make it.
+    """
+    if quote(str(path), safe=PLAIN) == str(path):
+        return f"sqlite:///{path}"
+    return f"sqlite+pysqlite:///file:{quote(str(path))}?uri=true"
 
 
 def prepare() -> None:

@@ -76,7 +76,7 @@ def status(plan: Plan) -> dict[str, Any]:
 
 
 def _fill(plan: Plan, uri: str) -> Outcome:
-    if uri.startswith("sqlite:"):
+    if uri.startswith("sqlite"):
         results(plan.scale).mkdir(parents=True, exist_ok=True)
     client = connect(uri)
     old: dict[str, list[Any]] = {}

@@ -10,16 +10,22 @@ from pathlib import Path
 import click
 
 from structgrad.errors import UserError
-from structgrad.repro import overrides
+from structgrad.repro import lock, overrides, supervise
 from structgrad.repro.options import plan_options
 from structgrad.repro.paths import project_root
 from structgrad.repro.plan import Plan
 from structgrad.repro.realdata import fetch
 
 
+def _cores(_: click.Context, __: click.Parameter, value: str) -> str:
+    if value != "all" and not (value.isascii() and value.isdigit() and int(value[:10]) > 0):
+        raise UserError(f"--cores takes a number of cores or all, not {value!r}")
+    return value
+
+
 @click.command()
 @plan_options
-@click.option("--cores", default="all", show_default=True, help="How many cores the workflow may use.")
+@click.option("--cores", default="all", show_default=True, callback=_cores, help="How many cores the workflow may use.")
 @click.option("--profile", default="local", show_default=True, help="A folder of workflow/profiles: local or slurm.")
 @click.option("--fresh", is_flag=True, help="Train everything anew, also where a record is there already.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and do nothing.")
@@ -33,28 +39,55 @@ def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) ->
     Example: structgrad reproduce --scale smoke
     """
     root = project_root()
-    if not (root / "workflow" / "profiles" / profile).is_dir():
+    profiles = root / "workflow" / "profiles"
+    if profile not in (path.name for path in profiles.glob("*") if path.is_dir()):
         raise UserError(f"no profile {profile!r} in workflow/profiles")
     there = [shard for shard in plan.shards if shard.path.is_file()]
     if there and not fresh:
         click.echo(f"{len(there)} of {len(plan.shards)} records are there already (--fresh trains them anew)")
-    if not dry_run:
-        for line in fetch(plan, [shard for shard in plan.shards if fresh or not shard.path.is_file()]).lines():
-            click.echo(line)
-    # jobs say `python`: they must find this one
-    environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
-    if subprocess.run(snakemake(plan, cores, profile, fresh, dry_run), cwd=root, env=environment).returncode:
+    words = snakemake(plan, cores, profile, fresh, dry_run)
+    if dry_run:
+        _check(subprocess.run(words, cwd=root, env=_environment()).returncode, plan)
+        return
+    held = lock.Lock(plan.scale)
+    try:
+        if held.left_by is not None:
+            click.echo(f"taking over the lock of a run that was killed (process {held.left_by}), to go on from there")
+        if lock.left_by_snakemake():
+            click.echo("a Snakemake that was killed left its lock; nobody works here, so it is taken away")
+            subprocess.run([*words, "--unlock", "--quiet", "all"], cwd=root, env=_environment(), check=False)
+        _work(plan, words, held, fresh)
+    finally:
+        held.release()
+
+
+def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool) -> None:
+    """Fetch, run the workflow and print the tables, with the scale's lock held."""
+    root, changed = project_root(), overrides.differing(plan.config)
+    for line in fetch(plan, [shard for shard in plan.shards if fresh or not shard.path.is_file()]).lines():
+        click.echo(line)
+    sys.stdout.flush()
+    environment = _environment() | {lock.INHERITED: plan.scale}
+    code = supervise.run(
+        [*words, "--nolock"], root, environment, [held.file], held.name, lambda text: click.echo(text, err=True)
+    )
+    _check(code, plan)
+    subprocess.run([sys.executable, "-m", "structgrad", "tables", *overrides.words(changed)], cwd=root, check=True)
+    click.echo(f"report: results/{plan.scale}/report.html")
+
+
+def _check(code: int, plan: Plan) -> None:
+    if code:
         raise UserError(
             f"not everything was reproduced; the logs are in results/{plan.scale}/logs. "
             "What is finished is kept: run again to go on"
         )
-    if not dry_run:
-        subprocess.run(
-            [sys.executable, "-m", "structgrad", "tables", *overrides.words(overrides.differing(plan.config))],
-            cwd=root,
-            check=True,
-        )
-        click.echo(f"report: results/{plan.scale}/report.html")
+
+
+def _environment() -> dict[str, str]:
+    """What the workflow sees. Its jobs say `python`: they must find this one."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return os.environ | {"PATH": path}
 
 
 def snakemake(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) -> list[str]:
