@@ -10,9 +10,14 @@ VENV := .venv
 READY := $(VENV)/.ready
 # The jobs of the workflow say `python`: they must find the one in .venv. Each is a process of its own, so where bytecode
 # may not be kept, every one of them would compile torch anew (3 s a job).
-RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+# What else a shell may set is settled by structgrad.repro.environment; PYTHONHOME would keep that from being found.
+RUN := env -u PYTHONDONTWRITEBYTECODE -u PYTHONHOME -u PYTHONWARNINGS PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 # Without SCALE the command line takes the scale of config.yaml.
 SCALE_OPTION := $(if $(SCALE),--scale $(SCALE))
+
+# Packages go into .venv, whatever a user has told pip and uv to do with those of other projects.
+INSTALLING := unset PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_DRY_RUN UV_TARGET UV_PREFIX UV_SYSTEM_PYTHON UV_PYTHON; \
+  export PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 UV_HTTP_TIMEOUT="$${UV_HTTP_TIMEOUT:-300}"
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
@@ -109,11 +114,11 @@ $(READY): requirements.lock pyproject.toml
 	@{ [ -e $(VENV)/.whole ] && $(VENV)/bin/python -m pip --version >/dev/null 2>&1; } || \
 	  { $(PYTHON) -m venv --clear $(VENV) && touch $(VENV)/.whole; }
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.txt
-	@rm $(VENV)/.whole; export UV_HTTP_TIMEOUT="$${UV_HTTP_TIMEOUT:-300}" PIP_DISABLE_PIP_VERSION_CHECK=1; \
+	@rm $(VENV)/.whole; $(INSTALLING); \
 	  $(VENV)/bin/python -m pip install --quiet --no-deps --require-hashes -r $(VENV)/uv.txt && { \
 	    $(VENV)/bin/uv pip install --python $(VENV)/bin/python --require-hashes -r requirements.lock || { \
 	      echo "structgrad: uv could not install the lock; trying pip" >&2; \
 	      $(VENV)/bin/python -m pip install --require-hashes -r requirements.lock; }; }; \
 	  status=$$?; touch $(VENV)/.whole; exit $$status
-	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --offline --no-deps --no-build-isolation -e .
+	@$(INSTALLING); $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --offline --no-deps --no-build-isolation -e .
 	@touch $@

@@ -9,6 +9,7 @@ import click
 
 from structgrad import __version__
 from structgrad.errors import UserError, unknown
+from structgrad.repro import environment
 from structgrad.repro.supervise import StoppedError
 
 COMMANDS = {
@@ -55,6 +56,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and turn every :class:`UserError` into one line and exit code 2."""
+    environment.settle()
     try:
         cli.main(args=arguments, prog_name="structgrad", standalone_mode=False)
     except UserError as error:

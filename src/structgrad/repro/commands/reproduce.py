@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 
 from structgrad.errors import UserError
-from structgrad.repro import lock, overrides, supervise
+from structgrad.repro import environment, lock, overrides, supervise
 from structgrad.repro.options import plan_options
 from structgrad.repro.paths import project_root
 from structgrad.repro.plan import Plan
@@ -39,6 +37,7 @@ def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) ->
     Example: structgrad reproduce --scale smoke
     """
     root = project_root()
+    environment.check_place(root)
     profiles = root / "workflow" / "profiles"
     if profile not in (path.name for path in profiles.glob("*") if path.is_dir()):
         raise UserError(f"no profile {profile!r} in workflow/profiles")
@@ -47,7 +46,7 @@ def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) ->
         click.echo(f"{len(there)} of {len(plan.shards)} records are there already (--fresh trains them anew)")
     words = snakemake(plan, cores, profile, fresh, dry_run)
     if dry_run:
-        _check(subprocess.run(words, cwd=root, env=_environment()).returncode, plan)
+        _check(subprocess.run(words, cwd=root, env=environment.for_workflow()).returncode, plan)
         return
     held = lock.Lock(plan.scale)
     try:
@@ -55,7 +54,9 @@ def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) ->
             click.echo(f"taking over the lock of a run that was killed (process {held.left_by}), to go on from there")
         if lock.left_by_snakemake():
             click.echo("a Snakemake that was killed left its lock; nobody works here, so it is taken away")
-            subprocess.run([*words, "--unlock", "--quiet", "all"], cwd=root, env=_environment(), check=False)
+            subprocess.run(
+                [*words, "--unlock", "--quiet", "all"], cwd=root, env=environment.for_workflow(), check=False
+            )
         _work(plan, words, held, fresh)
     finally:
         held.release()
@@ -67,9 +68,9 @@ def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool) -> None:
     for line in fetch(plan, [shard for shard in plan.shards if fresh or not shard.path.is_file()]).lines():
         click.echo(line)
     sys.stdout.flush()
-    environment = _environment() | {lock.INHERITED: plan.scale}
+    variables = environment.for_workflow() | {lock.INHERITED: plan.scale}
     code = supervise.run(
-        [*words, "--nolock"], root, environment, [held.file], held.name, lambda text: click.echo(text, err=True)
+        [*words, "--nolock"], root, variables, [held.file], held.name, lambda text: click.echo(text, err=True)
     )
     _check(code, plan)
     subprocess.run([sys.executable, "-m", "structgrad", "tables", *overrides.words(changed)], cwd=root, check=True)
@@ -84,16 +85,11 @@ def _check(code: int, plan: Plan) -> None:
         )
 
 
-def _environment() -> dict[str, str]:
-    """What the workflow sees. Its jobs say `python`: they must find this one."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return os.environ | {"PATH": path}
-
-
 def snakemake(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) -> list[str]:
     """The command line that runs the workflow for this plan."""
     words = [sys.executable, "-m", "snakemake", "--profile", f"workflow/profiles/{profile}", "--rerun-incomplete"]
     words += ["--cores", cores] if profile == "local" else []
+    words += environment.snakemake_options()
     words += ["--forceall"] if fresh else []
     words += ["--dry-run"] if dry_run else []
     return words + overrides.for_snakemake(overrides.differing(plan.config))

@@ -1,0 +1,97 @@
+"""What this process, the workflow and its jobs see of the machine: the one place that sets it.
+
+A notebook, a container, a cluster's prolog or a user's shell sets variables for purposes of its own; none of them may
+change a number, break a step or a line that is printed. Whatever is set here is inherited by all that is started.
+"""
+
+from __future__ import annotations
+
+import codecs
+import getpass
+import os
+import sys
+from pathlib import Path
+
+from structgrad import cache
+from structgrad.errors import UserError
+
+# What people's shells, notebooks and schedulers set for other programs, and what it would do here.
+UNSET = (
+    "PYTHONWARNINGS",  # error: Snakemake's and MLflow's imports warn
+    "BASH_ENV",  # is run before every job
+    "SNAKEMAKE_PROFILE",  # options of another workflow
+    "MATPLOTLIBRC",  # nobody's style shows in figures
+)
+# Our marks where an encoding has none of them, one character for one so that tables stay straight.
+PLAIN = {"✓": "+", "≈": "~", "✗": "x", "·": ".", "–": "-", "—": "-", "±": "~", "×": "x", "σ": "s", "…": ".", "∅": "0"}
+HANDLER = "structgrad"
+
+
+def settle() -> None:
+    """Set up this process; called before anything that is imported looks at the machine."""
+    os.environ["MPLBACKEND"] = "agg"  # a notebook names one of its own, which is not installed here
+    for name in UNSET:
+        os.environ.pop(name, None)
+    _settle_user()
+    codecs.register_error(HANDLER, _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure") and not (stream.encoding or "").lower().startswith("utf"):
+            stream.reconfigure(errors=HANDLER)
+
+
+def for_workflow() -> dict[str, str]:
+    """The variables of the workflow and its jobs: this Python first, and files and pipes in UTF-8.
+
+    Jobs say `python` and must find this one; a job's log is read by others than who made it.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return os.environ | {"PATH": path, "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}
+
+
+def check_place(root: Path) -> None:
+    """Refuse a checkout in which the workflow cannot work.
+
+    Raises:
+        UserError: Snakemake would take a part of its path for a variable, or the shell for two folders.
+    """
+    if set("{}") & set(str(root)):
+        raise UserError(f"Snakemake cannot work below a folder with a brace in its name ({root}); move the checkout")
+    if os.pathsep in sys.executable:
+        raise UserError(f"no shell finds {sys.executable}, because of the {os.pathsep!r} in it; move the checkout")
+
+
+def snakemake_options() -> list[str]:
+    """What Snakemake must be told where it may not write to the user's cache: to keep its own among temporary files."""
+    kept = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "snakemake"
+    if cache.writable(kept):
+        return []
+    return [
+        "--shared-fs-usage",
+        "persistence",
+        "software-deployment",
+        "sources",
+        "input-output",
+        "storage-local-copies",
+    ]
+
+
+def _settle_user() -> None:
+    """A home and a name for a user without; tools ask for both, and make a folder named ~ or end in a traceback."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(cache.private_folder("structgrad-home"))
+        home = Path.home()
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = os.environ["LOGNAME"] = f"user{os.getuid()}"
+    if not os.environ.get("MPLCONFIGDIR") and not cache.writable(home / ".config" / "matplotlib"):
+        os.environ["MPLCONFIGDIR"] = str(cache.private_folder("structgrad-matplotlib"))
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    found = error.object[error.start : error.end]
+    return "".join(PLAIN.get(mark, "?") for mark in found), error.end
