@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import yaml
+from jsonschema import validators
 from yaml.constructor import ConstructorError
 
 from structgrad.errors import UserError, unknown
@@ -112,7 +113,7 @@ def _is_number(_: object, value: object) -> bool:
     return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
 
 
-_Validator: Any = jsonschema.validators.extend(
+_Validator: Any = validators.extend(
     jsonschema.Draft202012Validator,
     type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
         {"integer": _is_integer, "number": _is_number}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import getpass
+import io
 import os
 import sys
 from pathlib import Path
@@ -35,7 +36,7 @@ def settle() -> None:
     _settle_user()
     codecs.register_error(HANDLER, _plain)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure") and not (stream.encoding or "").lower().startswith("utf"):
+        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
             stream.reconfigure(errors=HANDLER)
 
 

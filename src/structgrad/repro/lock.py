@@ -109,7 +109,7 @@ def _content(written: bytes) -> dict[str, Any]:
 def _told(what: str, holder: dict[str, Any]) -> str:
     pid, workflow, host = (holder.get(key) for key in ("pid", "workflow", "host"))
     here = host == socket.gethostname()
-    if workflow and here and not _lives(pid):
+    if workflow and here and not (pid and _lives(pid)):
         who, stop = f"the Snakemake (process {workflow}) of a run that was killed", f"kill -INT -- -{workflow}"
     else:
         who, stop = f"process {pid or 'unknown'}{'' if here else f' on {host}'}", f"kill -INT {pid}"

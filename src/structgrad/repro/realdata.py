@@ -11,6 +11,7 @@ from typing import Any
 
 from structgrad.data import store
 from structgrad.data.store import DataFile, MissingDataError
+from structgrad.errors import UserError
 from structgrad.experiments import Experiment
 from structgrad.files import write_text
 from structgrad.repro.paths import project_root
@@ -26,7 +27,11 @@ def data_folder(plan: Plan) -> Iterator[None]:
         yield
         return
     before = os.environ.get(store.VARIABLE)
-    os.environ[store.VARIABLE] = str(project_root() / Path(value).expanduser())
+    try:
+        named = Path(value).expanduser()
+    except RuntimeError as error:  # ~someone
+        raise UserError(f"config.yaml: data_folder: {value!r} names the home of a user who is not here") from error
+    os.environ[store.VARIABLE] = str(project_root() / named)
     try:
         yield
     finally:

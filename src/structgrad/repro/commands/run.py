@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import sys
 import time
+from math import inf
 
 import click
 
+from structgrad.errors import UserError
 from structgrad.experiments import Experiment
 from structgrad.repro.options import json_option, plan_options
 from structgrad.repro.plan import Plan
+
+
+def _seconds(_: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 < value < inf:
+        raise UserError(f"{parameter.opts[0]} takes seconds, more than 0, not {value}")
+    return value
 
 
 @click.command()
 @click.argument("shard")
 @plan_options
 @click.option("--threads", default=1, show_default=True, help="Cores for solvers and noise; changes no number.")
-@click.option("--time-budget", type=float, help="Seconds until it checkpoints and exits with code 75.")
-@click.option("--checkpoint-every", default=60.0, show_default=True, help="Seconds between checkpoints.")
+@click.option(
+    "--time-budget", type=float, callback=_seconds, help="Seconds until it checkpoints and exits with code 75."
+)
+@click.option(
+    "--checkpoint-every", default=60.0, show_default=True, callback=_seconds, help="Seconds between checkpoints."
+)
 @json_option
 def command(
     shard: str, plan: Plan, threads: int, time_budget: float | None, checkpoint_every: float, as_json: bool
