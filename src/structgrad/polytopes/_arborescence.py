@@ -13,7 +13,6 @@ import numpy as np
 from numba import njit
 
 FREE, ON_PATH, DONE = 0, 1, 2
-HUGE = 1e290  # from here on differences might overflow: they are taken of scores scaled down
 
 
 @njit(cache=True, nogil=True)
@@ -91,7 +90,7 @@ def _search(m, into, edge, state, path, best, node, above, choice):
 def maximum_arborescences(index, into, vertices, counts, used):
     """``used[b, e]``: whether edge e is in the best arborescence of graph b, as ``_graph.gather`` makes them.
 
-    All vertices can be reached from the first one. The scores are overwritten.
+    All vertices can be reached from the first one. The scores, at most 1e290, are overwritten.
     """
     n = len(index)
     edge, state, path = np.empty((n, n), np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
@@ -101,14 +100,9 @@ def maximum_arborescences(index, into, vertices, counts, used):
         used[b] = False
         m = counts[b]
         scores = into[b]
-        largest = 0.0
         for j in range(m):
             for i in range(m):
                 edge[j, i] = i * m + j
-                if scores[j, i] > -np.inf:
-                    largest = max(largest, abs(scores[j, i]))
-        if largest > HUGE:
-            scores[:m, :m] *= 2.0**-64
         _search(m, scores, edge, state, path, best, node, above, choice)
         for j in range(1, m):
             used[b, index[vertices[b, choice[j] // m], vertices[b, j]]] = True

@@ -13,7 +13,6 @@ from numba import njit
 
 # right, down, left, up, then the diagonals: the order in which ties are broken
 MOVES = np.array([(0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1)])
-LARGEST = 1e300  # costs are cut there, so that no sum overflows
 
 
 @njit(cache=True, nogil=True)
@@ -75,7 +74,7 @@ def _cells_left(costs, steps, first, last, distance, left, queue):
     left[last] = 0
     queue[0] = last
     taken, size = 0, 1
-    while left[first] < 0:
+    while left[first] < 0 and taken < size:
         cell = queue[taken]
         taken += 1
         for step in steps:
@@ -103,13 +102,13 @@ def cheapest_paths(theta, neighbours, paths):
         for i in range(height):
             for j in range(width):
                 cell = (i + 1) * row + j + 1
-                costs[cell] = min(max(-theta[b, i, j], 0.0), LARGEST)
+                costs[cell] = max(-theta[b, i, j], 0.0)
                 distance[cell] = np.inf
         _distances(costs, steps, first, last, distance, keys, cells)
         _cells_left(costs, steps, first, last, distance, left, cells)
         cell = first
         paths[b, 0, 0] = 1.0
-        while cell != last:
+        for _ in range(left[first]):
             for step in steps:
                 after = cell + step
                 if left[after] == left[cell] - 1 and distance[cell] + costs[after] == distance[after]:

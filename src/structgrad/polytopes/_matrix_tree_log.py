@@ -3,6 +3,9 @@ r"""The matrix-tree theorem on the logarithms of weights, compiled: for scores t
 The same elimination, but slower. The reverse pass knows only probabilities: ``x[j, i]``, how likely the tree of
 the graph that is left uses its edge from i to j, of which the share ``w_jk p_ki / w'_ji`` goes by the vertex k that is
 put back, so that there is nothing to overflow. Tangents are those of logarithms for the same reason.
+
+A logarithm is held as the sum of two floats, the second no more than what rounding took from the first: between edges
+of 1e20 the factor of two that two equal ways make, 0.7, is below the last digit of one float, and with it their shares.
 """
 
 from __future__ import annotations
@@ -13,44 +16,61 @@ from numba import njit
 NOTHING = 40.0  # exp(-40) added to one is one
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _plus(a, a_low, b, b_low):
+    """The sum of two numbers of two floats each (Knuth's two-sum, then renormalised)."""
+    total = a + b
+    part = total - a
+    low = (a - (total - part)) + (b - part) + (a_low + b_low)
+    high = total + low
+    return high, low - (high - total)
+
+
 @njit(cache=True, nogil=True)
-def _eliminate(w, r, m):
-    """``log Z`` from the log-weights ``w`` of in-edges with tangents ``r``.
+def _eliminate(w, low, r, m):
+    """``log Z`` in two floats from the log-weights ``w + low`` of in-edges with tangents ``r``.
 
     Afterwards, for i, j < k: ``w[k, i]`` and ``w[j, k]`` are what they were when k was taken out, ``w[k, k] = log s_k``
     and ``r[k, k]`` is its tangent.
     """
-    log_partition = 0.0
+    log_partition, log_partition_low = 0.0, 0.0
     for k in range(m - 1, 0, -1):
-        best = w[k, :k].max()
+        first = 0
+        for i in range(1, k):
+            if w[k, i] > w[k, first] or (w[k, i] == w[k, first] and low[k, i] > low[k, first]):
+                first = i
+        best, best_low = w[k, first], low[k, first]
         total = 0.0
         tangent = 0.0
         for i in range(k):
-            weight = np.exp(w[k, i] - best)
+            weight = np.exp((w[k, i] - best) + (low[k, i] - best_low))
             total += weight
             tangent += weight * r[k, i]
-        w[k, k] = best + np.log(total)
+        w[k, k], low[k, k] = _plus(best, best_low, np.log(total), 0.0)
         r[k, k] = tangent / total
-        log_partition += w[k, k]
+        log_partition, log_partition_low = _plus(log_partition, log_partition_low, w[k, k], low[k, k])
         for j in range(1, k):
             for i in range(k):
                 if i == j or w[j, k] == -np.inf or w[k, i] == -np.inf:
                     continue
-                through = w[j, k] + w[k, i] - w[k, k]
+                through, through_low = _plus(w[j, k], low[j, k], w[k, i], low[k, i])
+                through, through_low = _plus(through, through_low, -w[k, k], -low[k, k])
                 change = r[j, k] + r[k, i] - r[k, k] - r[j, i]
-                gap = through - w[j, i]
+                gap = (through - w[j, i]) + (through_low - low[j, i])
                 if gap > NOTHING:
-                    w[j, i] = through
+                    w[j, i], low[j, i] = through, through_low
                     r[j, i] += change
                 elif gap > -NOTHING:
                     ratio = np.exp(-abs(gap))
-                    w[j, i] = max(w[j, i], through) + np.log1p(ratio)
+                    if gap > 0.0:
+                        w[j, i], low[j, i] = through, through_low
+                    w[j, i], low[j, i] = _plus(w[j, i], low[j, i], np.log1p(ratio), 0.0)
                     r[j, i] += change * (1.0 if gap > 0.0 else ratio) / (1.0 + ratio)
-    return log_partition
+    return log_partition, log_partition_low
 
 
 @njit(cache=True, nogil=True)
-def _reverse(w, r, x, y, m):
+def _reverse(w, low, r, x, y, m):
     """The probabilities ``x`` of edges as :func:`_eliminate` left them, and their tangents ``y``."""
     for k in range(1, m):
         x[k, : k + 1] = 0.0
@@ -63,7 +83,9 @@ def _reverse(w, r, x, y, m):
             for i in range(k):
                 if i == j or w[j, k] == -np.inf or w[k, i] == -np.inf:
                     continue
-                gap = w[j, k] + w[k, i] - w[k, k] - w[j, i]
+                through, through_low = _plus(w[j, k], low[j, k], w[k, i], low[k, i])
+                through, through_low = _plus(through, through_low, -w[k, k], -low[k, k])
+                gap = (through - w[j, i]) + (through_low - low[j, i])
                 if gap < -NOTHING:
                     continue
                 share = np.exp(gap)
@@ -76,7 +98,7 @@ def _reverse(w, r, x, y, m):
                 y[k, i] += slope
                 tangent += slope
         for i in range(k):
-            p = np.exp(w[k, i] - w[k, k])
+            p = np.exp((w[k, i] - w[k, k]) + (low[k, i] - low[k, k]))
             x[k, i] += p * (1.0 - total)
             y[k, i] += p * ((r[k, i] - r[k, k]) * (1.0 - total) - tangent)
 
@@ -88,25 +110,29 @@ def products(index, into, vertices, counts, direction, log_partition, marginals,
     An undirected edge adds up its two directions.
     """
     n = len(index)
-    w, r, x, y = np.empty((n, n)), np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
+    w, low, r, x, y = np.empty((n, n)), np.empty((n, n)), np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
     best = np.empty(n)
     for b in range(len(into)):
         m = counts[b]
+        shift, shift_low = 0.0, 0.0
         for j in range(1, m):
             best[j] = into[b, j, :m].max()
+            shift, shift_low = _plus(shift, shift_low, best[j], 0.0)
             for i in range(m):
-                w[j, i] = into[b, j, i] - best[j]
-                r[j, i] = 0.0
-                if w[j, i] > -np.inf:
+                w[j, i], low[j, i], r[j, i] = -np.inf, 0.0, 0.0
+                if into[b, j, i] > -np.inf:
+                    w[j, i], low[j, i] = _plus(into[b, j, i], 0.0, -best[j], 0.0)
                     r[j, i] = direction[b, index[vertices[b, i], vertices[b, j]]]
-        log_partition[b] = best[1:m].sum() + _eliminate(w, r, m)
-        _reverse(w, r, x, y, m)
+        total, total_low = _eliminate(w, low, r, m)
+        log_partition[b] = _plus(shift, shift_low, total, total_low)[0]
+        _reverse(w, low, r, x, y, m)
         marginals[b] = 0.0
         out[b] = 0.0
         for j in range(1, m):
             for i in range(m):
                 if into[b, j, i] > -np.inf:
                     e = index[vertices[b, i], vertices[b, j]]
-                    share = np.exp(into[b, j, i] - best[j] - w[j, i])  # of the edge itself in what it became
+                    own, own_low = _plus(into[b, j, i], 0.0, -best[j], 0.0)
+                    share = np.exp((own - w[j, i]) + (own_low - low[j, i]))  # of the edge itself in what it became
                     marginals[b, e] += share * x[j, i]
                     out[b, e] += share * (y[j, i] + x[j, i] * (direction[b, e] - r[j, i]))

@@ -87,7 +87,7 @@ def _coins(scores, count, least, k, heads, tails):
         smaller = math.exp(-abs(scores[i] - least))
         heads[i], tails[i] = (1.0, smaller) if scores[i] > least else (smaller, 1.0)
     low, high = -math.log(2.0 * count), math.log(2.0 * k)  # here at most k - 1/2, there at least k - 1/2 are expected
-    while True:
+    for _ in range(200):  # two or three; from 60 on the bracket holds neighbouring numbers
         level = 0.5 * (low + high)
         odds = math.exp(level)
         mean, variance = 0.0, 0.0

@@ -24,6 +24,8 @@ class Arborescence(MatrixTree):
     absent, as padding is; the others must be within reach of the root.
     """
 
+    adds = True
+
     def __init__(self, n: int, root: int = 0) -> None:
         super().__init__(n)
         if not 0 <= root < n:
@@ -72,6 +74,10 @@ class Arborescence(MatrixTree):
         used = torch.empty(len(graphs[0]), self.n**2, dtype=torch.bool)
         self._run(maximum_arborescences, *graphs, used)
         return used.view(theta.shape).to(theta)
+
+    def _within(self, theta: Tensor, size: float, mask: Tensor | None = None) -> Tensor:
+        edges = self._edges(theta.device).expand(theta.shape)  # the others' scores are nobody's
+        return super()._within(theta, size, edges if mask is None else edges & mask)
 
     def _structure(self) -> str:
         return f"arborescence from vertex {self.root}"

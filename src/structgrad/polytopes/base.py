@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from math import inf
 
 import torch
 from torch import Tensor
 
-from structgrad.finite import all_finite
+from structgrad.finite import largest
+from structgrad.polytopes._range import HUGE, bounded
+from structgrad.portable import wide
 
 
 class Polytope(ABC):
@@ -20,6 +23,8 @@ class Polytope(ABC):
 
     event_shape: tuple[int, ...]
     takes_mask: bool = False
+    adds: bool = False  # whether the maximiser adds scores, which must then not overflow
+    nonpositive: bool = False  # whether scores above zero count as zero
 
     def argmax(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         """``argmax_y <theta, y>`` over the vertices, for any leading dimensions.
@@ -35,12 +40,16 @@ class Polytope(ABC):
         Raises:
             ValueError: scores of another shape, NaN or infinite; a mask under which there is no structure.
         """
-        self._check(theta)
-        return self._argmax(theta.detach(), self._check_mask(theta, mask))
+        size = self._check(theta)
+        mask = self._check_mask(theta, mask)
+        return self._argmax(self._within(theta, size, mask), mask).to(theta.dtype)
 
     @abstractmethod
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
-        """:meth:`argmax` of scores and a mask of the same shape (or None) that have been checked."""
+        """:meth:`argmax` of scores and a mask of the same shape (or None) that have been checked.
+
+        The scores are float32 or float64, and where ``adds`` says so none is above 1e290.
+        """
 
     @abstractmethod
     def vertices(self) -> Tensor:
@@ -68,14 +77,25 @@ class Polytope(ABC):
         magnitude = sigma.view(-1, *(1,) * (z.dim() - 1))
         return self.argmax(theta.unsqueeze(1) + magnitude * z, mask)
 
-    def _check(self, theta: Tensor, name: str = "theta") -> None:
+    def _within(self, theta: Tensor, size: float, mask: Tensor | None = None) -> Tensor:
+        """The checked scores, the largest of which is ``size``, as maximisers take them."""
+        scores = wide(theta.detach())
+        return bounded(scores, len(self.event_shape), mask) if self.adds and size > HUGE else scores
+
+    def _check(self, theta: Tensor, name: str = "theta") -> float:
+        """The largest magnitude of the scores, which must be finite, floating point and of the event's shape."""
         rank = len(self.event_shape)
         if theta.dim() < rank or tuple(theta.shape[theta.dim() - rank :]) != self.event_shape:
             raise ValueError(f"{name} must end in {self.event_shape}, not {tuple(theta.shape)}")
         if not theta.is_floating_point():
             raise ValueError(f"{name} of shape {tuple(theta.shape)} must be floating point, not {theta.dtype}")
-        if not all_finite(theta):
-            raise ValueError(f"{name} of shape {tuple(theta.shape)} holds NaN or infinite scores")
+        size = largest(theta)
+        if size == inf:
+            remedy = (
+                "mask= forbids coordinates" if self.takes_mask else "there is no mask: a large finite score forbids"
+            )
+            raise ValueError(f"{name} of shape {tuple(theta.shape)} holds NaN or infinite scores ({remedy})")
+        return size
 
     def _check_mask(self, theta: Tensor, mask: Tensor | None) -> Tensor | None:
         """The mask expanded to the shape of ``theta``."""

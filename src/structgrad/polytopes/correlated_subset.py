@@ -36,6 +36,7 @@ class CorrelatedSubset(ExponentialFamily):
     """
 
     takes_mask = True
+    adds = adds_weights = True
 
     def __init__(self, n: int, k: int) -> None:
         if n < 1:
@@ -54,7 +55,7 @@ class CorrelatedSubset(ExponentialFamily):
         else:
             y = torch.empty_like(scores)
             self._run(best_subset, scores, allowed, y)
-        return y.to(theta.dtype).view(theta.shape)
+        return y.view(theta.shape)
 
     def _plain_argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         """The same sums and the same ties as the kernel, for all rows of float64 scores at once."""

@@ -18,21 +18,36 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from structgrad.finite import in_range
+from structgrad.polytopes._range import HUGE, bounded
 from structgrad.polytopes.base import Polytope
 
 
 class ExponentialFamily(Polytope):
-    """A polytope with ``log_partition`` and ``marginals``. All arithmetic inside is float64."""
+    """A polytope with ``log_partition`` and ``marginals``. All arithmetic inside is float64.
+
+    Marginals are finite at any finite scores; a log-partition that the dtype of the scores does not hold is refused.
+    """
+
+    adds_weights: bool = False  # whether the sums over structures add scores, which must then not overflow
 
     def log_partition(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
-        r"""``log sum_y exp <theta, y>``, ``(...)``, in the dtype of ``theta``; its gradient is :meth:`marginals`."""
-        scores, allowed = self._checked(theta, mask)
-        return _LogPartition.apply(scores, self, allowed).view(self._leading(theta)).to(theta.dtype)
+        r"""``log sum_y exp <theta, y>``, ``(...)``, in the dtype of ``theta``; its gradient is :meth:`marginals`.
+
+        Raises:
+            ValueError: what :meth:`argmax` refuses; a value beyond the range of the dtype.
+        """
+        scores, bounds, allowed = self._checked(theta, mask)
+        value = _LogPartition.apply(bounds, self, allowed)
+        if bounds is not scores:  # all structures that matter have the same sum of what was taken off
+            taken = (scores - bounds).detach() * self._argmax(bounds.detach(), allowed)
+            value = value + taken.flatten(1).sum(1)
+        return in_range(value.view(self._leading(theta)), "a log-partition", theta)
 
     def marginals(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         r"""``E[y]`` under ``p(y) \propto exp <theta, y>``, ``(..., *event_shape)``, in the dtype of ``theta``."""
-        scores, allowed = self._checked(theta, mask)
-        return _Marginals.apply(scores, self, allowed).view(theta.shape).to(theta.dtype)
+        _, bounds, allowed = self._checked(theta, mask)
+        return _Marginals.apply(bounds, self, allowed).view(theta.shape).to(theta.dtype)
 
     def capped(self, theta: Tensor, max_range: float, mask: Tensor | None = None) -> Tensor:
         """``max(theta, max(theta) - max_range)``: the authors' guard against ill-conditioned scores.
@@ -61,12 +76,15 @@ class ExponentialFamily(Polytope):
     def _kernel_product(self, theta: Tensor, mask: Tensor | None, direction: Tensor) -> Tensor:
         """The Hessian of ``log Z`` times ``direction``, both ``(B, *event_shape)`` float64 in CPU memory."""
 
-    def _checked(self, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        self._check(theta)
+    def _checked(self, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Float64 scores ``(B, *event_shape)``, the same as the kernels take them (:mod:`._range`), and the mask."""
+        size = self._check(theta)
         mask = self._check_mask(theta, mask)
         batch = prod(self._leading(theta))
         flat = theta.double().reshape(batch, *self.event_shape).contiguous()
-        return flat, None if mask is None else mask.reshape(batch, *self.event_shape).contiguous()
+        allowed = None if mask is None else mask.reshape(batch, *self.event_shape).contiguous()
+        bounds = _Bounded.apply(flat, self, allowed) if self.adds_weights and size > HUGE else flat
+        return flat, bounds, allowed
 
     def _leading(self, theta: Tensor) -> torch.Size:
         return theta.shape[: theta.dim() - len(self.event_shape)]
@@ -77,6 +95,18 @@ class ExponentialFamily(Polytope):
             log_partition = self._plain_log_partition(scores, mask)
             (marginals,) = torch.autograd.grad(log_partition.sum(), scores, create_graph=create_graph)
         return log_partition, marginals
+
+
+class _Bounded(Function):
+    """Scores within range, with the derivatives of the scores: structures keep their differences or lie far apart."""
+
+    @staticmethod
+    def forward(ctx: Any, theta: Tensor, family: ExponentialFamily, mask: Tensor | None) -> Tensor:
+        return bounded(theta, len(family.event_shape), mask)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+        return grad_outputs[0], None, None
 
 
 class _LogPartition(Function):

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from structgrad.parallel import run_kernel
-from structgrad.polytopes._grid_path import LARGEST, MOVES, cheapest_paths
+from structgrad.polytopes._grid_path import MOVES, cheapest_paths
 from structgrad.polytopes.base import Polytope
 
 
@@ -21,12 +21,18 @@ class GridPath(Polytope):
     ``<min(theta, 0), y>``. With negative costs the problem is that of the longest path, which is NP-hard.
 
     Of equally cheap paths (by float64 sums from the first cell on) it is one with the fewest cells; among these it
-    goes, at each step, right, down, left or up before it goes diagonally. Costs above 1e300 count as 1e300.
+    goes, at each step, right, down, left or up before it goes diagonally.
+
+    Because of the zero the maximum is no convex function of the scores: where noise lifts a score of the path above it,
+    :meth:`structgrad.layers.Perturbed.potential`, and Fenchel-Young losses with it, raise ValueError.
 
     Args:
         h, w: rows and columns.
         neighbours: 8, or 4 for no diagonal steps.
     """
+
+    adds = True
+    nonpositive = True
 
     def __init__(self, h: int, w: int, neighbours: int = 8) -> None:
         if h < 1 or w < 1:
@@ -39,11 +45,10 @@ class GridPath(Polytope):
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         if theta.device.type != "cpu":
             return relaxed_paths(theta, self.neighbours)
-        scores = theta if theta.dtype in (torch.float32, torch.float64) else theta.float()
-        scores = scores.reshape(-1, self.h, self.w).contiguous()
+        scores = theta.reshape(-1, self.h, self.w).contiguous()
         paths = torch.zeros_like(scores)
         run_kernel(cheapest_paths, scores.numpy(), self.neighbours, paths.numpy())
-        return paths.view(theta.shape).to(theta.dtype)
+        return paths.view(theta.shape)
 
     def vertices(self) -> Tensor:
         found = set()
@@ -75,7 +80,7 @@ def relaxed_paths(theta: Tensor, neighbours: int) -> Tensor:
     """
     h, w = theta.shape[-2:]
     moves = MOVES[:neighbours].tolist()
-    cost = theta.double().neg().clamp(0.0, LARGEST).reshape(-1, h, w)
+    cost = theta.double().neg().clamp(min=0.0).reshape(-1, h, w)
 
     def near(x: Tensor) -> Tensor:
         """``near(x)[:, m, i, j]`` is x one move m from (i, j), infinite outside."""
@@ -96,7 +101,9 @@ def relaxed_paths(theta: Tensor, neighbours: int) -> Tensor:
     paths = torch.zeros_like(jumps, dtype=theta.dtype)
     cell = jumps.new_zeros(len(jumps), 1)
     paths[:, 0] = 1.0
-    while not bool((cell == h * w - 1).all()):
+    for _ in range(h * w):
+        if bool((cell == h * w - 1).all()):
+            break
         cell = cell + jumps.gather(1, cell)
         paths.scatter_(1, cell, 1.0)
     return paths.view(theta.shape)
@@ -104,8 +111,9 @@ def relaxed_paths(theta: Tensor, neighbours: int) -> Tensor:
 
 def _settle(x: Tensor, relax: Callable[[Tensor], Tensor]) -> Tensor:
     """Lower ``x`` to ``relax(x)`` until it no longer falls."""
-    while True:
+    for _ in range(x[:1].numel() + 1):  # each round settles one cell at least
         lower = torch.minimum(x, relax(x))
         if torch.equal(lower, x):
-            return x
+            break
         x = lower
+    return x

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from structgrad.parallel import map_blocks
-from structgrad.polytopes._assignment import assign, assign_pair
+from structgrad.polytopes._assignment import CARRIED_32, CARRIED_64, assign, assign_pair
 from structgrad.polytopes.base import Polytope
 
 
@@ -21,7 +21,12 @@ class Matching(Polytope):
     those that share the first index are solved one after another, each from the prices of the one before, which pays
     where they resemble each other. Exact ties (which continuous scores do not have) are broken by the scan order of
     the solver, always alike for the same scores under one first index.
+
+    A problem whose scores are much smaller than the prices before it starts from its own: no digit of it is lost to its
+    neighbours.
     """
+
+    adds = True
 
     def __init__(self, n: int) -> None:
         if n < 1:
@@ -31,8 +36,7 @@ class Matching(Polytope):
 
     def columns(self, theta: Tensor) -> Tensor:
         """The column of each row in the best assignment, ``(..., n)`` int64."""
-        self._check(theta)
-        return self._columns(theta)
+        return self._columns(self._within(theta, self._check(theta)))
 
     def _columns(self, theta: Tensor) -> Tensor:
         (columns,) = _solve(assign, theta)
@@ -43,12 +47,11 @@ class Matching(Polytope):
 
     def argmax_pair(self, theta: Tensor, other: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Both maximisers; the second search starts from the first one's prices (ten times cheaper when near)."""
-        self._check(theta)
-        self._check(other, "other")
+        sizes = self._check(theta), self._check(other, "other")
         self._check_mask(theta, mask)
         if theta.shape != other.shape:
             raise ValueError(f"theta {tuple(theta.shape)} and other {tuple(other.shape)} differ in shape")
-        columns, moved = _solve(assign_pair, theta, other)
+        columns, moved = _solve(assign_pair, *map(self._within, (theta, other), sizes))
         return self.indicator(columns, theta), self.indicator(moved, theta)
 
     def indicator(self, columns: Tensor, like: Tensor) -> Tensor:
@@ -61,17 +64,19 @@ class Matching(Polytope):
         return self.indicator(columns, torch.empty(0, dtype=torch.float64))
 
 
-def _solve(kernel: Callable[..., None], *scores: Tensor) -> list[Tensor]:
-    """Columns ``(..., n)`` for each of the scores; threads share the work by first index."""
+def _solve(kernel: Callable[..., bool], *scores: Tensor) -> list[Tensor]:
+    """Columns ``(..., n)`` for each of the scores, float32 or float64; threads share the work by first index."""
     shape, device = scores[0].shape, scores[0].device
     chain = max(1, prod(shape[1:-2])) if len(shape) > 3 else 1
+    carried = CARRIED_32 if all(s.dtype == torch.float32 for s in scores) else CARRIED_64
     flat = [s.detach().to("cpu").reshape(-1, *shape[-2:]).contiguous().numpy() for s in scores]
     columns = [torch.empty(shape[:-1], dtype=torch.int64) for _ in scores]
     filled = [c.view(-1, shape[-1]).numpy() for c in columns]
 
     def block(groups: slice) -> None:
         rows = slice(groups.start * chain, groups.stop * chain)
-        kernel(*(s[rows] for s in flat), chain, *(c[rows] for c in filled))
+        if not kernel(*(s[rows] for s in flat), chain, carried, *(c[rows] for c in filled)):
+            raise ValueError(f"theta of shape {tuple(shape)} holds scores whose differences are beyond float64")
 
     groups = len(flat[0]) // chain
     map_blocks(block, groups, max(1, groups))

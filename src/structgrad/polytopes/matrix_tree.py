@@ -24,7 +24,7 @@ class MatrixTree(ExponentialFamily):
     tree has such an edge. An undirected edge stands at ``(i, j)`` and at ``(j, i)``.
     """
 
-    takes_mask = True
+    takes_mask = adds_weights = True
     _index: Tensor
 
     def __init__(self, n: int) -> None:

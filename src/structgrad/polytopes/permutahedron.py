@@ -18,7 +18,7 @@ class Permutahedron(Polytope):
     """Rank vectors ``y`` of shape ``(n,)``: each of 0 .. n-1 once (berthet, section 2; Blondel et al. 2020).
 
     The maximiser is the vector of ascending ranks, ``n - 1`` for the largest score, by the rearrangement inequality.
-    Of equal scores the earlier gets the lower rank.
+    Of equal scores the earlier gets the lower rank. Half precision holds ranks up to 256 (bfloat16) or 2048 (float16).
     """
 
     def __init__(self, n: int) -> None:
@@ -27,14 +27,26 @@ class Permutahedron(Polytope):
         self.n = n
         self.event_shape = (n,)
 
+    def argmax(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
+        """As everywhere; the ranks come in the type of the scores.
+
+        Raises:
+            ValueError: also if that type does not hold all whole numbers below n.
+        """
+        if theta.is_floating_point() and self.n - 1 > 2 / torch.finfo(theta.dtype).eps:
+            raise ValueError(
+                f"theta of shape {tuple(theta.shape)} and {theta.dtype} cannot hold ranks up to {self.n - 1}: "
+                "give a wider type"
+            )
+        return super().argmax(theta, mask)
+
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         if theta.device.type != "cpu" or self.n > COUNTED:
             return sorted_ranks(theta)
-        scores = theta if theta.dtype in (torch.float32, torch.float64) else theta.float()
-        scores = scores.reshape(-1, self.n).contiguous()
+        scores = theta.reshape(-1, self.n).contiguous()
         found = torch.empty_like(scores)
         run_kernel(ranks, scores.numpy(), found.numpy())
-        return found.view(theta.shape).to(theta.dtype)
+        return found.view(theta.shape)
 
     def argmax_perturbed(self, theta: Tensor, sigma: Tensor, z: Tensor, mask: Tensor | None = None) -> Tensor:
         if z.device.type != "cpu" or self.n > COUNTED or z.dtype not in (torch.float32, torch.float64):

@@ -43,10 +43,9 @@ class Subset(ExponentialFamily):
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         if theta.device.type != "cpu":
             return self._plain_argmax(theta, mask)
-        scores = theta if theta.dtype == torch.float64 else theta.float()  # halves have no numpy type of their own
-        y = torch.empty(theta.shape, dtype=scores.dtype)
-        self._run(top, scores.reshape(-1, self.n).contiguous(), mask, y.view(-1, self.n))
-        return y.to(theta.dtype)
+        y = torch.empty_like(theta, memory_format=torch.contiguous_format)
+        self._run(top, theta.reshape(-1, self.n).contiguous(), mask, y.view(-1, self.n))
+        return y
 
     def _plain_argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         # which of equal scores torch.topk picks is not specified, but the k-th largest value is

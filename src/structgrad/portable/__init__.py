@@ -19,5 +19,19 @@ and float64, go to torch: their records do not promise the same bits.
 from structgrad.portable.elementary import exp, gumbel_, log, normal_, softplus
 from structgrad.portable.products import product
 from structgrad.portable.sums import column_sums, dots, mean, norm, row_sums
+from structgrad.portable.types import wide
 
-__all__ = ["column_sums", "dots", "exp", "gumbel_", "log", "mean", "norm", "normal_", "product", "row_sums", "softplus"]
+__all__ = [
+    "column_sums",
+    "dots",
+    "exp",
+    "gumbel_",
+    "log",
+    "mean",
+    "norm",
+    "normal_",
+    "product",
+    "row_sums",
+    "softplus",
+    "wide",
+]

@@ -12,6 +12,11 @@ def compiled(*values: Tensor) -> bool:
     return all(value.device.type == "cpu" and value.dtype in (torch.float32, torch.float64) for value in values)
 
 
+def wide(value: Tensor) -> Tensor:
+    """The tensor itself in float32 or float64, and in float64 what is narrower: scores go in and come out by this."""
+    return value if value.dtype in (torch.float32, torch.float64) else value.double()
+
+
 def array(value: Tensor) -> np.ndarray:
     """The contiguous numbers behind a tensor, without gradient; a copy only where it is not contiguous."""
     return value.detach().contiguous().numpy()

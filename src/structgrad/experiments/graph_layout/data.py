@@ -65,7 +65,7 @@ def _make(n: int, sizes: tuple[int, ...], setting: str, seed: int) -> Data:
     weights = torch.from_numpy(draw.random((sum(sizes), n * (n - 1) // 2)))
     trees = SpanningTree(n).argmax(weights)
     frames = layout(trees, draw.standard_normal((sum(sizes), n, 2)), frames_of(setting))
-    every = Graphs(torch.from_numpy(frames), trees.to(torch.uint8))
+    every = Graphs(torch.from_numpy(frames), trees.to(torch.uint8))  # indicators, 0 or 1
     first, second, _ = np.cumsum(sizes)
     return Data(every[:first], every[first:second], every[second:])
 

@@ -12,6 +12,7 @@ from structgrad.experiments.listops import _grammar
 from structgrad.experiments.listops.vocabulary import PAD
 
 CHUNK = 8192
+PLACES = np.int32  # holds any place in a row, and any height: a row of 2^31 symbols fits into no memory
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Expressions:
 
 def read(tokens: np.ndarray, lengths: np.ndarray) -> Expressions:
     """Parse and evaluate rows of symbols; a row that is no expression has height -1."""
-    parents = np.empty(tokens.shape, np.int8)
-    heights, values = np.empty(len(tokens), np.int8), np.zeros(len(tokens), np.int8)
+    parents, heights = np.empty(tokens.shape, PLACES), np.empty(len(tokens), PLACES)
+    values = np.zeros(len(tokens), np.int8)  # digits, 0 to 9
     _grammar.parse(tokens, lengths, parents, heights, values)
     return Expressions(tokens, parents, lengths, heights, values)
 

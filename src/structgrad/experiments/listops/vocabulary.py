@@ -9,5 +9,5 @@ IDS = {symbol: number for number, symbol in enumerate(SYMBOLS)}
 MIN, MAX, MED, SM = range(10, 14)
 CLOSE = 14
 PAD = 15
-COUNT = 16
+COUNT = 16  # below 256: symbols are held in bytes
 CLASSES = 10  # the value of every expression is a digit
