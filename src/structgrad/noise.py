@@ -27,6 +27,7 @@ class Noise(ABC):
     """
 
     smooth: ClassVar[bool] = True
+    scale: float = 1.0
 
     @abstractmethod
     def sample(
@@ -52,6 +53,10 @@ class Noise(ABC):
     def utilities(self, theta: Tensor, z: Tensor) -> Tensor:
         """The random utilities ``U`` with scores ``theta`` and noise ``z`` (paulus, section 3): ``theta + z``."""
         return theta + z
+
+    def reach(self, dtype: torch.dtype) -> float:
+        """The magnitude of scores from which their spacing in ``dtype`` is wider than the noise, which is then lost."""
+        return self.scale / torch.finfo(dtype).eps
 
     def log_likelihood(self, u: Tensor, theta: Tensor) -> Tensor:
         """The log density of :meth:`utilities` ``u`` with scores ``theta``, for each coordinate."""
@@ -199,6 +204,10 @@ class NegativeExponential(Noise):
     def utilities(self, theta: Tensor, z: Tensor) -> Tensor:
         """``z exp(-theta)``."""
         return z * torch.exp(-theta)
+
+    def reach(self, dtype: torch.dtype) -> float:
+        """Where ``exp(theta)`` leaves the dtype's normal numbers."""
+        return -math.log(torch.finfo(dtype).tiny)
 
     def log_likelihood(self, u: Tensor, theta: Tensor) -> Tensor:
         """``theta + u exp(theta)`` for ``u <= 0``."""

@@ -8,12 +8,14 @@ from torch import Tensor
 from structgrad.finite import all_finite
 from structgrad.noise import Generators, Noise, draw
 from structgrad.polytopes.base import Polytope
+from structgrad.portable import wide
 
 
 def noise_for(noise: Noise, theta: Tensor, rank: int, samples: int | None, generator: Generators | None) -> Tensor:
     """Draws for scores ``(..., *event)`` with an event of ``rank`` dimensions: ``(..., samples, *event)``.
 
-    Without ``samples`` one for each score, and no dimension more. In the dtype and on the device of ``theta``.
+    Without ``samples`` one for each score, and no dimension more. On the device of ``theta``, in its dtype, or in
+    float64 where that is narrower than float32.
 
     Raises:
         ValueError: no generator; a sequence of them that does not fit the first dimension of ``theta``.
@@ -24,7 +26,20 @@ def noise_for(noise: Noise, theta: Tensor, rank: int, samples: int | None, gener
     if not isinstance(generator, torch.Generator) and leading == 0:
         raise ValueError(f"theta of shape {tuple(theta.shape)} has no first dimension for {len(generator)} generators")
     shape = theta.shape if samples is None else (*theta.shape[:leading], samples, *theta.shape[leading:])
-    return draw(noise, shape, generator, theta.dtype).to(theta.device)
+    return draw(noise, shape, generator, wide(theta[:0]).dtype).to(theta.device)
+
+
+def drowned(noise: Noise, theta: Tensor, rank: int, sigma: Tensor | float = 1.0) -> Tensor | None:
+    """The items ``(...)`` whose largest score is so large that its dtype keeps nothing of ``sigma`` times the noise.
+
+    None where there are none, as there should be, or where no type is wider. Each item is judged by itself: what a call
+    yields for one does not depend on the others.
+    """
+    if theta.dtype == torch.float64 or not theta.numel():
+        return None
+    size = theta.detach().abs()
+    found = (size.flatten(-rank).amax(-1) if rank else size) > noise.reach(theta.dtype) * sigma
+    return found if bool(found.any()) else None
 
 
 def checked_samples(samples: int) -> int:

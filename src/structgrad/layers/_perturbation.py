@@ -51,13 +51,14 @@ def map_items(function: Callable[[slice], None], z: Tensor) -> None:
 
 @torch.no_grad()
 def maxima_of(draws: Draws) -> Tensor:
-    """``<theta + sigma z, y>``, ``(B, M)``."""
-    maxima = draws.z.new_empty(draws.z.shape[:2])
+    """``<theta + sigma z, y>``, ``(B, M)`` float64."""
+    maxima = draws.z.new_empty(draws.z.shape[:2], dtype=torch.float64)
 
     @torch.no_grad()
     def fill(rows: slice) -> None:
         theta, sigma, z, y, *_ = draws.rows(rows)
-        maxima[rows] = dots((theta.unsqueeze(1) + columns(sigma, z) * z).flatten(2), y.flatten(2)).to(z.dtype)
+        noise = dots(z.flatten(2), y.flatten(2))
+        maxima[rows] = dots(theta.unsqueeze(1).expand_as(y).flatten(2), y.flatten(2)) + columns(sigma, noise) * noise
 
     map_items(fill, draws.z)
     return maxima

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
+from structgrad.finite import in_range
 from structgrad.layers._draws import noise_for
 from structgrad.layers.base import Scale, checked_scale, over_event
 from structgrad.noise import Generators, Gumbel
 from structgrad.polytopes.subset import Subset
-
-DEAD = -1e30  # the score of a masked coordinate: finite, with derivatives zero
 
 
 class SubsetSampler(nn.Module, ABC):
@@ -45,15 +45,27 @@ class SubsetSampler(nn.Module, ABC):
         subset._check(theta)
         mask = subset._check_mask(theta, mask)
         if self.training:
-            scores = theta.double() if mask is None else theta.double().masked_fill(~mask, DEAD)
+            scores = theta.double() if mask is None else theta.double().masked_fill(~mask, 0.0)
             temperature = over_event(checked_scale(self.temperature, "temperature"), 1)
-            return self._soft(scores, noise_for(self.noise, theta, 1, self._draws, generator), temperature).to(theta)
+            z = noise_for(self.noise, theta, 1, self._draws, generator).double()
+            return self._soft(scores, z, temperature, mask).to(theta.dtype)
+        utilities = theta.double()
         if generator is not None:
-            theta = self.noise.utilities(theta, noise_for(self.noise, theta, 1, None, generator))
-        return subset.argmax(theta, mask)
+            utilities = self.noise.utilities(utilities, noise_for(self.noise, theta, 1, None, generator).double())
+        return subset.argmax(utilities, mask).to(theta.dtype)
 
     _draws: int | None = None  # Gumbel vectors that a soft sample takes; None: one, without a dimension
 
     @abstractmethod
-    def _soft(self, theta: Tensor, z: Tensor, temperature: Scale) -> Tensor:
-        """The soft subset of scores ``(..., n)`` float64 (masked ones :data:`DEAD`) and noise ``(..., [draws,] n)``."""
+    def _soft(self, theta: Tensor, z: Tensor, temperature: Scale, mask: Tensor | None) -> Tensor:
+        """The soft subset of scores ``(..., n)`` and noise ``(..., [draws,] n)``, float64; zero out of the mask."""
+
+
+def logits_of(scores: Tensor, temperature: Scale, mask: Tensor | None) -> Tensor:
+    """``scores / t``, -inf out of the mask, which stops derivatives there.
+
+    Raises:
+        ValueError: a quotient beyond float64.
+    """
+    logits = in_range(scores / temperature, "scores over the temperature", scores)
+    return logits if mask is None else logits.masked_fill(~mask, -torch.inf)

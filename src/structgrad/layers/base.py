@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import overload
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,14 @@ def checked_scale(value: Scale, name: str) -> Scale:
     elif not 0 < value < float("inf"):
         raise ValueError(f"{name} must be positive and finite, not {value}")
     return value
+
+
+@overload
+def over_event(value: Tensor, rank: int) -> Tensor: ...
+
+
+@overload
+def over_event(value: Scale, rank: int) -> Scale: ...
 
 
 def over_event(value: Scale, rank: int) -> Scale:

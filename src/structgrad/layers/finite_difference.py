@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from structgrad.polytopes.base import Polytope
+from structgrad.portable import wide
 
 Solver = Polytope | Callable[[Tensor], Tensor]
 
@@ -29,8 +30,10 @@ def finite_difference(
             its bias ``O(eps^2)`` instead of ``O(eps)``.
 
     Returns:
-        ``(y(start), y(theta + eps * direction))``; the caller divides, since it may want the ends themselves.
+        ``(y(start), y(theta + eps * direction))``; the caller divides, since it may want the ends themselves. Of
+        scores narrower than float32 they are in float64.
     """
+    theta = wide(theta)
     step = epsilon * direction
     moved = theta + step
     start = theta - step if two_sided else theta

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from structgrad.layers._subset_sampler import SubsetSampler
+from structgrad.layers._subset_sampler import SubsetSampler, logits_of
 from structgrad.layers.base import Scale
 
 
@@ -19,7 +19,8 @@ class L2X(SubsetSampler):
         super().__init__(k, temperature)
         self._draws = k
 
-    def _soft(self, theta: Tensor, z: Tensor, temperature: Scale) -> Tensor:
+    def _soft(self, theta: Tensor, z: Tensor, temperature: Scale, mask: Tensor | None) -> Tensor:
         if isinstance(temperature, Tensor):
             temperature = temperature.unsqueeze(-1)
-        return torch.softmax((theta.unsqueeze(-2) + z) / temperature, -1).amax(-2)
+        mask = None if mask is None else mask.unsqueeze(-2)
+        return torch.softmax(logits_of(theta.unsqueeze(-2) + z, temperature, mask), -1).amax(-2)

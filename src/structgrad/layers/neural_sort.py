@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from structgrad.finite import in_range
 from structgrad.layers._draws import checked_samples, checked_scores, noise_for
 from structgrad.layers.base import Scale, checked_scale, over_event
 from structgrad.noise import Generators, Noise
@@ -50,23 +51,24 @@ class NeuralSort(nn.Module):
     def forward(self, scores: Tensor, generator: Generators | None = None) -> Tensor:
         """The relaxed rows of the permutation for scores ``(..., n)``: ``(..., [samples,] top, n)``."""
         checked_scores(scores, "scores")
+        wide = scores.double()  # before the noise is added: halves would keep little of it
         n = scores.shape[-1]
         top = n if self.top is None else self.top
         if top > n:
             raise ValueError(f"scores of shape {tuple(scores.shape)} have no {top} rows")
         if self.noise is not None:
             z = noise_for(self.noise, scores, 1, self.samples, generator)
-            scores = self.noise.utilities(scores if self.samples is None else scores.unsqueeze(-2), z)
+            wide = self.noise.utilities(wide if self.samples is None else wide.unsqueeze(-2), z.double())
         if not self.training:
-            order = scores.detach().sort(dim=-1, descending=True, stable=True).indices[..., :top]
+            order = wide.detach().sort(dim=-1, descending=True, stable=True).indices[..., :top]
             return torch.zeros((*order.shape, n), dtype=scores.dtype, device=scores.device).scatter_(
                 -1, order.unsqueeze(-1), 1.0
             )
-        wide = scores.double()
         weights = n + 1 - 2 * torch.arange(1, top + 1, dtype=wide.dtype, device=wide.device)
         logits = weights.unsqueeze(-1) * wide.unsqueeze(-2) - distances(wide).unsqueeze(-2)
         temperature = over_event(checked_scale(self.temperature, "temperature"), 2 if self.samples is None else 3)
-        return torch.softmax(logits / temperature, -1).to(scores.dtype)
+        logits = in_range(logits / temperature, "scores over the temperature", wide)
+        return torch.softmax(logits, -1).to(scores.dtype)
 
 
 def distances(scores: Tensor) -> Tensor:

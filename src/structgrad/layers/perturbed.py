@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from structgrad.estimate import Estimate, mean_of
+from structgrad.finite import in_range
 from structgrad.layers._contractions import along, weighted_mean
-from structgrad.layers._draws import checked_noisy, checked_samples, noise_for
+from structgrad.layers._draws import checked_noisy, checked_samples, drowned, noise_for
 from structgrad.layers._perturbation import (
     Draws,
     Maximiser,
@@ -35,7 +36,7 @@ from structgrad.layers._perturbation import (
 from structgrad.layers.base import Layer, Scale, checked_scale
 from structgrad.noise import Generators, Noise, Normal
 from structgrad.polytopes.base import Polytope
-from structgrad.portable import dots, row_sums
+from structgrad.portable import dots, row_sums, wide
 
 Baseline = Literal["leave_one_out", "maximiser"] | None
 STANDARD_NORMAL = Normal()
@@ -95,7 +96,9 @@ class Perturbed(Layer):
         sigma: Scale | None = None,
     ) -> Tensor:
         """The mean of the solutions, ``(..., *event)``; differentiable once in ``theta`` and ``sigma``."""
-        return Maximiser.apply(self._pull, *self._solve(theta, generator, mask, sigma)).view(theta.shape)
+        return (
+            Maximiser.apply(self._pull, *self._solve(theta, generator, mask, sigma)).view(theta.shape).to(theta.dtype)
+        )
 
     def potential(
         self,
@@ -105,11 +108,17 @@ class Perturbed(Layer):
         sigma: Scale | None = None,
     ) -> Tensor:
         """``F``, ``(...)``. Its gradient in ``theta`` is exactly :meth:`forward` with the same draws, that in ``sigma``
-        the mean of ``<z, y>``; differentiable twice, the second time by the formulas of :meth:`forward`."""
-        draws = self._solve(theta, generator, mask, sigma)
+        the mean of ``<z, y>``; differentiable twice, the second time by the formulas of :meth:`forward`.
+
+        Raises:
+            ValueError: also where scores above zero count as zero (:class:`structgrad.polytopes.GridPath`) and noise
+                lifts one that is used above it: the layer is then not the gradient of anything.
+        """
+        draws = self._potential_draws(theta, generator, mask, sigma)
         y, slope = Maximiser.apply(self._pull, *draws), slopes_of(draws)
         value = dots(draws.theta.flatten(1), y.flatten(1)).to(slope.dtype) + draws.sigma.detach() * slope
-        return Potential.apply(draws.theta, draws.sigma, value, y, slope).view(self._leading(theta))
+        potential = Potential.apply(draws.theta, draws.sigma, value, y, slope).view(self._leading(theta))
+        return in_range(potential, "a potential", theta)
 
     @torch.no_grad()
     def estimate(
@@ -121,7 +130,7 @@ class Perturbed(Layer):
     ) -> Estimate:
         """:meth:`forward`, without gradient, and its standard error (NaN for one sample)."""
         draws = self._solve(theta, generator, mask, sigma)
-        return Estimate(*(part.view(theta.shape) for part in mean_of(draws.y, 1)))
+        return Estimate(*(part.view(theta.shape).to(theta.dtype) for part in mean_of(draws.y, 1)))
 
     @torch.no_grad()
     def estimate_potential(
@@ -132,8 +141,9 @@ class Perturbed(Layer):
         sigma: Scale | None = None,
     ) -> Estimate:
         """:meth:`potential`, without gradient, and its standard error (NaN for one sample)."""
-        maxima = maxima_of(self._solve(theta, generator, mask, sigma))
-        return Estimate(*(part.view(self._leading(theta)) for part in mean_of(maxima, 1)))
+        value, deviation = mean_of(maxima_of(self._potential_draws(theta, generator, mask, sigma)), 1)
+        value = in_range(value.view(self._leading(theta)), "a potential", theta)
+        return Estimate(value, deviation.view(self._leading(theta)).to(theta.dtype))
 
     @torch.no_grad()
     def estimate_product(
@@ -150,10 +160,10 @@ class Perturbed(Layer):
         """
         self._check_all_noisy()
         draws = self._solve(theta, generator, mask, sigma)
-        weights = self._weights(draws, direction.expand(theta.shape).reshape(draws.theta.shape))
+        weights = self._weights(draws, wide(direction).expand(theta.shape).reshape(draws.theta.shape))
         score = self._score(draws)
         deviation = mean_of(columns(weights, score) * score, 1).standard_error
-        return Estimate(*(part.view(theta.shape) for part in (weighted_mean(weights, score), deviation)))
+        return Estimate(*(x.view(theta.shape).to(theta.dtype) for x in (weighted_mean(weights, score), deviation)))
 
     def _leading(self, theta: Tensor) -> torch.Size:
         return theta.shape[: theta.dim() - len(self.polytope.event_shape)]
@@ -162,6 +172,7 @@ class Perturbed(Layer):
         event = self.polytope.event_shape
         self.polytope._check(theta)
         mask = self.polytope._check_mask(theta, mask)
+        theta = wide(theta)
         items = prod(self._leading(theta))
         magnitude = self._magnitude(theta, sigma).reshape(items)
         z = noise_for(self.noise, theta, len(event), self.samples, generator).view(items, self.samples, *event)
@@ -175,8 +186,26 @@ class Perturbed(Layer):
         def solve(rows: slice) -> None:
             part = draws.rows(rows)
             part.y[:] = self.polytope.argmax_perturbed(part.theta, part.sigma, part.z, part.mask)
+            lost = drowned(self.noise, part.theta, len(event), part.sigma)
+            if lost is not None:
+                theta, sigma, z = (x[lost].double() for x in (part.theta, part.sigma, part.z))
+                mask = None if part.mask is None else part.mask[lost]
+                part.y[lost] = self.polytope.argmax_perturbed(theta, sigma, z, mask).to(part.y.dtype)
 
         map_items(solve, z)
+        return draws
+
+    def _potential_draws(
+        self, theta: Tensor, generator: Generators | None, mask: Tensor | None, sigma: Scale | None
+    ) -> Draws:
+        draws = self._solve(theta, generator, mask, sigma)
+        if self.polytope.nonpositive:
+            lifted = (draws.theta.unsqueeze(1) + columns(draws.sigma, draws.z) * draws.z > 0) & (draws.y > 0)
+            if bool(lifted.any()):
+                raise ValueError(
+                    f"theta of shape {tuple(theta.shape)} has no potential over {type(self.polytope).__name__}: noise "
+                    "lifts scores above zero, where they count as zero; lower sigma or the scores, or take SquaredError"
+                )
         return draws
 
     def _magnitude(self, theta: Tensor, sigma: Scale | None) -> Tensor:

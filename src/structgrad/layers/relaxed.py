@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from structgrad.finite import all_finite, in_range
 from structgrad.layers.base import Layer, Scale, checked_scale, over_event
 from structgrad.layers.finite_difference import finite_difference
 from structgrad.noise import Generators
 from structgrad.polytopes.base import Polytope
+from structgrad.portable import wide
 from structgrad.regularizers.base import Regularizer
 
 
@@ -41,15 +43,26 @@ class Relaxed(Layer):
 
     def forward(self, theta: Tensor, generator: Generators | None = None, mask: Tensor | None = None) -> Tensor:
         """The soft structure at ``theta`` ``(..., *event)``, differentiable, same shape; draws nothing."""
-        tempered = theta / over_event(checked_scale(self.temperature, "temperature"), len(self.polytope.event_shape))
+        tempered = self._tempered(theta, mask)
         if self.difference is None:
-            return self.regularizer.maximise(self.polytope, tempered, mask)
-        return _Differenced.apply(tempered, self, mask)
+            return self.regularizer.maximise(self.polytope, tempered, mask).to(theta.dtype)
+        return _Differenced.apply(tempered, self, mask).to(theta.dtype)
 
     def potential(self, theta: Tensor, generator: Generators | None = None, mask: Tensor | None = None) -> Tensor:
-        temperature = checked_scale(self.temperature, "temperature")
-        tempered = theta / over_event(temperature, len(self.polytope.event_shape))
-        return temperature * self.regularizer.potential(self.polytope, tempered, mask)
+        value = self.temperature * self.regularizer.potential(self.polytope, self._tempered(theta, mask), mask)
+        return in_range(value, "a potential", theta)
+
+    def _tempered(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        """``theta / t``: float64 where the dtype is narrower than float32, or where the quotient leaves float32."""
+        self.polytope._check(theta)
+        temperature = over_event(checked_scale(self.temperature, "temperature"), len(self.polytope.event_shape))
+        scores = wide(theta)
+        tempered = scores / temperature
+        if all_finite(tempered):
+            return tempered
+        scores, mask = scores.double(), self.polytope._check_mask(theta, mask)
+        scores = scores if mask is None else scores.masked_fill(~mask, 0.0)
+        return in_range(scores / temperature, "scores over the temperature", scores)
 
     def conjugate(self, y: Tensor) -> Tensor:
         return self.temperature * self.regularizer.value(self.polytope, y)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from structgrad.layers._draws import checked_noisy, checked_samples, noise_for
-from structgrad.layers.base import Layer
+from structgrad.layers._draws import checked_noisy, checked_samples, drowned, noise_for
+from structgrad.layers.base import Layer, over_event
 from structgrad.layers.relaxed import Relaxed
 from structgrad.noise import Generators, Gumbel, Noise
+from structgrad.portable import wide
 
 STANDARD_GUMBEL = Gumbel(centred=False)
 
@@ -48,24 +50,48 @@ class StochasticSoftmax(Layer):
 
     def forward(self, theta: Tensor, generator: Generators | None = None, mask: Tensor | None = None) -> Tensor:
         """The sampled structures at scores ``(..., *event)``: ``(..., [samples,] *event)``."""
-        utilities = self.utilities(theta, generator)
+        self.polytope._check(theta)
+        rank = len(self.polytope.event_shape)
+        z = noise_for(self.noise, theta, rank, self.samples, generator)
         mask = self.polytope._check_mask(theta, mask)
         if mask is not None:
             mask = self._with_samples(mask)
+        scores = wide(theta)
+        found = self._sampled(self._utilities(scores, z), mask)
+        lost = drowned(self.noise, scores, rank)
+        if lost is not None:
+            found = torch.where(
+                self._with_samples(over_event(lost, rank)),
+                self._sampled(self._utilities(scores.double(), z.double()), mask).to(found.dtype),
+                found,
+            )
+        return found.to(theta.dtype)
+
+    def utilities(self, theta: Tensor, generator: Generators | None = None) -> Tensor:
+        """``U``, ``(..., [samples,] *event)``, differentiable in ``theta``.
+
+        In its dtype, or in float64 where that is narrower than float32 or too narrow to hold scores and noise.
+        """
+        self.polytope._check(theta)
+        rank = len(self.polytope.event_shape)
+        z = noise_for(self.noise, theta, rank, self.samples, generator)
+        scores = wide(theta)
+        if drowned(self.noise, scores, rank) is not None:
+            scores, z = scores.double(), z.double()
+        return self._utilities(scores, z)
+
+    def _utilities(self, theta: Tensor, z: Tensor) -> Tensor:
+        scores = self._with_samples(theta)
+        utilities = self.noise.utilities(scores, z)
+        return utilities if self.noisy is None else utilities.where(self.noisy, scores)
+
+    def _sampled(self, utilities: Tensor, mask: Tensor | None) -> Tensor:
         if not self.training:
             return self.polytope.argmax(utilities, mask)
         soft = self._soft(utilities, mask)
         if not self.straight_through:
             return soft
         return self.polytope.argmax(utilities, mask) + (soft - soft.detach())
-
-    def utilities(self, theta: Tensor, generator: Generators | None = None) -> Tensor:
-        """``U``, ``(..., [samples,] *event)``, differentiable in ``theta``."""
-        self.polytope._check(theta)
-        z = noise_for(self.noise, theta, len(self.polytope.event_shape), self.samples, generator)
-        scores = self._with_samples(theta)
-        utilities = self.noise.utilities(scores, z)
-        return utilities if self.noisy is None else utilities.where(self.noisy, scores)
 
     def _with_samples(self, value: Tensor) -> Tensor:
         return value if self.samples is None else value.unsqueeze(-len(self.polytope.event_shape) - 1)

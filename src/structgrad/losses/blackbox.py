@@ -27,6 +27,7 @@ from torch.autograd import Function
 from structgrad.layers.base import Scale, checked_scale, over_event
 from structgrad.layers.finite_difference import finite_difference
 from structgrad.polytopes.base import Polytope
+from structgrad.portable import wide
 
 
 class Blackbox(nn.Module):
@@ -62,7 +63,7 @@ class _Interpolated(Function):
     def forward(ctx: Any, theta: Tensor, blackbox: Blackbox, mask: Tensor | None) -> Tensor:
         y = blackbox.solve(theta, mask)
         ctx.blackbox, ctx.mask = blackbox, mask
-        ctx.save_for_backward(theta, y)
+        ctx.save_for_backward(wide(theta), y)
         return y
 
     @staticmethod
@@ -75,5 +76,5 @@ class _Interpolated(Function):
         def solve(scores: Tensor) -> Tensor:
             return y if scores is theta else blackbox.solve(scores, ctx.mask)  # the forward pass has solved theta
 
-        start, moved = finite_difference(solve, theta, grad_outputs[0], step)
-        return (moved - start) / step, None, None
+        start, moved = finite_difference(solve, theta, wide(grad_outputs[0]), step)
+        return ((moved - start) / step).to(y.dtype), None, None

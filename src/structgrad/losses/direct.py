@@ -26,7 +26,7 @@ from structgrad.layers.finite_difference import finite_difference
 from structgrad.noise import Generators, Noise, sample_replicas
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.base import Polytope
-from structgrad.portable import dots, row_sums
+from structgrad.portable import dots, row_sums, wide
 
 TaskLoss = Callable[[Tensor, slice, slice], Tensor]
 BLOCK = 1 << 17  # scores a worker handles at once: they and their solutions stay in cache
@@ -109,7 +109,8 @@ class DirectLoss:
                 shape; what the polytope refuses.
         """
         generators = self._check(mu, epsilon, sigma, generators)
-        cost = cost.expand_as(mu)
+        dtype, mu, sigma = mu.dtype, wide(mu), None if sigma is None else wide(sigma)
+        cost = wide(cost).expand_as(mu)
         size = max(1, BLOCK // (mu[0].numel() * self.samples))
         parts = map_blocks(
             lambda rows: self._block(rows, mu, cost, epsilon, task_loss, sigma, generators), len(mu), size
@@ -118,7 +119,7 @@ class DirectLoss:
         surrogate = envelope(mu.new_zeros(len(mu)), mu, gradient_mu)
         if sigma is not None:
             surrogate = surrogate + envelope(sigma.new_zeros(len(mu)), sigma, gradient_sigma)
-        return DirectStep(surrogate, loss, used)
+        return DirectStep(surrogate.to(dtype), loss, used)
 
     @torch.no_grad()
     def estimate(
@@ -130,6 +131,7 @@ class DirectLoss:
         here. All scores are held at once. Items are independent: errors of a sum over them add in squares.
         """
         generators = self._check(mu, epsilon, sigma, generators)
+        mu, sigma, cost = wide(mu), None if sigma is None else wide(sigma), wide(cost)
         theta, gamma = self._perturb(mu.unsqueeze(2), sigma, generators)
         direction = cost.expand_as(mu).unsqueeze(2)
         start, moved = finite_difference(self.polytope, theta, direction, _column(epsilon, theta), self.two_sided)

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from structgrad.finite import in_range
 from structgrad.layers.base import Layer
 from structgrad.losses._targets import checked_target
 from structgrad.noise import Generators
+from structgrad.portable import wide
 
 
 class FenchelYoung(nn.Module):
@@ -51,8 +53,9 @@ class FenchelYoung(nn.Module):
         Raises:
             ValueError: a target of another shape; what the layer refuses.
         """
-        y = checked_target(theta, y)
+        scores = wide(theta)
+        y = checked_target(scores, y)
         event = tuple(range(-len(self.layer.polytope.event_shape), 0))
-        loss = self.layer.potential(theta, generator, mask) - (theta * y).sum(event)
+        loss = self.layer.potential(scores, generator, mask) - (scores * y).sum(event)
         dual = self.layer.conjugate(y) if self.conjugate else None
-        return loss if dual is None else loss + dual
+        return in_range(loss if dual is None else loss + dual, "a loss", theta)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from structgrad.layers.base import Layer
 from structgrad.losses._targets import checked_target
 from structgrad.noise import Generators
+from structgrad.portable import wide
 
 
 class SquaredError(nn.Module):
@@ -35,8 +36,9 @@ class SquaredError(nn.Module):
         self, theta: Tensor, y: Tensor, generator: Generators | None = None, mask: Tensor | None = None
     ) -> Tensor:
         """The loss of each item, ``(...)``; arguments and errors as in :class:`~.fenchel_young.FenchelYoung`."""
-        y = checked_target(theta, y)
+        scores = wide(theta)
+        y = checked_target(scores, y)
         event = tuple(range(-len(self.layer.polytope.event_shape), 0))
-        first = self.layer(theta, generator, mask) - y
-        second = self.layer(theta, generator, mask) - y if self.independent else first
-        return (first * second).sum(event) / 2
+        first = self.layer(scores, generator, mask) - y
+        second = self.layer(scores, generator, mask) - y if self.independent else first
+        return ((first * second).sum(event) / 2).to(theta.dtype)

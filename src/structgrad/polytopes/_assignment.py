@@ -123,7 +123,7 @@ def _column_maxima(scores, prices):
 
 @njit(cache=True, nogil=True)
 def assign(theta, chain, carried, columns):
-    """``columns[b, i]`` = the column of row i in the best assignment of ``theta[b]`` (float64 inside); False: no number.
+    """``columns[b, i]`` = the column of row i in the best assignment of ``theta[b]``, in float64; False: no number.
 
     Every ``chain`` problems in a row lie near each other: all but the first start from the prices before them, unless
     these are more than ``carried`` times their scores.

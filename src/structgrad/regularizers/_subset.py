@@ -104,7 +104,7 @@ def binary_subset(scores, ordered, k, y):
         if _corner(scores[b], ordered[b], k, y[b]):
             continue
         z = ordered[b, ::-1]
-        middle = z[k] + 0.5 * (z[k - 1] - z[k])
+        middle = z[k] + (0.5 * z[k - 1] - 0.5 * z[k])  # halved first: the difference may be beyond floats
         low, high, nu = -np.log(2.0 * (n - k)), np.log(2.0 * k), 0.0
         for _ in range(100):
             excess, slope = 0.0, 0.0

@@ -7,7 +7,9 @@ from abc import ABC, abstractmethod
 from torch import Tensor
 
 from structgrad.autograd import envelope
+from structgrad.finite import in_range
 from structgrad.polytopes.base import Polytope
+from structgrad.portable import wide
 
 
 class Regularizer(ABC):
@@ -27,10 +29,11 @@ class Regularizer(ABC):
 
     def potential(self, polytope: Polytope, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         """``max_y <theta, y> - R(y)``, ``(...)``; its gradient is :meth:`maximise`, exactly."""
-        y = self.maximise(polytope, theta, mask)
+        scores = wide(theta)
+        y = self.maximise(polytope, scores, mask)
         event = tuple(range(-len(polytope.event_shape), 0))
-        value = (theta * y).detach().sum(event) - self.value(polytope, y.detach())
-        return envelope(value, theta, y)
+        value = (scores * y).detach().sum(event) - self.value(polytope, y.detach())
+        return envelope(in_range(value, "a potential", theta), theta, y.to(theta.dtype))
 
 
 def unknown_pair(regularizer: Regularizer, polytope: Polytope) -> ValueError:

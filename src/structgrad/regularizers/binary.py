@@ -46,7 +46,8 @@ def _slope(y: Tensor) -> Tensor:
 def plain_binary_subset(scores: Tensor, k: int) -> Tensor:
     """``sigmoid(scores + nu)`` on any device, by the kernel's bracketed Newton's method."""
     z, n = scores.sort(-1, descending=True).values, scores.shape[-1]
-    middle = z[:, k : k + 1] + 0.5 * (z[:, k - 1 : k] - z[:, k : k + 1])
+    above, below = z[:, k - 1 : k], z[:, k : k + 1]
+    middle = below + (0.5 * above - 0.5 * below)  # halved first: the difference may be beyond floats
     side = torch.where(torch.arange(n, device=z.device) < k, -1.0, 1.0).to(z.dtype)
     z = z - middle
     nu = torch.zeros_like(middle)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from structgrad.parallel import run_kernel
+from structgrad.polytopes._range import bounded
 from structgrad.polytopes.base import Polytope
 from structgrad.polytopes.hypercube import Hypercube
 from structgrad.polytopes.permutahedron import Permutahedron
@@ -79,7 +80,7 @@ class _Isotonic(Function):
 
     @staticmethod
     def forward(ctx: Any, theta: Tensor, polytope: Permutahedron) -> Tensor:
-        rows = theta.detach().cpu().contiguous()
+        rows = bounded(theta.detach(), 1).cpu().contiguous()
         ranks = polytope.argmax(rows)
         y, blocks = torch.empty_like(rows), torch.empty(rows.shape, dtype=torch.int64)
         run_kernel(_isotonic.project, rows.numpy(), ranks.numpy(), y.numpy(), blocks.numpy())

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from structgrad.parallel import run_kernel
+from structgrad.polytopes._range import HUGE, bounded
 from structgrad.polytopes.base import Polytope
 from structgrad.polytopes.matching import Matching
-from structgrad.portable import exp
+from structgrad.portable import exp, wide
 from structgrad.regularizers._log_sinkhorn import log_sinkhorn
 from structgrad.regularizers._sinkhorn import sinkhorn_backward, sinkhorn_forward
 from structgrad.regularizers.base import Regularizer, unknown_pair
@@ -35,9 +36,11 @@ class SinkhornEntropy(Regularizer):
     def maximise(self, polytope: Polytope, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         if not isinstance(polytope, Matching):
             raise unknown_pair(self, polytope)
-        polytope._check(theta)
+        size = polytope._check(theta)
         polytope._check_mask(theta, mask)
-        matrices = theta.reshape(-1, *polytope.event_shape)
+        matrices = wide(theta).reshape(-1, *polytope.event_shape)
+        if size > HUGE:
+            matrices = _Bounded.apply(matrices)
         span = matrices.detach().amax(-1) - matrices.detach().amin(-1)
         safe = span.amax(-1) < KERNEL_RANGE
         if theta.device.type != "cpu":
@@ -48,15 +51,28 @@ class SinkhornEntropy(Regularizer):
             plan = torch.zeros_like(matrices)
             plan = plan.index_put((safe,), _KernelSinkhorn.apply(matrices[safe], self.rounds))
             plan = plan.index_put((~safe,), log_sinkhorn(matrices[~safe], self.rounds))
-        return plan.view(theta.shape)
+        return plan.view(theta.shape).to(theta.dtype)
 
     def value(self, polytope: Polytope, y: Tensor) -> Tensor:
         """``sum y log y`` over the matrix, with ``0 log 0 = 0``."""
-        return torch.special.xlogy(y, y).sum((-2, -1))
+        y_wide = wide(y)
+        return torch.special.xlogy(y_wide, y_wide).sum((-2, -1)).to(y.dtype)
 
     def potential(self, polytope: Polytope, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         """Refused: the iterate after finitely many rounds is not the gradient of a function."""
         raise ValueError(f"Sinkhorn's iterate after {self.rounds} rounds is not the gradient of a potential")
+
+
+class _Bounded(torch.autograd.Function):
+    """Scores within range, with the derivatives of the scores."""
+
+    @staticmethod
+    def forward(ctx: Any, theta: Tensor) -> Tensor:
+        return bounded(theta, 2)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
+        return grad_outputs[0]
 
 
 class _KernelSinkhorn(torch.autograd.Function):
