@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
+from structgrad.layers.perturbed import Perturbed
+from structgrad.losses.fenchel_young import FenchelYoung
+from structgrad.noise import Normal
 from structgrad.parallel import set_threads
+from structgrad.polytopes._range import bounded
 from structgrad.polytopes.grid_path import GridPath, relaxed_paths
 
 ORDER = [(0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1)]
@@ -139,7 +143,7 @@ def test_the_kernel_and_relaxation_find_the_same_path(h, w, neighbours, seed, le
     if levels is not None:  # ties; costs that vanish beside others
         theta = (theta * levels).round() - 1e-17 * torch.randint(0, 2, theta.shape, generator=generator)
     y = GridPath(h, w, neighbours).argmax(theta * scale)
-    assert torch.equal(y, relaxed_paths(theta * scale, neighbours))
+    assert torch.equal(y, relaxed_paths(bounded(theta * scale, 2), neighbours))
     assert bool((y[:, 0, 0] == 1).all())
     assert bool((y[:, -1, -1] == 1).all())
 
@@ -190,3 +194,37 @@ def test_bad_scores_and_masks_are_refused():
         GridPath(2, 3).argmax(torch.full((2, 3), -float("inf")))
     with pytest.raises(ValueError, match="takes no mask"):
         GridPath(2, 3).argmax(torch.zeros(2, 3), torch.ones(2, 3, dtype=torch.bool))
+
+
+def test_costs_at_the_end_of_floats_keep_their_order():
+    most = torch.finfo(torch.float64).max
+    theta = torch.tensor([[0.0, -most], [-0.9 * most, -1.0]], dtype=torch.float64)
+    assert GridPath(2, 2, 4).argmax(theta).tolist() == [[1, 0], [1, 1]]
+    walls = torch.full((3, 3), -most, dtype=torch.float64)  # as walls: what is between them still counts
+    walls[0, 0] = walls[2, 2] = 0.0
+    walls[1, 1], walls[0, 1], walls[1, 2] = -3.0, -1.0, -1.0
+    assert GridPath(3, 3, 8).argmax(walls).tolist() == [[1, 1, 0], [0, 0, 1], [0, 0, 1]]
+
+
+def path_loss(theta, sigma):
+    layer = Perturbed(GridPath(3, 3), Normal(), sigma, 200)
+    return FenchelYoung(layer)(theta, torch.eye(3).double(), torch.Generator().manual_seed(1))
+
+
+def test_a_fenchel_young_loss_has_the_slope_of_its_values():
+    theta, step = -2 - costs(3, 3, 3), 1e-7
+    scores = theta.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(path_loss(scores, 0.3).sum(), scores)
+    for i, j in ((0, 0), (1, 1), (0, 2)):
+        move = torch.zeros(3, 3, 3).double()
+        move[:, i, j] = step
+        slope = (path_loss(theta + move, 0.3) - path_loss(theta - move, 0.3)) / (2 * step)
+        assert torch.allclose(slope, gradient[:, i, j], atol=1e-6)
+
+
+def test_no_potential_where_noise_makes_scores_positive():
+    layer, theta = Perturbed(GridPath(3, 3), Normal(), 1.0, 50), -0.1 * costs(2, 3, 3)
+    assert layer(theta, torch.Generator().manual_seed(1)).shape == theta.shape
+    for potential in (layer.potential, layer.estimate_potential):
+        with pytest.raises(ValueError, match=r"theta of shape \(2, 3, 3\) has no potential over GridPath"):
+            potential(theta, torch.Generator().manual_seed(1))

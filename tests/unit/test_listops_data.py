@@ -284,3 +284,25 @@ def test_evaluation_sees_every_expression_once():
     assert sum(len(batch.values) for batch in batches) == len(data)
     assert sum(int(batch.lengths.sum()) for batch in batches) == data.lengths.sum()
     assert sum(int((batch.tokens == CLOSE).sum()) for batch in batches) == (data.tokens == CLOSE).sum()
+
+
+@pytest.mark.parametrize("length", [126, 127, 128, 129, 130, 255, 256, 257, 300, 32767, 32769, 32800])
+def test_parents_of_long_expressions(length):
+    """Places beyond what a byte or two hold: an operator near the end with two operands, after digits."""
+    symbols = ["[MAX", *("1" for _ in range(length - 7)), "[MIN", "2", "3", "]", "4", "]"]
+    read = of_tokens(np.array([[IDS[symbol] for symbol in symbols]], np.uint8))
+    assert read.parents[0].tolist() == parents(symbols)
+    assert (read.heights.tolist(), read.values.tolist(), read.lengths.tolist()) == ([2], [4], [length])
+
+
+@pytest.mark.parametrize("depth", [127, 128, 129, 256, 32768])
+def test_heights_of_deep_expressions(depth):
+    tokens = np.array([[IDS["[MAX"]] * depth + [IDS["7"]] + [IDS["]"]] * depth], np.uint8)
+    read = of_tokens(tokens)
+    assert (read.heights.tolist(), read.values.tolist()) == ([depth], [7])
+    assert read.parents[0, depth] == depth - 1
+
+
+def test_symbols_and_values_fit_into_bytes():
+    assert COUNT <= 256
+    assert max(IDS.values()) < PAD < COUNT

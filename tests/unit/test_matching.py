@@ -82,3 +82,75 @@ def test_bad_scores_are_named(theta, message):
 def test_no_size():
     with pytest.raises(ValueError, match="n must be at least 1"):
         Matching(0)
+
+
+LARGE = 1e308
+
+
+@pytest.mark.parametrize("a", [LARGE, 1.7e308, 5e-324, 1e-300, 1.0])
+def test_all_signs_of_one_magnitude(a):
+    """Every 3 x 3 matrix of signs at the ends of float64: sums of scores overflow, and there are ties everywhere."""
+    signs = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0], dtype=torch.float64)] * 9).view(-1, 3, 3)
+    vertices = Matching(3).vertices()
+    best = torch.einsum("bij,vij->bv", signs, vertices).amax(1)
+    for theta in (signs * a, (signs * a).unsqueeze(0)):  # one by one, and from one another's prices
+        for y in (Matching(3).argmax(theta), *Matching(3).argmax_pair(theta, theta)):
+            assert torch.equal((y.view_as(signs) * signs).sum((-2, -1)), best)
+
+
+def test_huge_scores_by_hand():
+    a = LARGE
+    theta = torch.tensor([[a, a, a], [-a, -a, -a], [a, a, a]], dtype=torch.float64)
+    y = Matching(3).argmax(theta)
+    assert torch.equal(y.sum(0), torch.ones(3).double())
+    assert torch.equal(y.sum(1), torch.ones(3).double())
+    corners = torch.tensor([[1.7e308, -1.7e308], [-1.7e308, 1.7e308]], dtype=torch.float64)
+    assert torch.equal(Matching(2).argmax(corners), torch.eye(2).double())
+    assert torch.equal(Matching(2).argmax(-corners), torch.eye(2).double().flip(0))
+    forbidden = torch.full((3, 3), torch.finfo(torch.float64).min, dtype=torch.float64)
+    forbidden[[0, 1, 2], [1, 2, 0]] = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    forbidden[0, 2] = 4.0  # the best score of all, with which no matching is left
+    assert Matching(3).columns(forbidden).tolist() == [1, 2, 0]
+
+
+def test_a_problem_loses_nothing_to_its_neighbours():
+    theta = torch.tensor([[[[0, 0], [0, 1e17]], [[0, 0], [1, 0]]]], dtype=torch.float64)
+    swap = torch.eye(2).double().flip(0)
+    assert torch.equal(Matching(2).argmax(theta)[0, 1], swap)
+    assert torch.equal(Matching(2).argmax_pair(theta[:, :1], theta[:, 1:])[1][0, 0], swap)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 6), st.integers(0, 2**31), st.sampled_from([torch.float32, torch.float64]))
+def test_a_batch_is_a_loop_whatever_the_neighbours(n, seed, dtype):
+    """Whole numbers from -3 to 3, with ties, at scales from 1e-300 to 1e300 side by side; values are exact."""
+    generator = torch.Generator().manual_seed(seed)
+    ends = (-300, 301) if dtype == torch.float64 else (-37, 38)
+    signs = torch.randint(-3, 4, (2, 20, n, n), generator=generator).to(dtype)
+    powers = torch.randint(*ends, (2, 20, 1, 1), generator=generator).double()
+    theta = (signs * 10**powers).to(dtype)
+    other = theta.flip(1)
+    first, second = Matching(n).argmax_pair(theta, other)
+    for found, scores in ((Matching(n).argmax(theta), signs), (first, signs), (second, signs.flip(1))):
+        for y, whole in zip(found.flatten(0, 1), scores.flatten(0, 1), strict=True):
+            assert float((whole * y).sum()) == best_value(whole)
+
+
+def test_long_chains_stay_exact():
+    """Prices drift upwards from problem to problem, and must not take digits along."""
+    theta = torch.randint(0, 3, (1, 3000, 4, 4), generator=torch.Generator().manual_seed(1)).double()
+    y = Matching(4).argmax(theta)
+    values = torch.einsum("bij,vij->bv", theta[0], Matching(4).vertices()).amax(1)
+    assert torch.equal((theta[0] * y[0]).sum((-2, -1)), values)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_goes_in_and_comes_out(dtype):
+    theta = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(1)).to(dtype)
+    y = Matching(5).argmax(theta)
+    assert y.dtype == dtype
+    assert torch.equal(y.double(), Matching(5).argmax(theta.double()))
+    first, second = Matching(5).argmax_pair(theta, theta)
+    assert torch.equal(first, y)
+    assert torch.equal(second, y)
+    assert torch.equal(Matching(5).columns(theta), Matching(5).columns(theta.double()))

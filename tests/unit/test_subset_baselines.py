@@ -34,7 +34,8 @@ def soft_sub_by_hand(theta, z, k, temperature):
     for _ in range(k):
         p = softmax([score / temperature for score in scores])
         total = [x + q for x, q in zip(total, p, strict=True)]
-        scores = [score + math.log(max(1 - q, 1.1754943508222875e-38)) for score, q in zip(scores, p, strict=True)]
+        rest = [sum(p[:i] + p[i + 1 :]) for i in range(len(p))]  # 1 - p without a subtraction
+        scores = [score + (math.log(left) if left else -math.inf) for score, left in zip(scores, rest, strict=True)]
     return total
 
 
@@ -200,3 +201,43 @@ def test_bad_calls_are_named(kind, training, theta, mask, message):
 def test_training_needs_a_generator(kind):
     with pytest.raises(ValueError, match="generator must be given"):
         kind(2)(torch.zeros(4))
+
+
+def test_a_wide_gap_is_not_taken_twice():
+    theta, silent = torch.tensor([90.0, 0.0, -1.0, -2.0], dtype=torch.float64), torch.zeros(4, dtype=torch.float64)
+    x = SoftSub(2, 0.1)._soft(theta, silent, 0.1, None)
+    p = torch.softmax(theta[1:] / 0.1, 0)
+    assert x.tolist() == pytest.approx([1.0, *p.tolist()], rel=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("scale", [1.0, 100.0, 1e4, 1e8])
+def test_two_of_n_exceed_one_by_less_than_a_half(temperature, scale):
+    x = SoftSub(2, temperature)(scale * randn(2000, 5), generator(1))
+    assert x.max() <= 1.5 + 1e-6  # at scores of 1e8 a difference keeps eight digits
+    assert torch.allclose(x.sum(-1), torch.tensor(2.0).double())
+
+
+@kinds
+def test_masked_scores_stay_out_below_any_floor(kind):
+    theta = torch.tensor([-1e40, -2e40, 5.0, 1e308], dtype=torch.float64, requires_grad=True)
+    mask = torch.tensor([True, True, False, False])
+    x = kind(2, 0.5)(theta, generator(3), mask)
+    assert not x[2:].any()
+    assert torch.isfinite(torch.autograd.grad(x.sum(), theta)[0]).all()
+
+
+@kinds
+def test_a_quotient_beyond_floats_is_refused(kind):
+    with pytest.raises(ValueError, match="scores over the temperature beyond float64"):
+        kind(2, 1e-3)(torch.full((4,), 1e307, dtype=torch.float64), generator())
+
+
+@kinds
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_that_of_the_widened_scores(kind, training, dtype):
+    theta, layer = randn(3, 6).to(dtype), kind(2, 0.7).train(training)
+    x = layer(theta, generator(4))
+    assert x.dtype == dtype
+    assert torch.equal(x, layer(theta.double(), generator(4)).to(dtype))

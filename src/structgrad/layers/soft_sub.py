@@ -12,8 +12,9 @@ from structgrad.layers.base import Scale
 class SoftSub(SubsetSampler):
     """``X = p_1 + ... + p_k`` with ``a_1 = theta + Z``, ``p_j = softmax(a_j / t)``, ``a_{j+1} = a_j + log(1 - p_j)``.
 
-    (Xie and Ermon 2019.) ``Z`` is one standard Gumbel vector. The entries sum to k. Below a temperature of one an entry
-    may exceed 1 slightly; from one on, a score that leads by far is taken again by the formula itself. See
+    (Xie and Ermon 2019.) ``Z`` is one standard Gumbel vector. The entries sum to k, and one may exceed 1: for k = 2 and
+    temperatures up to one it stays below 1.5. By the formula itself more is possible where fewer than k scores lead all
+    others by far, since what is taken off them depends on the gaps between them, and at temperatures above one. See
     :class:`SubsetSampler` for arguments and modes.
 
     ``log(1 - p)`` is computed from the other scores and has no floor. The authors' code keeps ``1 - p`` above the
