@@ -161,6 +161,27 @@ def test_log_partitions_are_right_or_refused(polytope, size):
             assert found == pytest.approx(top + math.log(sum(math.exp(s - top) for s in sums)), rel=1e-12)
 
 
+@families
+@pytest.mark.parametrize("size", [1.7e308, 1e280, 1e20])
+def test_derivatives_that_may_be_differentiated_again_are_the_kernels(polytope, size):
+    theta = (whole(polytope, 50, seed=7) * size).requires_grad_()
+    direction = torch.randn(theta.shape, generator=generator(8), dtype=torch.float64)
+    plain, kernel = (
+        torch.autograd.grad(polytope.marginals(theta), theta, direction, create_graph=again)[0]
+        for again in (True, False)
+    )
+    assert torch.allclose(plain, kernel, atol=1e-12)
+    assert torch.isfinite(torch.autograd.grad(plain.sum(), theta)[0]).all()
+
+
+@pytest.mark.parametrize("polytope", [CorrelatedSubset(3, 2), SpanningTree(3), Arborescence(3)], ids=name)
+def test_second_derivatives_of_chains_and_trees_are_finite(polytope):
+    theta = (whole(polytope, 50, seed=7) * 1.7e308).requires_grad_()
+    (first,) = torch.autograd.grad(polytope.marginals(theta).square().sum(), theta, create_graph=True)
+    assert torch.isfinite(first).all()
+    assert torch.isfinite(torch.autograd.grad(first.sum(), theta)[0]).all()
+
+
 def test_log_partitions_at_huge_scores_by_hand():
     most = torch.finfo(torch.float64).max
     polytope = CorrelatedSubset(3, 2)

@@ -26,7 +26,9 @@ from structgrad.polytopes.base import Polytope
 class ExponentialFamily(Polytope):
     """A polytope with ``log_partition`` and ``marginals``. All arithmetic inside is float64.
 
-    Marginals are finite at any finite scores; a log-partition that the dtype of the scores does not hold is refused.
+    Marginals are right at any finite scores on the CPU; a log-partition that the dtype of the scores does not hold is
+    refused. The plain forms (other devices, higher derivatives) keep logarithms in one float: chains and trees with
+    equally good structures lose the digits of their shares as scores grow, all of them from 1e16 on.
     """
 
     adds_weights: bool = False  # whether the sums over structures add scores, which must then not overflow
@@ -151,4 +153,7 @@ class _Marginals(Function):
             scores = theta if again else theta.detach().requires_grad_()
             marginals = ctx.family._plain_marginals(scores, ctx.mask, create_graph=True)[1]
             (product,) = torch.autograd.grad(marginals, scores, direction, create_graph=again)
+        if theta.device.type == "cpu":  # the kernel's value, with the derivatives of the plain form
+            exact = ctx.family._kernel_product(theta.detach(), ctx.mask, direction.detach())
+            product = product + (exact - product).detach()
         return product, None, None

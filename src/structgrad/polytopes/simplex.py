@@ -23,7 +23,9 @@ class Simplex(Subset):
         return torch.zeros_like(theta).scatter_(-1, first, 1.0)
 
     def _plain_log_partition(self, theta: Tensor, mask: Tensor | None) -> Tensor:
-        return torch.logsumexp(_within(theta, mask), -1)
+        scores = _within(theta, mask)
+        top = scores.detach().amax(-1, keepdim=True)  # off first: beside it the logarithm would lose all its digits
+        return torch.logsumexp(scores - top, -1) + top.squeeze(-1)
 
     def _kernel_marginals(self, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         scores = _within(theta, mask)

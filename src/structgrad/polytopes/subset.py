@@ -30,7 +30,7 @@ class Subset(ExponentialFamily):
         ValueError: n or k out of range.
     """
 
-    takes_mask = True
+    takes_mask = adds_weights = True
 
     def __init__(self, n: int, k: int) -> None:
         if n < 1:
