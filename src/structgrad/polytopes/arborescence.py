@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from structgrad.polytopes._arborescence import maximum_arborescences
+from structgrad.polytopes._range import HUGE
 from structgrad.polytopes.matrix_tree import MatrixTree
 
 
@@ -76,8 +77,10 @@ class Arborescence(MatrixTree):
         return used.view(theta.shape).to(theta)
 
     def _within(self, theta: Tensor, size: float, mask: Tensor | None = None) -> Tensor:
-        edges = self._edges(theta.device).expand(theta.shape)  # the others' scores are nobody's
-        return super()._within(theta, size, edges if mask is None else edges & mask)
+        if size > HUGE:  # of the edges alone: the other scores are nobody's
+            edges = self._edges(theta.device).expand(theta.shape)
+            mask = edges if mask is None else edges & mask
+        return super()._within(theta, size, mask)
 
     def _structure(self) -> str:
         return f"arborescence from vertex {self.root}"

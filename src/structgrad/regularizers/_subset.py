@@ -35,7 +35,7 @@ def _threshold(z, k):
     """tau with ``sum clip(z - tau, 0, 1) = k`` for descending ``z``: walk down its kinks ``z_i`` and ``z_i - 1``."""
     entered, capped = 0, 0  # z[:capped] are at 1, z[capped:entered] between, the others at 0
     tau, total = z[0], 0.0
-    while True:
+    for _ in range(2 * z.shape[0]):  # each round passes a kink
         kink = -np.inf
         if capped < entered:
             kink = z[capped] - 1.0
