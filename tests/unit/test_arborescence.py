@@ -197,7 +197,7 @@ def test_the_cap_is_below_the_best_parent_of_each_child():
 
 @pytest.mark.parametrize("root", [-1, 4])
 def test_the_root_must_be_a_vertex(root):
-    with pytest.raises(ValueError, match=f"root must be a vertex from 0 to 3, not {root}"):
+    with pytest.raises(ValueError, match=f"root must be .*, not {root}"):
         Arborescence(4, root)
     with pytest.raises(ValueError, match="n must be at least 1, not 0"):
         Arborescence(0)

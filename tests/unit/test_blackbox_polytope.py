@@ -150,7 +150,7 @@ def test_the_solvers_own_errors_pass():
 
 
 def test_bad_arguments_are_named():
-    with pytest.raises(ValueError, match=r"event_shape must hold positive sizes, not \(3, 0\)"):
+    with pytest.raises(ValueError, match="event_shape must be at least 1, not 0"):
         BlackBox(one_hot, (3, 0))
     with pytest.raises(ValueError, match=r"vertices must be \(count, \*\(3,\)\), not \(2, 4\)"):
         BlackBox(one_hot, (3,), vertices=torch.zeros(2, 4))

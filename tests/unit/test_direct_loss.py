@@ -11,7 +11,7 @@ from scipy import integrate
 import structgrad.losses.direct
 from structgrad.layers.finite_difference import finite_difference
 from structgrad.losses.direct import DirectLoss
-from structgrad.noise import Gumbel
+from structgrad.noise import Gumbel, Logistic
 from structgrad.parallel import set_threads
 from structgrad.polytopes.matching import Matching
 from structgrad.polytopes.simplex import Simplex
@@ -423,7 +423,7 @@ def test_growth_with_noise_keeps_the_noise():
 # Both sides, and the errors of estimates
 
 
-class LogisticQuantiles:
+class LogisticQuantiles(Logistic):
     """Not noise but its integral: the first entry takes the S quantiles of a logistic variable, the others zero.
 
     A mean over them is the expectation up to O(1/S), without randomness.

@@ -177,8 +177,8 @@ def test_one_thread_or_two_give_the_same_paths():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((0, 3), "h and w must be at least 1, not 0 and 3"),
-        ((3, -1), "h and w must be at least 1, not 3 and -1"),
+        ((0, 3), "h must be at least 1, not 0"),
+        ((3, -1), "w must be at least 1, not -1"),
         ((3, 3, 6), "neighbours must be 4 or 8, not 6"),
     ],
 )

@@ -154,7 +154,7 @@ def test_queries_draw_noise_of_their_own_and_replicas_theirs():
 
 @pytest.mark.parametrize("samples", [None, 3])
 def test_a_temperature_an_item(samples):
-    s, temperature = randn(2, 3, 5), torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    s, temperature = randn(2, 3, 5), torch.nn.Parameter(torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64))
     noise = None if samples is None else Normal()
     p = NeuralSort(temperature, None, noise, samples)(s, generator(1))
     noisy = s if samples is None else s.unsqueeze(2) + Normal().sample((2, 3, 3, 5), generator(1), torch.float64)

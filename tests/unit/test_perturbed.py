@@ -375,7 +375,7 @@ def test_the_gradient_of_the_potential_is_exactly_the_layer(polytope, noise, tru
 @pytest.mark.parametrize("samples", [1, 2, 5])
 def test_products_against_the_formula_in_a_loop(baseline, samples):
     theta, direction = randn(3, 2, 4, seed=1).requires_grad_(), randn(3, 2, 4, seed=2)
-    sigma = torch.tensor([[0.5, 1.0], [2.0, 0.7], [1.0, 3.0]], dtype=torch.float64, requires_grad=True)
+    sigma = torch.nn.Parameter(torch.tensor([[0.5, 1.0], [2.0, 0.7], [1.0, 3.0]], dtype=torch.float64))
     noise, polytope = Gumbel(1.3), Subset(4, 2)
     y = Perturbed(polytope, noise, sigma, samples, baseline)(theta, generator(6))
     in_theta, in_sigma = torch.autograd.grad((y * direction).sum(), [theta, sigma])

@@ -163,7 +163,7 @@ def test_hot_is_where_the_regulariser_is_least(polytope, regularizer):
 def test_the_derivative_in_the_temperature(polytope, regularizer):
     """Of the layer by finite differences; of the potential it is ``-R(y)`` (Danskin)."""
     theta = randn(3, *polytope.event_shape)
-    temperature = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    temperature = torch.nn.Parameter(torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64))
     assert torch.autograd.gradcheck(lambda t: Relaxed(polytope, regularizer, t)(theta), temperature, atol=1e-6)
     assert torch.autograd.gradcheck(
         lambda t: Relaxed(polytope, regularizer, t).potential(theta), temperature, atol=1e-6
@@ -229,7 +229,7 @@ def test_the_differences_error_is_of_second_order(polytope, regularizer):
 def test_a_difference_goes_with_masks_and_a_learned_temperature():
     theta = randn(3, 5).requires_grad_()
     mask, g = torch.tensor([True, True, False, True, True]), randn(3, 5, seed=1)
-    temperature = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    temperature = torch.nn.Parameter(torch.tensor(0.7, dtype=torch.float64))
     found = []
     for step in (None, 1e-4):
         y = Relaxed(Subset(5, 2), BinaryEntropy(), temperature, step)(theta, mask=mask)

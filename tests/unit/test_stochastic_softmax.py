@@ -203,14 +203,14 @@ def test_masks_reach_both_forms(samples, straight_through):
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("samples", [None, 1, 4])
 def test_a_temperature_an_item_is_that_of_a_loop_and_learns(samples, masked):
-    theta, temperature = randn(2, 3, 5), torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    theta, temperature = randn(2, 3, 5), torch.nn.Parameter(torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64))
     mask = torch.tensor([True, True, True, False, True]) if masked else None
     layer = StochasticSoftmax(Relaxed(Subset(5, 2), ExponentialEntropy(), temperature), samples=samples)
     x = layer(theta, generator(2), mask)
     (gradient,) = torch.autograd.grad(x.square().sum(), temperature)
     utilities = layer.utilities(theta, generator(2))
     for i in range(3):
-        one = temperature[i].detach().clone().requires_grad_()
+        one = torch.nn.Parameter(temperature[i].detach().clone())
         alone = Relaxed(Subset(5, 2), ExponentialEntropy(), one)(utilities[:, i], mask=mask)
         assert torch.allclose(alone, x[:, i], rtol=1e-13, atol=1e-15)
         assert torch.allclose(torch.autograd.grad(alone.square().sum(), one)[0], gradient[i], rtol=1e-10)

@@ -334,7 +334,7 @@ def test_empty_batches():
     ("n", "k", "message"),
     [
         (0, 0, "n must be at least 1, not 0"),
-        (3, -1, "k must lie between 0 and n = 3, not -1"),
+        (3, -1, "k must be at least 0, not -1"),
         (3, 4, "k must lie between 0 and n = 3, not 4"),
     ],
 )

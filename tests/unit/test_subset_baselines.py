@@ -145,7 +145,7 @@ def test_masks_leave_the_shorter_list(kind, training):
 
 @kinds
 def test_a_temperature_an_item_which_learns(kind):
-    theta, temperature = randn(2, 3, 5), torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    theta, temperature = randn(2, 3, 5), torch.nn.Parameter(torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64))
     x = kind(2, temperature)(theta, generator(9))
     for i in range(3):
         assert torch.allclose(x[:, i], kind(2, temperature[i].item())(theta, generator(9))[:, i], rtol=1e-12)

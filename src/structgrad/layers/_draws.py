@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from structgrad.arguments import kind
 from structgrad.finite import all_finite
 from structgrad.noise import Generators, Noise, draw
 from structgrad.polytopes.base import Polytope
@@ -22,6 +25,8 @@ def noise_for(noise: Noise, theta: Tensor, rank: int, samples: int | None, gener
     """
     if generator is None:
         raise ValueError("generator must be given: this layer draws")
+    for one in (generator,) if not isinstance(generator, Sequence) else generator:
+        kind(one, "generator", torch.Generator, "a torch.Generator, or a sequence of them")
     leading = theta.dim() - rank
     if not isinstance(generator, torch.Generator) and leading == 0:
         raise ValueError(f"theta of shape {tuple(theta.shape)} has no first dimension for {len(generator)} generators")
@@ -40,12 +45,6 @@ def drowned(noise: Noise, theta: Tensor, rank: int, sigma: Tensor | float = 1.0)
     size = theta.detach().abs()
     found = (size.flatten(-rank).amax(-1) if rank else size) > noise.reach(theta.dtype) * sigma
     return found if bool(found.any()) else None
-
-
-def checked_samples(samples: int) -> int:
-    if samples < 1:
-        raise ValueError(f"samples must be at least 1, not {samples}")
-    return samples
 
 
 def checked_noisy(noisy: Tensor | None, polytope: Polytope) -> Tensor | None:

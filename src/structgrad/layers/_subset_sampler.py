@@ -7,9 +7,10 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from structgrad.arguments import count
 from structgrad.finite import in_range
 from structgrad.layers._draws import noise_for
-from structgrad.layers.base import Scale, checked_scale, over_event
+from structgrad.layers.base import Scale, fitted, hold
 from structgrad.noise import Generators, Gumbel
 from structgrad.polytopes.subset import Subset
 
@@ -29,12 +30,12 @@ class SubsetSampler(nn.Module, ABC):
             in training, or generators that do not fit.
     """
 
+    temperature: Scale
+
     def __init__(self, k: int, temperature: Scale = 1.0) -> None:
         super().__init__()
-        if k < 1:
-            raise ValueError(f"k must be at least 1, not {k}")
-        self.k = k
-        self.temperature = checked_scale(temperature, "temperature")
+        self.k = count(k, "k")
+        hold(self, "temperature", temperature)
         self.noise = Gumbel(centred=False)
 
     def forward(self, theta: Tensor, generator: Generators | None = None, mask: Tensor | None = None) -> Tensor:
@@ -46,7 +47,7 @@ class SubsetSampler(nn.Module, ABC):
         mask = subset._check_mask(theta, mask)
         if self.training:
             scores = theta.double() if mask is None else theta.double().masked_fill(~mask, 0.0)
-            temperature = over_event(checked_scale(self.temperature, "temperature"), 1)
+            temperature = fitted(self.temperature, "temperature", theta, 1)
             z = noise_for(self.noise, theta, 1, self._draws, generator).double()
             return self._soft(scores, z, temperature, mask).to(theta.dtype)
         utilities = theta.double()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from numbers import Real
 from typing import overload
 
 import torch
 from torch import Tensor, nn
 
+from structgrad.arguments import kind
 from structgrad.noise import Generators
 from structgrad.polytopes.base import Polytope
 
@@ -23,7 +25,7 @@ class Layer(nn.Module, ABC):
 
     def __init__(self, polytope: Polytope) -> None:
         super().__init__()
-        self.polytope = polytope
+        self.polytope = kind(polytope, "polytope", Polytope, "a polytope")
 
     @abstractmethod
     def forward(self, theta: Tensor, generator: Generators | None = None, mask: Tensor | None = None) -> Tensor:
@@ -46,14 +48,57 @@ def checked_scale(value: Scale, name: str) -> Scale:
     """The temperature or magnitude itself, if every entry is positive.
 
     Raises:
+        TypeError: no number and no tensor of floating-point numbers.
         ValueError: an entry that is zero, negative, NaN or infinite.
     """
     if isinstance(value, Tensor):
+        if not value.is_floating_point():
+            raise TypeError(f"{name} of shape {tuple(value.shape)} must be floating point, not {value.dtype}")
         if value.numel() and not bool(((value > 0) & torch.isfinite(value)).all()):
             raise ValueError(f"{name} of shape {tuple(value.shape)} must be positive and finite")
-    elif not 0 < value < float("inf"):
+        return value
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number or a tensor, not {type(value).__name__}")
+    if not 0 < value < float("inf"):
         raise ValueError(f"{name} must be positive and finite, not {value}")
     return value
+
+
+def hold(module: nn.Module, name: str, value: Scale) -> None:
+    """Make the checked scale a parameter, a buffer or a number of a module, or keep what another module computed.
+
+    Raises:
+        ValueError: a tensor that asks for a gradient of its own but is no parameter: no optimiser would find it.
+    """
+    value = checked_scale(value, name)
+    if not isinstance(value, Tensor) or isinstance(value, nn.Parameter):
+        setattr(module, name, value)
+    elif not value.requires_grad:
+        module.register_buffer(name, value)
+    elif value.is_leaf:
+        raise ValueError(f"{name} requires a gradient but is no parameter: wrap it in torch.nn.Parameter")
+    else:
+        setattr(module, name, value)
+
+
+def fitted(value: Scale, name: str, theta: Tensor, rank: int) -> Scale:
+    """The checked scale of each item of ``theta`` ``(..., *event)``, which broadcasts over ``rank`` event dimensions.
+
+    Raises:
+        ValueError: a tensor that does not broadcast to the items, or would make more of them.
+    """
+    value = checked_scale(value, name)
+    if not isinstance(value, Tensor):
+        return value
+    leading = theta.shape[: theta.dim() - rank]
+    if value.dim() > len(leading) or any(
+        size not in (1, items) for size, items in zip(value.shape[::-1], leading[::-1], strict=False)
+    ):
+        raise ValueError(
+            f"{name} of shape {tuple(value.shape)} does not fit theta of shape {tuple(theta.shape)}: "
+            f"it holds one number for all, or one an item, {tuple(leading)}"
+        )
+    return over_event(value, rank)
 
 
 @overload

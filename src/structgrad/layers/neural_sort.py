@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from structgrad.arguments import count, kind
 from structgrad.finite import in_range
-from structgrad.layers._draws import checked_samples, checked_scores, noise_for
-from structgrad.layers.base import Scale, checked_scale, over_event
+from structgrad.layers._draws import checked_scores, noise_for
+from structgrad.layers.base import Scale, fitted, hold, over_event
 from structgrad.noise import Generators, Noise
 
 
@@ -32,6 +33,8 @@ class NeuralSort(nn.Module):
         ValueError: an argument out of its range; when called, bad scores, or generators that do not fit.
     """
 
+    temperature: Scale
+
     def __init__(
         self,
         temperature: Scale = 1.0,
@@ -40,13 +43,13 @@ class NeuralSort(nn.Module):
         samples: int | None = None,
     ) -> None:
         super().__init__()
-        if top is not None and top < 1:
-            raise ValueError(f"top must be at least 1, not {top}")
+        if noise is not None:
+            kind(noise, "noise", Noise, "a noise, or None")
         if noise is None and samples is not None:
             raise ValueError(f"samples must be None without noise, not {samples}")
-        self.temperature = checked_scale(temperature, "temperature")
-        self.top, self.noise = top, noise
-        self.samples = None if samples is None else checked_samples(samples)
+        hold(self, "temperature", temperature)
+        self.top, self.noise = None if top is None else count(top, "top"), noise
+        self.samples = None if samples is None else count(samples, "samples")
 
     def forward(self, scores: Tensor, generator: Generators | None = None) -> Tensor:
         """The relaxed rows of the permutation for scores ``(..., n)``: ``(..., [samples,] top, n)``."""
@@ -66,7 +69,8 @@ class NeuralSort(nn.Module):
             )
         weights = n + 1 - 2 * torch.arange(1, top + 1, dtype=wide.dtype, device=wide.device)
         logits = weights.unsqueeze(-1) * wide.unsqueeze(-2) - distances(wide).unsqueeze(-2)
-        temperature = over_event(checked_scale(self.temperature, "temperature"), 2 if self.samples is None else 3)
+        temperature = fitted(self.temperature, "temperature", scores, 1)
+        temperature = over_event(temperature, 1 if self.samples is None else 2)
         logits = in_range(logits / temperature, "scores over the temperature", wide)
         return torch.softmax(logits, -1).to(scores.dtype)
 

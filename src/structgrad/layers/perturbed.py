@@ -19,10 +19,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from structgrad.arguments import count, kind
 from structgrad.estimate import Estimate, mean_of
 from structgrad.finite import in_range
 from structgrad.layers._contractions import along, weighted_mean
-from structgrad.layers._draws import checked_noisy, checked_samples, drowned, noise_for
+from structgrad.layers._draws import checked_noisy, drowned, noise_for
 from structgrad.layers._perturbation import (
     Draws,
     Maximiser,
@@ -33,7 +34,7 @@ from structgrad.layers._perturbation import (
     maxima_of,
     slopes_of,
 )
-from structgrad.layers.base import Layer, Scale, checked_scale
+from structgrad.layers.base import Layer, Scale, fitted, hold
 from structgrad.noise import Generators, Noise, Normal
 from structgrad.polytopes.base import Polytope
 from structgrad.portable import dots, row_sums, wide
@@ -67,6 +68,8 @@ class Perturbed(Layer):
         ValueError: an argument out of its range, or a noise that is not smooth.
     """
 
+    sigma: Scale
+
     def __init__(
         self,
         polytope: Polytope,
@@ -77,13 +80,14 @@ class Perturbed(Layer):
         noisy: Tensor | None = None,
     ) -> None:
         super().__init__(polytope)
+        kind(noise, "noise", Noise, "a noise")
         if not noise.smooth:
             raise ValueError(f"noise must have a density that is positive and smooth everywhere, unlike {noise}")
         if baseline not in ("leave_one_out", "maximiser", None):
             raise ValueError(f"baseline must be 'leave_one_out', 'maximiser' or None, not {baseline!r}")
         self.noise = noise
-        self.sigma = checked_scale(sigma, "sigma")
-        self.samples = checked_samples(samples)
+        hold(self, "sigma", sigma)
+        self.samples = count(samples, "samples")
         self.baseline = "maximiser" if baseline == "leave_one_out" and samples == 1 else baseline
         self.noisy: Tensor | None
         self.register_buffer("noisy", checked_noisy(noisy, polytope), persistent=False)
@@ -210,14 +214,9 @@ class Perturbed(Layer):
 
     def _magnitude(self, theta: Tensor, sigma: Scale | None) -> Tensor:
         """Sigma for every item, ``(...)``."""
-        given = checked_scale(self.sigma if sigma is None else sigma, "sigma")
-        magnitude = torch.as_tensor(given, dtype=theta.dtype, device=theta.device)
-        try:
-            return magnitude.expand(self._leading(theta))
-        except RuntimeError:
-            raise ValueError(
-                f"sigma of shape {tuple(magnitude.shape)} does not fit theta of shape {tuple(theta.shape)}"
-            ) from None
+        given = self.sigma if sigma is None else sigma
+        fitted(given, "sigma", theta, len(self.polytope.event_shape))
+        return torch.as_tensor(given, dtype=theta.dtype, device=theta.device).expand(self._leading(theta))
 
     def _weights(self, draws: Draws, direction: Tensor) -> Tensor:
         """``<direction, y - b> / sigma`` of every sample, ``(B, M)``, for directions ``(B, *event)``."""

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from structgrad.arguments import kind
 from structgrad.finite import all_finite, in_range
-from structgrad.layers.base import Layer, Scale, checked_scale, over_event
+from structgrad.layers.base import Layer, Scale, fitted, hold
 from structgrad.layers.finite_difference import finite_difference
 from structgrad.noise import Generators
 from structgrad.polytopes.base import Polytope
@@ -31,12 +32,14 @@ class Relaxed(Layer):
             (paulus, App. D; valid because the Jacobian is symmetric). Its error is ``O(eps^2 |g|^2)``.
     """
 
+    temperature: Scale
+
     def __init__(
         self, polytope: Polytope, regularizer: Regularizer, temperature: Scale = 1.0, difference: float | None = None
     ) -> None:
         super().__init__(polytope)
-        self.regularizer = regularizer
-        self.temperature = checked_scale(temperature, "temperature")
+        self.regularizer = kind(regularizer, "regularizer", Regularizer, "a regularizer")
+        hold(self, "temperature", temperature)
         if difference is not None and not difference > 0:
             raise ValueError(f"difference must be positive, not {difference}")
         self.difference = difference
@@ -55,7 +58,7 @@ class Relaxed(Layer):
     def _tempered(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         """``theta / t``: float64 where the dtype is narrower than float32, or where the quotient leaves float32."""
         self.polytope._check(theta)
-        temperature = over_event(checked_scale(self.temperature, "temperature"), len(self.polytope.event_shape))
+        temperature = fitted(self.temperature, "temperature", theta, len(self.polytope.event_shape))
         scores = wide(theta)
         tempered = scores / temperature
         if all_finite(tempered):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from structgrad.layers._draws import checked_noisy, checked_samples, drowned, noise_for
+from structgrad.arguments import count, kind
+from structgrad.layers._draws import checked_noisy, drowned, noise_for
 from structgrad.layers.base import Layer, over_event
 from structgrad.layers.relaxed import Relaxed
 from structgrad.noise import Generators, Gumbel, Noise
@@ -40,10 +41,10 @@ class StochasticSoftmax(Layer):
         straight_through: bool = False,
         noisy: Tensor | None = None,
     ) -> None:
-        super().__init__(relaxed.polytope)
+        super().__init__(kind(relaxed, "relaxed", Relaxed, "a Relaxed layer").polytope)
         self.relaxed = relaxed
-        self.noise = noise
-        self.samples = None if samples is None else checked_samples(samples)
+        self.noise = kind(noise, "noise", Noise, "a noise")
+        self.samples = None if samples is None else count(samples, "samples")
         self.straight_through = straight_through
         self.noisy: Tensor | None
         self.register_buffer("noisy", checked_noisy(noisy, relaxed.polytope), persistent=False)

@@ -24,7 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from structgrad.layers.base import Scale, checked_scale, over_event
+from structgrad.arguments import kind
+from structgrad.layers.base import Scale, fitted, hold, over_event
 from structgrad.layers.finite_difference import finite_difference
 from structgrad.polytopes.base import Polytope
 from structgrad.portable import wide
@@ -41,16 +42,19 @@ class Blackbox(nn.Module):
         minimise: whether the scores are costs.
     """
 
+    interpolation: Scale
+
     def __init__(self, polytope: Polytope, interpolation: Scale, minimise: bool = False) -> None:
         super().__init__()
-        self.polytope, self.minimise = polytope, minimise
-        self.interpolation = checked_scale(interpolation, "interpolation")
+        self.polytope, self.minimise = kind(polytope, "polytope", Polytope, "a polytope"), minimise
+        hold(self, "interpolation", interpolation)
 
     def forward(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         """The hard structures at ``theta`` ``(..., *event)``, same shape; backward solves once more, at moved scores.
 
         The solver is given no domain: where it takes positive costs only, moved costs must be made positive by it.
         """
+        fitted(self.interpolation, "interpolation", theta, len(self.polytope.event_shape))
         return _Interpolated.apply(theta, self, mask)
 
     def solve(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:

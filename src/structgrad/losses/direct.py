@@ -20,6 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from structgrad.arguments import count, kind
 from structgrad.autograd import envelope
 from structgrad.estimate import Estimate, mean_of
 from structgrad.layers.finite_difference import finite_difference
@@ -76,6 +77,10 @@ class DirectLoss:
         cap: float = 1e6,
         two_sided: bool = False,
     ) -> None:
+        kind(polytope, "polytope", Polytope, "a polytope")
+        samples = count(samples, "samples")
+        if noise is not None:
+            kind(noise, "noise", Noise, "a noise, or None")
         if noise is None and samples != 1:
             raise ValueError(f"samples must be 1 without noise, not {samples}")
         if growth < 1.0:
@@ -194,8 +199,12 @@ class DirectLoss:
     def _check(
         self, mu: Tensor, epsilon: Tensor, sigma: Tensor | None, generators: Generators
     ) -> Sequence[torch.Generator]:
+        if not kind(mu, "mu", Tensor, "a tensor").numel():
+            raise ValueError(f"mu of shape {tuple(mu.shape)} holds no scores: it needs a replica and an item")
         if isinstance(generators, torch.Generator):
             generators = [generators]
+        for generator in kind(generators, "generators", Sequence, "a sequence of torch.Generator"):  # type: ignore[type-abstract]
+            kind(generator, "generators", torch.Generator, "a sequence of torch.Generator")
         if self.noise is not None and (sigma is None or len(generators) != len(mu)):
             raise ValueError(f"noise needs sigma and {len(mu)} generators, not {len(generators)}")
         if epsilon.shape != mu.shape[:1] or not bool(epsilon.all()):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from structgrad.arguments import kind
 from structgrad.finite import in_range
 from structgrad.layers.base import Layer
 from structgrad.losses._targets import checked_target
@@ -34,7 +35,7 @@ class FenchelYoung(nn.Module):
 
     def __init__(self, layer: Layer, conjugate: bool = True) -> None:
         super().__init__()
-        self.layer, self.conjugate = layer, conjugate
+        self.layer, self.conjugate = kind(layer, "layer", Layer, "a layer, such as Perturbed(polytope)"), conjugate
 
     def forward(
         self, theta: Tensor, y: Tensor, generator: Generators | None = None, mask: Tensor | None = None

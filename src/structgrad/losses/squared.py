@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from structgrad.arguments import kind
 from structgrad.layers.base import Layer
 from structgrad.losses._targets import checked_target
 from structgrad.noise import Generators
@@ -30,7 +31,7 @@ class SquaredError(nn.Module):
 
     def __init__(self, layer: Layer, independent: bool = False) -> None:
         super().__init__()
-        self.layer, self.independent = layer, independent
+        self.layer, self.independent = kind(layer, "layer", Layer, "a layer, such as Perturbed(polytope)"), independent
 
     def forward(
         self, theta: Tensor, y: Tensor, generator: Generators | None = None, mask: Tensor | None = None

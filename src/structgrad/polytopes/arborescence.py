@@ -7,6 +7,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from structgrad.arguments import count
 from structgrad.polytopes._arborescence import maximum_arborescences
 from structgrad.polytopes._range import HUGE
 from structgrad.polytopes.matrix_tree import MatrixTree
@@ -29,7 +30,8 @@ class Arborescence(MatrixTree):
 
     def __init__(self, n: int, root: int = 0) -> None:
         super().__init__(n)
-        if not 0 <= root < n:
+        root = count(root, "root", 0)
+        if root >= n:
             raise ValueError(f"root must be a vertex from 0 to {n - 1}, not {root}")
         self.root = root
         self.event_shape = (n, n)

@@ -8,6 +8,7 @@ from math import inf
 import torch
 from torch import Tensor
 
+from structgrad.arguments import kind
 from structgrad.finite import largest
 from structgrad.polytopes._range import HUGE, bounded
 from structgrad.portable import wide
@@ -85,6 +86,7 @@ class Polytope(ABC):
     def _check(self, theta: Tensor, name: str = "theta") -> float:
         """The largest magnitude of the scores, which must be finite, floating point and of the event's shape."""
         rank = len(self.event_shape)
+        kind(theta, name, Tensor, "a tensor (torch.as_tensor makes one)")
         if theta.dim() < rank or tuple(theta.shape[theta.dim() - rank :]) != self.event_shape:
             raise ValueError(f"{name} must end in {self.event_shape}, not {tuple(theta.shape)}")
         if not theta.is_floating_point():

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from structgrad.arguments import count
 from structgrad.parallel import run_kernel
 from structgrad.polytopes._grid_path import MOVES, cheapest_paths
 from structgrad.polytopes.base import Polytope
@@ -35,8 +36,7 @@ class GridPath(Polytope):
     nonpositive = True
 
     def __init__(self, h: int, w: int, neighbours: int = 8) -> None:
-        if h < 1 or w < 1:
-            raise ValueError(f"h and w must be at least 1, not {h} and {w}")
+        h, w = count(h, "h"), count(w, "w")
         if neighbours not in (4, 8):
             raise ValueError(f"neighbours must be 4 or 8, not {neighbours}")
         self.h, self.w, self.neighbours = h, w, neighbours

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from structgrad.arguments import count
 from structgrad.polytopes.exponential import ExponentialFamily
 
 LANES = 16  # rows are padded to whole vectors, so that sigmoid takes the same path wherever a row lies in a batch
@@ -30,9 +31,9 @@ class Hypercube(ExponentialFamily):
     takes_mask = True
 
     def __init__(self, *shape: int) -> None:
-        if not shape or min(shape) < 1:
-            raise ValueError(f"shape must hold sizes of at least 1, not {shape}")
-        self.event_shape = shape
+        if not shape:
+            raise ValueError("shape must hold sizes of at least 1, not ()")
+        self.event_shape = tuple(count(size, "shape") for size in shape)
         self._size = prod(shape)
 
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:

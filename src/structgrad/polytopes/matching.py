@@ -9,6 +9,7 @@ from math import prod
 import torch
 from torch import Tensor
 
+from structgrad.arguments import count
 from structgrad.parallel import map_blocks
 from structgrad.polytopes._assignment import CARRIED_32, CARRIED_64, assign, assign_pair
 from structgrad.polytopes.base import Polytope
@@ -29,9 +30,7 @@ class Matching(Polytope):
     adds = True
 
     def __init__(self, n: int) -> None:
-        if n < 1:
-            raise ValueError(f"n must be at least 1, not {n}")
-        self.n = n
+        self.n = n = count(n, "n")
         self.event_shape = (n, n)
 
     def columns(self, theta: Tensor) -> Tensor:

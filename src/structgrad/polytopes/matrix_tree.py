@@ -9,6 +9,7 @@ from math import prod
 import torch
 from torch import Tensor
 
+from structgrad.arguments import count
 from structgrad.parallel import run_kernel
 from structgrad.polytopes import _graph, _matrix_tree, _matrix_tree_log
 from structgrad.polytopes.exponential import ExponentialFamily
@@ -28,9 +29,7 @@ class MatrixTree(ExponentialFamily):
     _index: Tensor
 
     def __init__(self, n: int) -> None:
-        if n < 1:
-            raise ValueError(f"n must be at least 1, not {n}")
-        self.n = n
+        self.n = count(n, "n")
 
     def _feasible(self, mask: Tensor) -> Tensor:
         allowed = self._flat(mask).cpu()

@@ -7,6 +7,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
+from structgrad.arguments import count
 from structgrad.parallel import run_kernel
 from structgrad.polytopes._ranks import perturbed_ranks, ranks
 from structgrad.polytopes.base import Polytope
@@ -22,9 +23,7 @@ class Permutahedron(Polytope):
     """
 
     def __init__(self, n: int) -> None:
-        if n < 1:
-            raise ValueError(f"n must be at least 1, not {n}")
-        self.n = n
+        self.n = n = count(n, "n")
         self.event_shape = (n,)
 
     def argmax(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from structgrad.arguments import count
 from structgrad.parallel import run_kernel
 from structgrad.polytopes._subset import subset_marginals, subset_product, top
 from structgrad.polytopes.exponential import ExponentialFamily
@@ -33,9 +34,8 @@ class Subset(ExponentialFamily):
     takes_mask = adds_weights = True
 
     def __init__(self, n: int, k: int) -> None:
-        if n < 1:
-            raise ValueError(f"n must be at least 1, not {n}")
-        if not 0 <= k <= n:
+        n, k = count(n, "n"), count(k, "k", 0)
+        if k > n:
             raise ValueError(f"k must lie between 0 and n = {n}, not {k}")
         self.n, self.k = n, k
         self.event_shape = (n,)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from structgrad.arguments import count
 from structgrad.parallel import run_kernel
 from structgrad.polytopes._range import HUGE, bounded
 from structgrad.polytopes.base import Polytope
@@ -29,9 +30,7 @@ class SinkhornEntropy(Regularizer):
     """
 
     def __init__(self, rounds: int = 20) -> None:
-        if rounds < 1:
-            raise ValueError(f"rounds must be at least 1, not {rounds}")
-        self.rounds = rounds
+        self.rounds = count(rounds, "rounds")
 
     def maximise(self, polytope: Polytope, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         if not isinstance(polytope, Matching):

@@ -1,0 +1,37 @@
+"""Arguments of the wrong kind or out of range: one line that names the argument and what is wanted."""
+
+from __future__ import annotations
+
+from operator import index
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def count(value: Any, name: str, least: int = 1) -> int:
+    """``value`` as an integer of at least ``least``.
+
+    Raises:
+        TypeError: no whole number (a boolean or a float is none).
+        ValueError: a smaller one.
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number, not {value!r}") from None
+    if number < least:
+        raise ValueError(f"{name} must be at least {least}, not {number}")
+    return number
+
+
+def kind(value: T, name: str, wanted: type | tuple[type, ...], words: str) -> T:
+    """``value`` itself if it is one of the ``wanted`` types; ``words`` say what that is.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(value, wanted):
+        raise TypeError(f"{name} must be {words}, not {type(value).__name__}")
+    return value

@@ -1,0 +1,176 @@
+"""Arguments of the public classes: the wrong kind is a TypeError, the wrong range a ValueError, and both name it."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from structgrad.layers import (
+    L2X,
+    GumbelSinkhorn,
+    NeuralSort,
+    Perturbed,
+    Relaxed,
+    SoftSub,
+    StochasticSoftmax,
+)
+from structgrad.losses import Blackbox, DirectLoss, FenchelYoung, SquaredError
+from structgrad.noise import Gumbel, Normal
+from structgrad.polytopes import (
+    Arborescence,
+    BlackBox,
+    CorrelatedSubset,
+    GridPath,
+    Hypercube,
+    Matching,
+    Permutahedron,
+    Simplex,
+    SpanningTree,
+    Subset,
+)
+from structgrad.regularizers import CategoricalEntropy, SinkhornEntropy
+
+CUBE = Hypercube(3)
+SOFT = Relaxed(Simplex(3), CategoricalEntropy())
+SCORES = torch.zeros(2, 3)
+
+# A call with one argument, the argument's name, and the least whole number that it takes.
+COUNTS = {
+    "Simplex n": (Simplex, "n", 1),
+    "Hypercube shape": (Hypercube, "shape", 1),
+    "Subset n": (lambda n: Subset(n, 0), "n", 1),
+    "Subset k": (lambda k: Subset(3, k), "k", 0),
+    "CorrelatedSubset n": (lambda n: CorrelatedSubset(n, 0), "n", 1),
+    "CorrelatedSubset k": (lambda k: CorrelatedSubset(3, k), "k", 0),
+    "Matching n": (Matching, "n", 1),
+    "Permutahedron n": (Permutahedron, "n", 1),
+    "SpanningTree n": (SpanningTree, "n", 1),
+    "Arborescence n": (Arborescence, "n", 1),
+    "Arborescence root": (lambda root: Arborescence(3, root), "root", 0),
+    "GridPath h": (lambda h: GridPath(h, 2), "h", 1),
+    "GridPath w": (lambda w: GridPath(2, w), "w", 1),
+    "BlackBox event_shape": (lambda size: BlackBox(np.sign, (size,)), "event_shape", 1),
+    "SinkhornEntropy rounds": (SinkhornEntropy, "rounds", 1),
+    "Perturbed samples": (lambda m: Perturbed(CUBE, Normal(), 1.0, m), "samples", 1),
+    "StochasticSoftmax samples": (lambda m: StochasticSoftmax(SOFT, samples=m), "samples", 1),
+    "GumbelSinkhorn n": (GumbelSinkhorn, "n", 1),
+    "GumbelSinkhorn rounds": (lambda rounds: GumbelSinkhorn(3, rounds=rounds), "rounds", 1),
+    "GumbelSinkhorn samples": (lambda m: GumbelSinkhorn(3, samples=m), "samples", 1),
+    "NeuralSort top": (lambda top: NeuralSort(top=top), "top", 1),
+    "NeuralSort samples": (lambda m: NeuralSort(noise=Gumbel(), samples=m), "samples", 1),
+    "SoftSub k": (SoftSub, "k", 1),
+    "L2X k": (L2X, "k", 1),
+    "DirectLoss samples": (lambda m: DirectLoss(CUBE, Gumbel(), m), "samples", 1),
+}
+
+# A call with one positive number.
+SCALES = {
+    "Perturbed sigma": (lambda s: Perturbed(CUBE, Normal(), s), "sigma"),
+    "Perturbed sigma of a call": (lambda s: Perturbed(CUBE)(SCORES, torch.Generator(), sigma=s), "sigma"),
+    "Relaxed temperature": (lambda t: Relaxed(Simplex(3), CategoricalEntropy(), t), "temperature"),
+    "GumbelSinkhorn temperature": (lambda t: GumbelSinkhorn(3, t), "temperature"),
+    "NeuralSort temperature": (NeuralSort, "temperature"),
+    "SoftSub temperature": (lambda t: SoftSub(2, t), "temperature"),
+    "L2X temperature": (lambda t: L2X(2, t), "temperature"),
+    "Blackbox interpolation": (lambda step: Blackbox(CUBE, step), "interpolation"),
+}
+
+# Things of the wrong kind, and the argument that the message names.
+KINDS = {
+    "scores as an array": (lambda: CUBE.argmax(np.zeros(3)), "theta"),
+    "scores as a list": (lambda: Matching(2).argmax([[1.0, 0.0], [0.0, 1.0]]), "theta"),
+    "a seed in place of a generator": (lambda: Perturbed(CUBE)(SCORES, 0), "generator"),
+    "seeds in place of generators": (lambda: Perturbed(CUBE)(SCORES, [0, 1]), "generator"),
+    "a seed for direct loss": (
+        lambda: DirectLoss(CUBE, Gumbel())(SCORES[None], SCORES[None], torch.ones(1), None, SCORES[None, :, 0], 3),
+        "generators",
+    ),
+    "a size in place of a shape": (lambda: BlackBox(np.sign, 5), "event_shape"),
+    "no function": (lambda: BlackBox(3, (5,)), "solver"),
+    "swapped arguments": (lambda: Relaxed(CategoricalEntropy(), Simplex(3)), "polytope"),
+    "no regularizer": (lambda: Relaxed(Simplex(3), Simplex(3)), "regularizer"),
+    "no noise": (lambda: Perturbed(CUBE, 0.5), "noise"),
+    "a polytope in place of a relaxation": (lambda: StochasticSoftmax(Simplex(3)), "relaxed"),
+    "a Fenchel-Young loss around a polytope": (lambda: FenchelYoung(CUBE), "layer"),
+    "a squared error around a polytope": (lambda: SquaredError(CUBE), "layer"),
+    "direct loss around a layer": (lambda: DirectLoss(Perturbed(CUBE)), "polytope"),
+    "blackbox around a layer": (lambda: Blackbox(Perturbed(CUBE), 1.0), "polytope"),
+}
+
+
+@pytest.mark.parametrize("call", COUNTS)
+def test_whole_numbers(call):
+    make, name, least = COUNTS[call]
+    for wrong in (1.5, 2.0, "2", None, True):
+        if wrong is None and name in ("samples", "top"):
+            continue  # None is a choice there
+        with pytest.raises(TypeError, match=rf"^{name} must be a whole number, not {wrong!r}$"):
+            make(wrong)
+    for wrong in (least - 1, -7):
+        with pytest.raises(ValueError, match=rf"^{name} must be at least {least}, not {wrong}$"):
+            make(wrong)
+    make(np.int64(max(least, 1)))
+
+
+@pytest.mark.parametrize("call", SCALES)
+def test_scales(call):
+    make, name = SCALES[call]
+    for wrong in ("1", True, [1.0], torch.ones(1, dtype=torch.int64)):
+        with pytest.raises(TypeError, match=rf"^{name} (of shape \(1,\) )?must be "):
+            make(wrong)
+    for wrong in (0, -1.0, float("nan"), float("inf"), torch.tensor(-1.0), torch.tensor([1.0, float("nan")])):
+        with pytest.raises(ValueError, match=rf"^{name} "):
+            make(wrong)
+    make(np.float64(0.5))
+
+
+@pytest.mark.parametrize("call", KINDS)
+def test_things_of_the_wrong_kind(call):
+    make, name = KINDS[call]
+    with pytest.raises(TypeError, match=rf"^{name} must be ") as told:
+        make()
+    assert "\n" not in str(told.value)
+
+
+ITEMS = {
+    "Relaxed": lambda t: Relaxed(Simplex(3), CategoricalEntropy(), t)(SCORES),
+    "potential": lambda t: Relaxed(Simplex(3), CategoricalEntropy(), t).potential(SCORES),
+    "SoftSub": lambda t: SoftSub(2, t)(SCORES, torch.Generator()),
+    "NeuralSort": lambda t: NeuralSort(t)(SCORES),
+    "Perturbed": lambda s: Perturbed(CUBE, sigma=s)(SCORES, torch.Generator()),
+    "Blackbox": lambda step: Blackbox(CUBE, step)(SCORES.clone().requires_grad_()),
+}
+
+
+@pytest.mark.parametrize("layer", ITEMS)
+def test_a_scale_an_item(layer):
+    """One number for all, or one an item; what would make more items of the scores is refused, and types stay."""
+    for fits in (torch.tensor(0.5), torch.full((1,), 0.5), torch.full((2,), 0.5), torch.full((2,), 0.5).double()):
+        assert ITEMS[layer](fits).dtype == torch.float32
+        assert ITEMS[layer](fits).shape[:1] == (2,)
+    for wrong in (torch.ones(4), torch.ones(3), torch.ones(5, 2), torch.ones(2, 1)):
+        with pytest.raises(ValueError, match=r"of shape .* does not fit theta of shape \(2, 3\)"):
+            ITEMS[layer](wrong)
+
+
+def test_a_scale_that_learns_is_found_by_optimisers_or_refused():
+    learns = nn.Parameter(torch.tensor(1.0))
+    for layer in (Perturbed(CUBE, sigma=learns), Relaxed(Simplex(3), CategoricalEntropy(), learns), SoftSub(2, learns)):
+        assert list(layer.parameters()) == [learns]
+        assert len(layer.state_dict()) == 1
+    stands = Perturbed(CUBE, sigma=torch.ones(2))
+    assert not list(stands.parameters())
+    assert list(stands.state_dict()) == ["sigma"]
+    assert stands.double().sigma.dtype == torch.float64
+    with pytest.raises(ValueError, match=r"sigma requires a gradient but is no parameter: wrap it in"):
+        Perturbed(CUBE, sigma=torch.tensor(1.0, requires_grad=True))
+    computed = Perturbed(CUBE, sigma=2 * learns)  # by another module, which holds the parameter
+    computed.potential(torch.ones(3), torch.Generator()).backward()
+    assert learns.grad is not None
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 3), (2, 0, 3)])
+def test_direct_loss_needs_an_item(shape):
+    mu = torch.zeros(shape)
+    with pytest.raises(ValueError, match="holds no scores: it needs a replica and an item"):
+        DirectLoss(CUBE)(mu, mu, torch.ones(shape[0]), lambda y, rows, items: y)
