@@ -234,7 +234,7 @@ def _normals(shape: Sequence[int], generator: torch.Generator, dtype: torch.dtyp
     if generator.device.type != "cpu" or dtype not in (torch.float32, torch.float64):
         return torch.randn(shape, generator=generator, dtype=dtype, device=generator.device)
     count = prod(shape)
-    uniforms = torch.rand((count + -count % BOX_MULLER,), generator=generator, dtype=dtype)
+    uniforms = torch.rand((count + -count % BOX_MULLER,), generator=generator, dtype=dtype, device=generator.device)
     return normal_(uniforms)[:count].view(shape)
 
 

@@ -35,7 +35,7 @@ class Arborescence(MatrixTree):
             raise ValueError(f"root must be a vertex from 0 to {n - 1}, not {root}")
         self.root = root
         self.event_shape = (n, n)
-        order = torch.tensor([root, *(v for v in range(n) if v != root)])
+        order = torch.tensor([root, *(v for v in range(n) if v != root)], device="cpu")
         self._index = order.unsqueeze(-1) * n + order
         self._index.fill_diagonal_(n * n)
         self._index[:, 0] = n * n
@@ -61,20 +61,20 @@ class Arborescence(MatrixTree):
     def vertices(self) -> Tensor:
         others = [v for v in range(self.n) if v != self.root]
         choices = list(product(range(self.n), repeat=len(others)))
-        parents = torch.full((len(choices), self.n), self.root)
-        parents[:, others] = torch.tensor(choices, dtype=torch.int64)
+        parents = torch.full((len(choices), self.n), self.root, device="cpu")
+        parents[:, others] = torch.tensor(choices, dtype=torch.int64, device="cpu")
         ancestors = parents
         for _ in others:
             ancestors = parents.gather(-1, ancestors)
         parents = parents[(ancestors == self.root).all(-1)]
-        y = torch.zeros(len(parents), self.n, self.n, dtype=torch.float64)
+        y = torch.zeros(len(parents), self.n, self.n, dtype=torch.float64, device="cpu")
         y.scatter_(1, parents.unsqueeze(1), 1.0)
         y[:, :, self.root] = 0.0
         return y
 
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         graphs = self._graphs(theta.cpu(), None if mask is None else mask.cpu())
-        used = torch.empty(len(graphs[0]), self.n**2, dtype=torch.bool)
+        used = torch.empty(len(graphs[0]), self.n**2, dtype=torch.bool, device="cpu")
         self._run(maximum_arborescences, *graphs, used)
         return used.view(theta.shape).to(theta)
 

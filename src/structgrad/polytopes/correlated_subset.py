@@ -45,7 +45,7 @@ class CorrelatedSubset(ExponentialFamily):
             raise ValueError(f"k must lie between 0 and n = {n}, not {k}")
         self.n, self.k = n, k
         self.event_shape = (2 * n - 1,)
-        self.unaries = torch.arange(2 * n - 1) < n
+        self.unaries = torch.arange(2 * n - 1, device="cpu") < n
 
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         scores = theta.double().reshape(-1, *self.event_shape).contiguous()
@@ -79,8 +79,8 @@ class CorrelatedSubset(ExponentialFamily):
         return torch.cat([y, y[:, 1:] * y[:, :-1]], 1).to(theta.dtype)
 
     def vertices(self) -> Tensor:
-        chosen = torch.tensor(list(combinations(range(self.n), self.k)), dtype=torch.int64)
-        items = torch.zeros(len(chosen), self.n, dtype=torch.float64).scatter_(1, chosen, 1.0)
+        chosen = torch.tensor(list(combinations(range(self.n), self.k)), dtype=torch.int64, device="cpu")
+        items = torch.zeros(len(chosen), self.n, dtype=torch.float64, device="cpu").scatter_(1, chosen, 1.0)
         return torch.cat([items, items[:, :-1] * items[:, 1:]], 1)
 
     def _feasible(self, mask: Tensor) -> Tensor:
@@ -126,5 +126,5 @@ class CorrelatedSubset(ExponentialFamily):
         return product
 
     def _run(self, kernel: Callable[..., None], theta: Tensor, mask: Tensor | None, *tensors: Tensor) -> None:
-        allowed = torch.ones(theta.shape, dtype=torch.bool) if mask is None else mask
+        allowed = torch.ones(theta.shape, dtype=torch.bool, device="cpu") if mask is None else mask
         run_kernel(kernel, *(tensor.detach().numpy() for tensor in (theta, allowed, *tensors)), self.k)

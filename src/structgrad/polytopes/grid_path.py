@@ -66,7 +66,7 @@ class GridPath(Polytope):
             path.pop()
 
         walk(0, 0)
-        vertices = torch.zeros(len(found), self.h, self.w, dtype=torch.float64)
+        vertices = torch.zeros(len(found), self.h, self.w, dtype=torch.float64, device="cpu")
         for vertex, cells in zip(vertices, sorted(found), strict=True):
             vertex[tuple(zip(*cells, strict=True))] = 1.0
         return vertices

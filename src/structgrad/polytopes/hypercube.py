@@ -42,7 +42,7 @@ class Hypercube(ExponentialFamily):
 
     def vertices(self) -> Tensor:
         corners = list(product((0.0, 1.0), repeat=self._size))
-        return torch.tensor(corners, dtype=torch.float64).view(-1, *self.event_shape)
+        return torch.tensor(corners, dtype=torch.float64, device="cpu").view(-1, *self.event_shape)
 
     def _plain_log_partition(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         terms = -F.logsigmoid(-theta)  # torch's softplus has no second derivative from 20 on

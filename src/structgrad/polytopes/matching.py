@@ -59,8 +59,8 @@ class Matching(Polytope):
         return matrix.scatter_(-1, columns.unsqueeze(-1), 1.0)
 
     def vertices(self) -> Tensor:
-        columns = torch.tensor(list(permutations(range(self.n))))
-        return self.indicator(columns, torch.empty(0, dtype=torch.float64))
+        columns = torch.tensor(list(permutations(range(self.n))), device="cpu")
+        return self.indicator(columns, torch.empty(0, dtype=torch.float64, device="cpu"))
 
 
 def _solve(kernel: Callable[..., bool], *scores: Tensor) -> list[Tensor]:
@@ -69,7 +69,7 @@ def _solve(kernel: Callable[..., bool], *scores: Tensor) -> list[Tensor]:
     chain = max(1, prod(shape[1:-2])) if len(shape) > 3 else 1
     carried = CARRIED_32 if all(s.dtype == torch.float32 for s in scores) else CARRIED_64
     flat = [s.detach().to("cpu").reshape(-1, *shape[-2:]).contiguous().numpy() for s in scores]
-    columns = [torch.empty(shape[:-1], dtype=torch.int64) for _ in scores]
+    columns = [torch.empty(shape[:-1], dtype=torch.int64, device="cpu") for _ in scores]
     filled = [c.view(-1, shape[-1]).numpy() for c in columns]
 
     def block(groups: slice) -> None:

@@ -43,7 +43,11 @@ class MatrixTree(ExponentialFamily):
 
     def _kernel_marginals(self, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         graphs, flat = self._graphs(theta, mask), self._flat(theta.detach())
-        log_z, out, fits = flat.new_empty(len(flat)), torch.empty_like(flat), torch.empty(len(flat), dtype=torch.bool)
+        log_z, out, fits = (
+            flat.new_empty(len(flat)),
+            torch.empty_like(flat),
+            torch.empty(len(flat), dtype=torch.bool, device="cpu"),
+        )
         self._run(_matrix_tree.marginals, *graphs, fits, log_z, out)
         beyond = ~fits
         if bool(beyond.any()):
@@ -52,7 +56,7 @@ class MatrixTree(ExponentialFamily):
 
     def _kernel_product(self, theta: Tensor, mask: Tensor | None, direction: Tensor) -> Tensor:
         graphs, along = self._graphs(theta, mask), self._flat(direction.detach())
-        out, fits = torch.empty_like(along), torch.empty(len(along), dtype=torch.bool)
+        out, fits = torch.empty_like(along), torch.empty(len(along), dtype=torch.bool, device="cpu")
         self._run(_matrix_tree.product, *graphs, along, fits, out)
         beyond = ~fits
         if bool(beyond.any()):
@@ -70,8 +74,8 @@ class MatrixTree(ExponentialFamily):
         """Scores of in-edges, the vertices that take part, and their number, of each graph in CPU memory."""
         scores = self._flat(theta.detach()).double()
         into = scores.new_empty(len(scores), self.n, self.n)
-        vertices = torch.empty(len(scores), self.n, dtype=torch.int64)
-        counts = torch.empty(len(scores), dtype=torch.int64)
+        vertices = torch.empty(len(scores), self.n, dtype=torch.int64, device="cpu")
+        counts = torch.empty(len(scores), dtype=torch.int64, device="cpu")
         self._run(_graph.gather, scores, self._allowed(scores, mask), into, vertices, counts)
         return into, vertices, counts
 

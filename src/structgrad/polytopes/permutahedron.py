@@ -56,7 +56,7 @@ class Permutahedron(Polytope):
         return found
 
     def vertices(self) -> Tensor:
-        return torch.tensor(list(permutations(range(self.n))), dtype=torch.float64)
+        return torch.tensor(list(permutations(range(self.n))), dtype=torch.float64, device="cpu")
 
 
 def sorted_ranks(theta: Tensor) -> Tensor:

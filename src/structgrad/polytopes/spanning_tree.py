@@ -24,9 +24,9 @@ class SpanningTree(MatrixTree):
     def __init__(self, n: int) -> None:
         super().__init__(n)
         self.event_shape = (n * (n - 1) // 2,)
-        row, column = torch.triu_indices(n, n, 1)
-        self._index = torch.full((n, n), len(row))
-        self._index[row, column] = self._index[column, row] = torch.arange(len(row))
+        row, column = torch.triu_indices(n, n, 1, device="cpu")
+        self._index = torch.full((n, n), len(row), device="cpu")
+        self._index[row, column] = self._index[column, row] = torch.arange(len(row), device="cpu")
 
     def matrix(self, y: Tensor) -> Tensor:
         """Symmetric matrices ``(..., n, n)`` with zero diagonal from edges ``(..., n (n - 1) / 2)``; differentiable."""

@@ -58,8 +58,8 @@ class Subset(ExponentialFamily):
         return (above | (equal & (equal.cumsum(-1) <= left))).to(theta.dtype)
 
     def vertices(self) -> Tensor:
-        chosen = torch.tensor(list(combinations(range(self.n), self.k)), dtype=torch.int64)
-        return torch.zeros(len(chosen), self.n, dtype=torch.float64).scatter_(1, chosen, 1.0)
+        chosen = torch.tensor(list(combinations(range(self.n), self.k)), dtype=torch.int64, device="cpu")
+        return torch.zeros(len(chosen), self.n, dtype=torch.float64, device="cpu").scatter_(1, chosen, 1.0)
 
     def _feasible(self, mask: Tensor) -> Tensor:
         return mask.sum(-1) >= self.k
@@ -105,7 +105,11 @@ class Subset(ExponentialFamily):
         return product
 
     def _run(self, kernel: Callable[..., None], theta: Tensor, mask: Tensor | None, *tensors: Tensor) -> None:
-        allowed = torch.ones(theta.shape, dtype=torch.bool) if mask is None else mask.reshape(theta.shape).contiguous()
+        allowed = (
+            torch.ones(theta.shape, dtype=torch.bool, device="cpu")
+            if mask is None
+            else mask.reshape(theta.shape).contiguous()
+        )
         run_kernel(kernel, *(tensor.detach().numpy() for tensor in (theta, allowed, *tensors)), self.k)
 
 

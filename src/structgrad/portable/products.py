@@ -39,7 +39,7 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     """
     if not compiled(a, b) or a.dtype != b.dtype:
         return torch.bmm(a.detach(), b.detach())
-    found = torch.empty(len(a), a.shape[1], b.shape[2], dtype=a.dtype)
+    found = torch.empty(len(a), a.shape[1], b.shape[2], dtype=a.dtype, device="cpu")
     run_kernel(_product, a.detach().numpy(), b.detach().numpy(), found.numpy())
     return found
 

@@ -82,7 +82,7 @@ class _Isotonic(Function):
     def forward(ctx: Any, theta: Tensor, polytope: Permutahedron) -> Tensor:
         rows = bounded(theta.detach(), 1).cpu().contiguous()
         ranks = polytope.argmax(rows)
-        y, blocks = torch.empty_like(rows), torch.empty(rows.shape, dtype=torch.int64)
+        y, blocks = torch.empty_like(rows), torch.empty(rows.shape, dtype=torch.int64, device="cpu")
         run_kernel(_isotonic.project, rows.numpy(), ranks.numpy(), y.numpy(), blocks.numpy())
         ctx.set_materialize_grads(False)  # a potential's first derivative sends None: there is nothing to do then
         ctx.save_for_backward(blocks)

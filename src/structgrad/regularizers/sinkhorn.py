@@ -80,10 +80,10 @@ class _KernelSinkhorn(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, theta: Tensor, rounds: int) -> Tensor:
         batch, n, _ = theta.shape
-        shifted = torch.full((batch, n, n + -n % LANES), -torch.inf, dtype=torch.float64)
+        shifted = torch.full((batch, n, n + -n % LANES), -torch.inf, dtype=torch.float64, device="cpu")
         shifted[..., :n] = theta
         kernel = exp(shifted.sub_(shifted.amax(-1, keepdim=True)))
-        us, vs = torch.empty(2, batch, rounds, n, dtype=torch.float64)
+        us, vs = torch.empty(2, batch, rounds, n, dtype=torch.float64, device="cpu")
         plan = torch.empty_like(theta, memory_format=torch.contiguous_format)
         run_kernel(sinkhorn_forward, kernel.numpy(), us.numpy(), vs.numpy(), plan.numpy())
         ctx.rounds = rounds

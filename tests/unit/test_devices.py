@@ -1,0 +1,113 @@
+"""Scores on the CPU while another device is torch's default: what is worked with lies where the scores do."""
+
+import pytest
+import torch
+
+from structgrad.layers import GumbelSinkhorn, NeuralSort, Perturbed, Relaxed, SoftSub, StochasticSoftmax
+from structgrad.losses import Blackbox, DirectLoss, FenchelYoung
+from structgrad.noise import Gumbel, Logistic, NegativeExponential, Normal
+from structgrad.polytopes import (
+    Arborescence,
+    BlackBox,
+    CorrelatedSubset,
+    GridPath,
+    Hypercube,
+    Matching,
+    Permutahedron,
+    Simplex,
+    SpanningTree,
+    Subset,
+)
+from structgrad.regularizers import (
+    BinaryEntropy,
+    CategoricalEntropy,
+    Euclidean,
+    ExponentialEntropy,
+    SinkhornEntropy,
+)
+
+MAKE = {
+    "Simplex": lambda: Simplex(4),
+    "Hypercube": lambda: Hypercube(4),
+    "Subset": lambda: Subset(4, 2),
+    "CorrelatedSubset": lambda: CorrelatedSubset(4, 2),
+    "Matching": lambda: Matching(3),
+    "Permutahedron": lambda: Permutahedron(4),
+    "SpanningTree": lambda: SpanningTree(4),
+    "Arborescence": lambda: Arborescence(3),
+    "GridPath": lambda: GridPath(3, 3),
+    "BlackBox": lambda: BlackBox(lambda scores: (scores > 0).astype(float), (4,)),
+}
+PAIRS = [
+    (lambda: Simplex(4), CategoricalEntropy),
+    (lambda: Subset(4, 2), BinaryEntropy),
+    (lambda: Subset(4, 2), Euclidean),
+    (lambda: Permutahedron(4), Euclidean),
+    (lambda: SpanningTree(4), ExponentialEntropy),
+    (lambda: Arborescence(3), ExponentialEntropy),
+    (lambda: CorrelatedSubset(4, 2), ExponentialEntropy),
+    (lambda: Matching(3), SinkhornEntropy),
+]
+
+
+def scores(polytope):
+    draw = torch.Generator().manual_seed(0)
+    return -torch.rand((5, *polytope.event_shape), generator=draw, device="cpu").requires_grad_()
+
+
+def elsewhere(function):
+    """The result while torch makes tensors on a device without memory, which is the result as ever."""
+    here = function()
+    with torch.device("meta"):
+        there = function()
+    assert there.device.type == "cpu"
+    assert torch.equal(here, there)
+
+
+@pytest.mark.parametrize("polytope", MAKE)
+def test_maximisers_and_vertices(polytope):
+    make = MAKE[polytope]
+    theta = scores(make())
+    elsewhere(lambda: make().argmax(theta))
+    elsewhere(lambda: make().argmax(theta.detach().double()))
+    if polytope != "BlackBox":
+        elsewhere(lambda: make().vertices())
+
+
+@pytest.mark.parametrize(("make", "regularizer"), PAIRS)
+def test_relaxations_and_their_gradients(make, regularizer):
+    theta = scores(make())
+
+    def gradient():
+        soft = Relaxed(make(), regularizer())(theta)
+        return torch.autograd.grad(soft, theta, theta.detach())[0]
+
+    elsewhere(gradient)
+
+
+@pytest.mark.parametrize("noise", [Gumbel(), Normal(), Logistic(), NegativeExponential()], ids=str)
+def test_draws(noise):
+    elsewhere(lambda: noise.sample((7, 3), torch.Generator().manual_seed(1)))
+
+
+def test_layers_and_losses():
+    theta, square = scores(Subset(4, 2)), scores(Matching(3))
+
+    def draws():
+        return torch.Generator().manual_seed(2)
+
+    target = Subset(4, 2).argmax(theta)
+    elsewhere(lambda: torch.autograd.grad(Perturbed(Subset(4, 2), samples=3)(theta, draws())[:, 0].sum(), theta)[0])
+    elsewhere(lambda: FenchelYoung(Perturbed(Subset(4, 2)))(theta, target, draws()))
+    elsewhere(lambda: StochasticSoftmax(Relaxed(Simplex(4), CategoricalEntropy()))(theta, draws()))
+    elsewhere(lambda: GumbelSinkhorn(3)(square, draws()))
+    elsewhere(lambda: NeuralSort()(theta))
+    elsewhere(lambda: SoftSub(2)(theta, draws()))
+    elsewhere(lambda: torch.autograd.grad(Blackbox(Subset(4, 2), 1.0)(theta)[:, 0].sum(), theta)[0])
+    step = torch.full((5,), -1.0)
+
+    def task_loss(y, rows, items):
+        return y.double().flatten(2).mean(-1)
+
+    items = square.unsqueeze(1)
+    elsewhere(lambda: DirectLoss(Matching(3))(items, items.detach(), step, task_loss).loss)
