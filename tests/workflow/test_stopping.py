@@ -77,6 +77,12 @@ def toy(clone):
     return clone
 
 
+def hear():
+    """Let signals come through, also where whoever started the tests ignores them, as a shell's background does."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(toy):
     """Start a command in the clone whose job waits; gives the process, the job's id and the open pipe."""
@@ -88,7 +94,12 @@ def start(toy):
         environment = os.environ | variables | {"PATH": path}
         environment.pop("STRUCTGRAD_ROOT", None)
         process = subprocess.Popen(
-            [sys.executable, "-m", *words], cwd=toy, env=environment, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", *words],
+            cwd=toy,
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=hear,
         )
         begun.append(process)
         pipe = (toy / "pipe").open()  # until the job opens it
