@@ -77,7 +77,7 @@ def test_the_audit_holds(reproduced, python):
 @pytest.mark.parametrize(
     ("path", "old", "new", "rules"),
     [
-        ("polytopes/matching.py", "if n < 1:", "if not n >= 1:", {"train": 2, **dict.fromkeys(DERIVED, 1)}),
+        ("polytopes/matching.py", 'count(n, "n")', 'count(n, "n", 1)', {"train": 2, **dict.fromkeys(DERIVED, 1)}),
         (
             "experiments/sorting/data.py",
             "import hashlib",
