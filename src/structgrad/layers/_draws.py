@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from structgrad.arguments import kind
-from structgrad.finite import all_finite
+from structgrad.finite import all_finite, largest
 from structgrad.noise import Generators, Noise, draw
 from structgrad.polytopes.base import Polytope
 from structgrad.portable import wide
@@ -42,8 +42,11 @@ def drowned(noise: Noise, theta: Tensor, rank: int, sigma: Tensor | float = 1.0)
     """
     if theta.dtype == torch.float64 or not theta.numel():
         return None
+    reach = noise.reach(theta.dtype)
+    if largest(theta) <= reach * float(sigma.min() if isinstance(sigma, Tensor) else sigma):  # one pass, no copy
+        return None
     size = theta.detach().abs()
-    found = (size.flatten(-rank).amax(-1) if rank else size) > noise.reach(theta.dtype) * sigma
+    found = (size.flatten(-rank).amax(-1) if rank else size) > reach * sigma
     return found if bool(found.any()) else None
 
 
