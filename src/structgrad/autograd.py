@@ -11,7 +11,7 @@ from torch._C._functorch import unwrap_if_dead
 from torch.autograd import Function
 from torch.utils._pytree import tree_map
 
-from structgrad.transforms import active
+from structgrad.transforms import active, check_order
 
 
 class Node(Function):
@@ -24,9 +24,16 @@ class Node(Function):
     @classmethod
     def apply(cls, *args: Any) -> Any:
         if active():
+            check_order()
             return super().apply(*args)
         # what Function.apply does, save that it looks up the signature of forward, for longer than all else takes
-        return super(Function, cls).apply(*(unwrap_if_dead(x) if isinstance(x, Tensor) else x for x in args))
+        return super(Function, cls).apply(*(_bare(x) if isinstance(x, Tensor) else x for x in args))
+
+
+def _bare(value: Tensor) -> Tensor:
+    """The tensor itself, out of a transform that has ended, and in memory if it is one of forward mode's plain zeros."""
+    value = unwrap_if_dead(value)
+    return torch.zeros(value.shape, dtype=value.dtype, device=value.device) if value._is_zerotensor() else value
 
 
 class Itemwise(Node):

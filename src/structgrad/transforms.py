@@ -36,19 +36,36 @@ def concrete(value: Tensor) -> Tensor:
     return value
 
 
+def _levels(kind: Any) -> list[Any]:
+    """The transforms of one kind that are running, the outermost first."""
+    return [level for level in _functorch.get_interpreter_stack() or () if level.key() == kind] if active() else []
+
+
+def check_order() -> None:
+    """Not more than one derivative is forward: in a node's ``jvp`` torch forgets the tangents of those around.
+
+    Raises:
+        RuntimeError: jvp within jvp.
+    """
+    if len(_levels(_functorch.TransformType.Jvp)) > 1:
+        raise RuntimeError(
+            "a forward derivative of a forward derivative is not known here: take jacfwd(jacrev(f)), or hessian, which is that"
+        )
+
+
 def check_draws() -> None:
     """Draws are the same for all that is mapped, as ``randomness="same"`` asks.
 
     Raises:
         RuntimeError: ``torch.func.vmap`` was asked for something else.
     """
-    for level in _functorch.get_interpreter_stack() or () if active() else ():
-        if level.key() == _functorch.TransformType.Vmap:
-            if _functorch.CVmapInterpreterPtr(level).randomness() != _functorch.RandomnessType.Same:
-                raise RuntimeError(
-                    "a layer that draws needs randomness='same' in vmap, jacfwd (not hessian, which has none): all that "
-                    "is mapped sees the same noise; for noise of its own give theta another leading dimension instead"
-                )
+    for level in _levels(_functorch.TransformType.Vmap):
+        if _functorch.CVmapInterpreterPtr(level).randomness() != _functorch.RandomnessType.Same:
+            raise RuntimeError(
+                "a layer that draws needs randomness='same' in vmap and jacfwd, and jacfwd(jacrev(f), randomness='same') "
+                "in place of hessian: all that is mapped sees the same noise; for noise of its own give theta another "
+                "leading dimension instead of vmap"
+            )
 
 
 def opaque(function: F) -> F:

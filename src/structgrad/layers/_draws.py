@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from structgrad.arguments import kind
+from structgrad.autograd import constant
 from structgrad.finite import all_finite, largest
 from structgrad.noise import Generators, Noise, draw
 from structgrad.polytopes.base import Polytope
@@ -34,7 +35,8 @@ def noise_for(noise: Noise, theta: Tensor, rank: int, samples: int | None, gener
         raise ValueError(f"theta of shape {tuple(theta.shape)} has no first dimension for {len(generator)} generators")
     check_draws()
     shape = theta.shape if samples is None else (*theta.shape[:leading], samples, *theta.shape[leading:])
-    return draw(noise, shape, generator, wide(theta[:0]).dtype).to(theta.device)
+    dtype = wide(theta[:0]).dtype
+    return constant(lambda: draw(noise, shape, generator, dtype).to(theta.device))
 
 
 def drowned(noise: Noise, theta: Tensor, rank: int, sigma: Tensor | float = 1.0) -> Tensor | None:

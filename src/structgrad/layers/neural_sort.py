@@ -66,7 +66,7 @@ class NeuralSort(nn.Module):
             wide = self.noise.utilities(wide if self.samples is None else wide.unsqueeze(-2), z.double())
         if not self.training:
             order = wide.detach().sort(dim=-1, descending=True, stable=True).indices[..., :top]
-            return torch.zeros((*order.shape, n), dtype=scores.dtype, device=scores.device).scatter_(
+            return torch.zeros((*order.shape, n), dtype=scores.dtype, device=scores.device).scatter(
                 -1, order.unsqueeze(-1), 1.0
             )
         weights = n + 1 - 2 * torch.arange(1, top + 1, dtype=wide.dtype, device=wide.device)
