@@ -31,7 +31,7 @@ class Node(Function):
 
 
 def _bare(value: Tensor) -> Tensor:
-    """The tensor itself, out of a transform that has ended, and in memory if it is one of forward mode's plain zeros."""
+    """The tensor itself, out of a transform that has ended, and in memory if it is forward mode's zeros."""
     value = unwrap_if_dead(value)
     return torch.zeros(value.shape, dtype=value.dtype, device=value.device) if value._is_zerotensor() else value
 

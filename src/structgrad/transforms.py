@@ -1,8 +1,8 @@
 """What torch's transforms see of the library: the numbers behind wrapped tensors, and a line where one cannot work.
 
 ``torch.func`` wraps the tensors that it differentiates or maps; kernels and checks need the numbers inside. Kernels are
-called in the ``forward`` of a node (:mod:`structgrad.autograd`), which gets them bare; checks take :func:`concrete`. The
-names of torch that this module needs have no public counterpart.
+called in the ``forward`` of a node (:mod:`structgrad.autograd`), which gets them bare; checks take :func:`concrete`.
+The names of torch that this module needs have no public counterpart.
 """
 
 from __future__ import annotations
@@ -22,18 +22,22 @@ active: Callable[[], bool] = torch._C._are_functorch_transforms_active  # whethe
 
 
 def concrete(value: Tensor) -> Tensor:
-    """The numbers behind what ``torch.func`` wrapped, mapped dimensions first; any other tensor itself.
-
-    Raises:
-        NotImplementedError: within ``torch.export``, where there are none.
-    """
-    if torch.compiler.is_exporting():
-        raise NotImplementedError(f"structgrad cannot be exported: {REASON}; export what comes before it and after it")
-    while _functorch.is_functorch_wrapped_tensor(value):
+    """The numbers behind what ``torch.func`` wrapped, mapped dimensions first; any other tensor itself."""
+    while active() and _functorch.is_functorch_wrapped_tensor(value):
         place = _functorch.maybe_get_bdim(value)
         value = _functorch.get_unwrapped(value)
         value = value if place < 0 else value.movedim(place, 0)
     return value
+
+
+def check_export() -> None:
+    """There are numbers to look at.
+
+    Raises:
+        NotImplementedError: within ``torch.export``.
+    """
+    if torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling():
+        raise NotImplementedError(f"structgrad cannot be exported: {REASON}; export what comes before it and after it")
 
 
 def _levels(kind: Any) -> list[Any]:
@@ -49,7 +53,7 @@ def check_order() -> None:
     """
     if len(_levels(_functorch.TransformType.Jvp)) > 1:
         raise RuntimeError(
-            "a forward derivative of a forward derivative is not known here: take jacfwd(jacrev(f)), or hessian, which is that"
+            "a forward derivative of a forward derivative is not known here: take hessian, or jacfwd(jacrev(f))"
         )
 
 
@@ -62,9 +66,8 @@ def check_draws() -> None:
     for level in _levels(_functorch.TransformType.Vmap):
         if _functorch.CVmapInterpreterPtr(level).randomness() != _functorch.RandomnessType.Same:
             raise RuntimeError(
-                "a layer that draws needs randomness='same' in vmap and jacfwd, and jacfwd(jacrev(f), randomness='same') "
-                "in place of hessian: all that is mapped sees the same noise; for noise of its own give theta another "
-                "leading dimension instead of vmap"
+                "a layer that draws needs randomness='same' (one noise for all that is mapped) in vmap, jacfwd, and in "
+                "jacfwd(jacrev(f)) for hessian; for noise of its own give theta another leading dimension instead"
             )
 
 

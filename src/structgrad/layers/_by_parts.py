@@ -55,7 +55,7 @@ class ByParts(Layer):
         return weighted_mean(weights, score) if in_theta else None, by_sigma
 
     def _push(self, draws: Draws, of_theta: Tensor | None, of_sigma: Tensor | None) -> Tensor:
-        """The derivative of the maximiser, ``(B, *event)``, along some of theta, ``(B, *event)``, and sigma, ``(B,)``."""
+        """The derivative of the maximiser along theta's and sigma's ``(B,)``, if any: ``(B, *event)``."""
         score, weights = self._score(draws), draws.z.new_zeros(draws.z.shape[:2])
         if of_theta is not None:
             if self.noisy is not None and bool(of_theta.any()):

@@ -48,7 +48,9 @@ def drowned(noise: Noise, theta: Tensor, rank: int, sigma: Tensor | float = 1.0)
     if theta.dtype == torch.float64 or not theta.numel():
         return None
     reach = noise.reach(theta.dtype)
-    if largest(theta) <= reach * float(concrete(sigma).min() if isinstance(sigma, Tensor) else sigma):  # one pass, no copy
+    if largest(theta) <= reach * float(
+        concrete(sigma).min() if isinstance(sigma, Tensor) else sigma
+    ):  # one pass, no copy
         return None
     size = theta.detach().abs()
     found = (size.flatten(-rank).amax(-1) if rank else size) > reach * sigma

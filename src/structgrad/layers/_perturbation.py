@@ -167,9 +167,7 @@ class Potential(Itemwise):
         return along[0] + along[1]
 
     @staticmethod
-    def _gradients(
-        theta: Tensor, sigma: Tensor, value: Tensor, y: Tensor, slope: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _gradients(theta: Tensor, sigma: Tensor, value: Tensor, y: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
         if torch.is_grad_enabled():  # create_graph: F is homogeneous, F = <theta, y> + sigma * slope in every sample
             again = Potential.apply(theta, sigma, value, y, slope) - (theta * y).flatten(1).sum(-1)
             slope = slope + again / sigma - (again / sigma).detach()

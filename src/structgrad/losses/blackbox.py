@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from structgrad.arguments import kind
@@ -64,7 +63,7 @@ class Blackbox(nn.Module):
         self.polytope._check_shape(theta)  # items in one dimension, to which vmap may add
         mask = self.polytope._check_mask(theta, mask)
         if isinstance(size, Tensor):
-            size = size.expand(*theta.shape[: theta.dim() - len(event)], *(1,) * len(event)).reshape(-1, *(1,) * len(event))
+            size = size.expand_as(theta).reshape(-1, *event)
         flat, allowed = (x if x is None else x.reshape(-1, *event) for x in (theta, mask))
         return _Interpolated.apply(flat, allowed, size, self).view(theta.shape)
 
@@ -89,7 +88,7 @@ class _Interpolated(Itemwise):
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
-        raise NotImplementedError("Blackbox has no forward derivative: the incoming gradient defines it; take grad or vjp")
+        raise NotImplementedError("Blackbox has no forward derivative, only one of an incoming gradient: take vjp")
 
 
 class _Difference(Once):

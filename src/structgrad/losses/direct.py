@@ -28,7 +28,7 @@ from structgrad.noise import Generators, Noise, sample_replicas
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.base import Polytope
 from structgrad.portable import dots, row_sums, wide
-from structgrad.transforms import concrete, opaque
+from structgrad.transforms import check_export, concrete, opaque
 
 TaskLoss = Callable[[Tensor, slice, slice], Tensor]
 BLOCK = 1 << 17  # scores a worker handles at once: they and their solutions stay in cache
@@ -202,6 +202,7 @@ class DirectLoss:
     def _check(
         self, mu: Tensor, epsilon: Tensor, sigma: Tensor | None, generators: Generators
     ) -> Sequence[torch.Generator]:
+        check_export()
         if not kind(mu, "mu", Tensor, "a tensor").numel():
             raise ValueError(f"mu of shape {tuple(mu.shape)} holds no scores: it needs a replica and an item")
         if isinstance(generators, torch.Generator):
@@ -228,12 +229,14 @@ class _Surrogate(Node):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         ctx.mark_non_differentiable(*output[1:])
-        ctx.noisy = inputs[1] is not None
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(*inputs[:2], *output[3:])
         ctx.save_for_forward(*inputs[:2], *output[3:])
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+        if grad_outputs[0] is None:
+            return (None,) * 5
         mu, sigma, *gradients = ctx.saved_tensors
         in_mu, in_sigma = _Gradients.apply(grad_outputs[0], mu, sigma, *gradients)
         return in_mu, None if sigma is None else in_sigma, None, None, None
@@ -247,7 +250,7 @@ class _Surrogate(Node):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> Any:
-        raise NotImplementedError("DirectLoss cannot be mapped by vmap: mu's first dimension holds replicas, map by that")
+        raise NotImplementedError("DirectLoss cannot be mapped by vmap: give mu more replicas, its first dimension")
 
 
 class _Gradients(Once):

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from structgrad.transforms import concrete, opaque
+from structgrad.transforms import concrete
 
 BASELINES = ("ema", "batch", "leave_one_out", None)
 

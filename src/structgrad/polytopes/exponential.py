@@ -139,10 +139,10 @@ class _LogPartition(Itemwise):
 
 
 class _Marginals(Itemwise):
-    """The derivatives of ``log Z`` of order ``1 + len(directions)``, in all but one argument along the directions.
+    """The derivative of ``log Z`` of order ``1 + len(directions)``, along these in all of its arguments but one.
 
-    They are symmetric: along one direction more the derivative of the next order, and the derivative in a direction
-    has the new one in its place.
+    It is a symmetric multilinear map. So its own derivative in the scores is the next one, along one direction more,
+    and that in a direction is itself, along the new direction in place of that one.
     """
 
     @staticmethod
@@ -173,12 +173,10 @@ class _Marginals(Itemwise):
 
 
 def _moved(ctx: Any, *along: Tensor | None) -> list[Tensor | None]:
-    """The derivatives of a :class:`_Marginals` in its scores and each of its directions, along these if any."""
+    """The derivatives of a :class:`_Marginals` in its scores and in each of its directions, along these if any."""
     mask, theta, *directions = ctx.saved_tensors
-    found = [
-        None
-        if direction is None
-        else _Marginals.apply(ctx.family, mask, theta, *directions[: max(0, place - 1)], *directions[place:], direction)
-        for place, direction in enumerate(along)
+    others = [directions, *([*directions[:i], *directions[i + 1 :]] for i in range(len(directions)))]
+    return [
+        None if direction is None else _Marginals.apply(ctx.family, mask, theta, *rest, direction)
+        for rest, direction in zip(others, along, strict=True)
     ]
-    return found

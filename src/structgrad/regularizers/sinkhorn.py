@@ -87,11 +87,14 @@ class _KernelSinkhorn(Itemwise):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         (theta, ctx.rounds), (_, *kept) = inputs, output
         ctx.mark_non_differentiable(*kept)
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(theta, *kept)
         ctx.save_for_forward(theta)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, None]:
+        if grad_outputs[0] is None:
+            return None, None
         return _Adjoint.apply(grad_outputs[0], *ctx.saved_tensors, ctx.rounds), None
 
     @staticmethod
