@@ -6,12 +6,15 @@ from math import inf, isfinite
 
 from torch import Tensor
 
+from structgrad.transforms import check_export, concrete
+
 
 def largest(value: Tensor) -> float:
     """The largest magnitude, infinite where an entry is infinite or NaN: a NaN is both the smallest and the largest."""
+    check_export()
     if not value.numel():
         return 0.0
-    ends = [end.item() for end in value.detach().aminmax()]
+    ends = [end.item() for end in concrete(value).detach().aminmax()]
     return max(map(abs, ends)) if all(map(isfinite, ends)) else inf
 
 

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from structgrad.arguments import kind
+from structgrad.autograd import constant
 from structgrad.finite import all_finite, largest
 from structgrad.noise import Generators, Noise, draw
 from structgrad.polytopes.base import Polytope
 from structgrad.portable import wide
+from structgrad.transforms import check_draws, concrete
 
 
 def noise_for(noise: Noise, theta: Tensor, rank: int, samples: int | None, generator: Generators | None) -> Tensor:
@@ -22,6 +24,7 @@ def noise_for(noise: Noise, theta: Tensor, rank: int, samples: int | None, gener
 
     Raises:
         ValueError: no generator; a sequence of them that does not fit the first dimension of ``theta``.
+        RuntimeError: within ``torch.func.vmap`` without ``randomness="same"``.
     """
     if generator is None:
         raise ValueError("generator must be given: this layer draws")
@@ -30,8 +33,10 @@ def noise_for(noise: Noise, theta: Tensor, rank: int, samples: int | None, gener
     leading = theta.dim() - rank
     if not isinstance(generator, torch.Generator) and leading == 0:
         raise ValueError(f"theta of shape {tuple(theta.shape)} has no first dimension for {len(generator)} generators")
+    check_draws()
     shape = theta.shape if samples is None else (*theta.shape[:leading], samples, *theta.shape[leading:])
-    return draw(noise, shape, generator, wide(theta[:0]).dtype).to(theta.device)
+    dtype = wide(theta[:0]).dtype
+    return constant(lambda: draw(noise, shape, generator, dtype).to(theta.device))
 
 
 def drowned(noise: Noise, theta: Tensor, rank: int, sigma: Tensor | float = 1.0) -> Tensor | None:
@@ -43,11 +48,13 @@ def drowned(noise: Noise, theta: Tensor, rank: int, sigma: Tensor | float = 1.0)
     if theta.dtype == torch.float64 or not theta.numel():
         return None
     reach = noise.reach(theta.dtype)
-    if largest(theta) <= reach * float(sigma.min() if isinstance(sigma, Tensor) else sigma):  # one pass, no copy
+    if largest(theta) <= reach * float(
+        concrete(sigma).min() if isinstance(sigma, Tensor) else sigma
+    ):  # one pass, no copy
         return None
     size = theta.detach().abs()
     found = (size.flatten(-rank).amax(-1) if rank else size) > reach * sigma
-    return found if bool(found.any()) else None
+    return found if bool(concrete(found).any()) else None
 
 
 def checked_noisy(noisy: Tensor | None, polytope: Polytope) -> Tensor | None:

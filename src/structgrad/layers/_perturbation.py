@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
 
+from structgrad.autograd import Itemwise, Once
 from structgrad.layers._contractions import mean
 from structgrad.parallel import map_blocks
 from structgrad.portable import dots
@@ -65,74 +65,110 @@ def maxima_of(draws: Draws) -> Tensor:
 
 
 @torch.no_grad()
-def slopes_of(draws: Draws) -> Tensor:
+def slopes_of(z: Tensor, y: Tensor) -> Tensor:
     """The mean of ``<z, y>`` over the samples, ``(B,)``."""
-    slopes = draws.z.new_empty(len(draws.z))
+    slopes = z.new_empty(len(z))
 
     @torch.no_grad()
     def fill(rows: slice) -> None:
-        slopes[rows] = (dots(draws.z[rows].flatten(1), draws.y[rows].flatten(1)) / draws.z.shape[1]).to(slopes.dtype)
+        slopes[rows] = (dots(z[rows].flatten(1), y[rows].flatten(1)) / z.shape[1]).to(slopes.dtype)
 
-    map_items(fill, draws.z)
+    map_items(fill, z)
     return slopes
 
 
-class Maximiser(Function):
+class Maximiser(Itemwise):
     """The mean of the solutions, with the derivatives of its expectation."""
 
     @staticmethod
-    def forward(ctx: Any, pull: Callable[..., Pulled], *draws: Tensor | None) -> Tensor:
-        ctx.pull = pull
-        ctx.set_materialize_grads(False)  # the potential's first derivative sends None: there is nothing to do then
-        ctx.save_for_backward(*draws)
+    def forward(pull: Callable[..., Pulled], push: Callable[..., Tensor], *draws: Tensor | None) -> Tensor:
         return mean(Draws(*draws).y)  # type: ignore[arg-type]
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.pull, ctx.push, *draws = inputs
+        ctx.set_materialize_grads(False)  # the potential's first derivative sends None: there is nothing to do then
+        ctx.save_for_backward(*draws)
+        ctx.save_for_forward(*draws)
+
+    @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-        draws, direction = Draws(*ctx.saved_tensors), grad_outputs[0]
-        if direction is None:
-            return (None,) * 7
-        wanted = ctx.needs_input_grad[1:3]
+        if grad_outputs[0] is None:
+            return (None,) * 8
+        pulled = _Pulled.apply(ctx.pull, ctx.needs_input_grad[2:4], grad_outputs[0], *ctx.saved_tensors)
+        return None, None, *pulled, None, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
+        return _Pushed.apply(ctx.push, *grad_inputs[2:4], *ctx.saved_tensors)
+
+
+class _Pulled(Once):
+    refusal = "the perturbed maximiser can be differentiated once, its potential twice"
+
+    @staticmethod
+    def forward(
+        pull: Callable[..., Pulled], wanted: tuple[bool, bool], direction: Tensor, *tensors: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        draws = Draws(*tensors)
         in_theta, in_sigma = torch.zeros_like(draws.theta), torch.zeros_like(draws.sigma)
 
         @torch.no_grad()
         def fill(rows: slice) -> None:
-            parts = ctx.pull(draws.rows(rows), direction[rows], *wanted)
+            parts = pull(draws.rows(rows), direction[rows], *wanted)
             for found, part in zip((in_theta, in_sigma), parts, strict=True):
                 if part is not None:
                     found[rows] = part
 
         map_items(fill, draws.z)
-        if torch.is_grad_enabled():  # create_graph: what follows would silently lack these terms
-            in_theta, in_sigma = _Once.apply(in_theta, in_sigma, draws.theta, draws.sigma, direction)
-        return None, in_theta, in_sigma, None, None, None, None
+        return in_theta, in_sigma
 
 
-class _Once(Function):
-    """The first two arguments, as functions of the others that cannot be differentiated."""
+class _Pushed(Once):
+    refusal = _Pulled.refusal
 
     @staticmethod
-    def forward(ctx: Any, in_theta: Tensor, in_sigma: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        return in_theta.clone(), in_sigma.clone()
+    def forward(
+        push: Callable[..., Tensor], of_theta: Tensor | None, of_sigma: Tensor | None, *tensors: Tensor
+    ) -> Tensor:
+        draws = Draws(*tensors)
+        moved = torch.zeros_like(draws.theta)
 
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        raise RuntimeError("the perturbed maximiser can be differentiated once, its potential twice")
+        @torch.no_grad()
+        def fill(rows: slice) -> None:
+            moved[rows] = push(draws.rows(rows), *(None if x is None else x[rows] for x in (of_theta, of_sigma)))
+
+        map_items(fill, draws.z)
+        return moved
 
 
-class Potential(Function):
+class Potential(Itemwise):
     """A value with its two gradients, ``y`` in theta and ``slope`` in sigma; ``y`` may be differentiated again."""
 
     @staticmethod
-    def forward(ctx: Any, theta: Tensor, sigma: Tensor, value: Tensor, y: Tensor, slope: Tensor) -> Tensor:
-        ctx.save_for_backward(theta, sigma, value, y, slope)
+    def forward(theta: Tensor, sigma: Tensor, value: Tensor, y: Tensor, slope: Tensor) -> Tensor:
         return value.clone()
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        theta, sigma, value, y, slope = ctx.saved_tensors
+        y, slope = Potential._gradients(*ctx.saved_tensors)
         weight = grad_outputs[0]
+        return columns(weight, y) * y, weight * slope, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
+        y, slope = Potential._gradients(*ctx.saved_tensors)
+        along = ((y * grad_inputs[0]).flatten(1).sum(-1), slope * grad_inputs[1])
+        return along[0] + along[1]
+
+    @staticmethod
+    def _gradients(theta: Tensor, sigma: Tensor, value: Tensor, y: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
         if torch.is_grad_enabled():  # create_graph: F is homogeneous, F = <theta, y> + sigma * slope in every sample
             again = Potential.apply(theta, sigma, value, y, slope) - (theta * y).flatten(1).sum(-1)
             slope = slope + again / sigma - (again / sigma).detach()
-        return columns(weight, y) * y, weight * slope, None, None, None
+        return y, slope

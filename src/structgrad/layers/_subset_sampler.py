@@ -13,6 +13,7 @@ from structgrad.layers._draws import noise_for
 from structgrad.layers.base import Scale, fitted, hold
 from structgrad.noise import Generators, Gumbel
 from structgrad.polytopes.subset import Subset
+from structgrad.transforms import opaque
 
 
 class SubsetSampler(nn.Module, ABC):
@@ -38,6 +39,7 @@ class SubsetSampler(nn.Module, ABC):
         hold(self, "temperature", temperature)
         self.noise = Gumbel(centred=False)
 
+    @opaque
     def forward(self, theta: Tensor, generator: Generators | None = None, mask: Tensor | None = None) -> Tensor:
         """The sampled subsets at scores ``(..., n)``, same shape; zero where ``mask`` is False."""
         if theta.dim() < 1 or theta.shape[-1] < self.k:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from structgrad.arguments import kind
 from structgrad.noise import Generators
 from structgrad.polytopes.base import Polytope
+from structgrad.transforms import concrete
 
 Scale = float | Tensor
 
@@ -54,7 +55,7 @@ def checked_scale(value: Scale, name: str) -> Scale:
     if isinstance(value, Tensor):
         if not value.is_floating_point():
             raise TypeError(f"{name} of shape {tuple(value.shape)} must be floating point, not {value.dtype}")
-        if value.numel() and not bool(((value > 0) & torch.isfinite(value)).all()):
+        if value.numel() and not bool(concrete((value > 0) & torch.isfinite(value)).all()):
             raise ValueError(f"{name} of shape {tuple(value.shape)} must be positive and finite")
         return value
     if isinstance(value, bool) or not isinstance(value, Real):

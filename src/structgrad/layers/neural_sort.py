@@ -10,6 +10,7 @@ from structgrad.finite import in_range
 from structgrad.layers._draws import checked_scores, noise_for
 from structgrad.layers.base import Scale, fitted, hold, over_event
 from structgrad.noise import Generators, Noise
+from structgrad.transforms import opaque
 
 
 class NeuralSort(nn.Module):
@@ -51,6 +52,7 @@ class NeuralSort(nn.Module):
         self.top, self.noise = None if top is None else count(top, "top"), noise
         self.samples = None if samples is None else count(samples, "samples")
 
+    @opaque
     def forward(self, scores: Tensor, generator: Generators | None = None) -> Tensor:
         """The relaxed rows of the permutation for scores ``(..., n)``: ``(..., [samples,] top, n)``."""
         checked_scores(scores, "scores")
@@ -64,7 +66,7 @@ class NeuralSort(nn.Module):
             wide = self.noise.utilities(wide if self.samples is None else wide.unsqueeze(-2), z.double())
         if not self.training:
             order = wide.detach().sort(dim=-1, descending=True, stable=True).indices[..., :top]
-            return torch.zeros((*order.shape, n), dtype=scores.dtype, device=scores.device).scatter_(
+            return torch.zeros((*order.shape, n), dtype=scores.dtype, device=scores.device).scatter(
                 -1, order.unsqueeze(-1), 1.0
             )
         weights = n + 1 - 2 * torch.arange(1, top + 1, dtype=wide.dtype, device=wide.device)

@@ -14,36 +14,36 @@ the variance alone.
 from __future__ import annotations
 
 from math import prod
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from structgrad.arguments import count, kind
+from structgrad.autograd import constant
 from structgrad.estimate import Estimate, mean_of
 from structgrad.finite import in_range
-from structgrad.layers._contractions import along, weighted_mean
+from structgrad.layers._by_parts import Baseline, ByParts
+from structgrad.layers._contractions import weighted_mean
 from structgrad.layers._draws import checked_noisy, drowned, noise_for
 from structgrad.layers._perturbation import (
     Draws,
     Maximiser,
     Potential,
-    Pulled,
     columns,
     map_items,
     maxima_of,
     slopes_of,
 )
-from structgrad.layers.base import Layer, Scale, fitted, hold
+from structgrad.layers.base import Scale, fitted, hold
 from structgrad.noise import Generators, Noise, Normal
 from structgrad.polytopes.base import Polytope
-from structgrad.portable import dots, row_sums, wide
+from structgrad.portable import dots, wide
+from structgrad.transforms import concrete, opaque
 
-Baseline = Literal["leave_one_out", "maximiser"] | None
 STANDARD_NORMAL = Normal()
 
 
-class Perturbed(Layer):
+class Perturbed(ByParts):
     r"""``y_sigma(theta) = E argmax_y <theta + sigma Z, y>``, estimated by ``samples`` draws (berthet, Def. 2.1, 3.1).
 
     Its derivatives in ``theta`` and ``sigma`` use the draws of the forward pass and solve nothing again. Until the
@@ -92,6 +92,7 @@ class Perturbed(Layer):
         self.noisy: Tensor | None
         self.register_buffer("noisy", checked_noisy(noisy, polytope), persistent=False)
 
+    @opaque
     def forward(
         self,
         theta: Tensor,
@@ -100,10 +101,10 @@ class Perturbed(Layer):
         sigma: Scale | None = None,
     ) -> Tensor:
         """The mean of the solutions, ``(..., *event)``; differentiable once in ``theta`` and ``sigma``."""
-        return (
-            Maximiser.apply(self._pull, *self._solve(theta, generator, mask, sigma)).view(theta.shape).to(theta.dtype)
-        )
+        draws = self._solve(theta, generator, mask, sigma)
+        return Maximiser.apply(self._pull, self._push, *draws).view(theta.shape).to(theta.dtype)
 
+    @opaque
     def potential(
         self,
         theta: Tensor,
@@ -119,8 +120,9 @@ class Perturbed(Layer):
                 lifts one that is used above it: the layer is then not the gradient of anything.
         """
         draws = self._potential_draws(theta, generator, mask, sigma)
-        y, slope = Maximiser.apply(self._pull, *draws), slopes_of(draws)
-        value = dots(draws.theta.flatten(1), y.flatten(1)).to(slope.dtype) + draws.sigma.detach() * slope
+        y, slope = Maximiser.apply(self._pull, self._push, *draws), constant(slopes_of, draws.z, draws.y)
+        inner = constant(dots, draws.theta.flatten(1), y.flatten(1))
+        value = inner.to(slope.dtype) + draws.sigma.detach() * slope
         potential = Potential.apply(draws.theta, draws.sigma, value, y, slope).view(self._leading(theta))
         return in_range(potential, "a potential", theta)
 
@@ -184,20 +186,25 @@ class Perturbed(Layer):
         if self.noisy is not None:
             z = z.mul_(self.noisy)
             active = self.noisy.expand(items, 1, *event) if mask is None else mask & self.noisy
-        draws = Draws(theta.reshape(items, *event), magnitude, z, torch.empty_like(z), mask, active)
+        theta = theta.reshape(items, *event)
+        return Draws(theta, magnitude, z, constant(self._solutions, theta, magnitude, z, mask), mask, active)
+
+    def _solutions(self, theta: Tensor, sigma: Tensor, z: Tensor, mask: Tensor | None) -> Tensor:
+        """The maximisers at ``theta + sigma z``, shaped as ``z``."""
+        draws = Draws(theta, sigma, z, torch.empty_like(z), mask, None)
 
         @torch.no_grad()
         def solve(rows: slice) -> None:
             part = draws.rows(rows)
             part.y[:] = self.polytope.argmax_perturbed(part.theta, part.sigma, part.z, part.mask)
-            lost = drowned(self.noise, part.theta, len(event), part.sigma)
+            lost = drowned(self.noise, part.theta, len(self.polytope.event_shape), part.sigma)
             if lost is not None:
                 theta, sigma, z = (x[lost].double() for x in (part.theta, part.sigma, part.z))
                 mask = None if part.mask is None else part.mask[lost]
                 part.y[lost] = self.polytope.argmax_perturbed(theta, sigma, z, mask).to(part.y.dtype)
 
         map_items(solve, z)
-        return draws
+        return draws.y
 
     def _potential_draws(
         self, theta: Tensor, generator: Generators | None, mask: Tensor | None, sigma: Scale | None
@@ -205,7 +212,7 @@ class Perturbed(Layer):
         draws = self._solve(theta, generator, mask, sigma)
         if self.polytope.nonpositive:
             lifted = (draws.theta.unsqueeze(1) + columns(draws.sigma, draws.z) * draws.z > 0) & (draws.y > 0)
-            if bool(lifted.any()):
+            if bool(concrete(lifted).any()):
                 raise ValueError(
                     f"theta of shape {tuple(theta.shape)} has no potential over {type(self.polytope).__name__}: noise "
                     "lifts scores above zero, where they count as zero; lower sigma or the scores, or take SquaredError"
@@ -217,35 +224,3 @@ class Perturbed(Layer):
         given = self.sigma if sigma is None else sigma
         fitted(given, "sigma", theta, len(self.polytope.event_shape))
         return torch.as_tensor(given, dtype=theta.dtype, device=theta.device).expand(self._leading(theta))
-
-    def _weights(self, draws: Draws, direction: Tensor) -> Tensor:
-        """``<direction, y - b> / sigma`` of every sample, ``(B, M)``, for directions ``(B, *event)``."""
-        weights = along(direction, draws.y)
-        if self.baseline == "leave_one_out":  # y less the mean of the others, all at once
-            mean = (row_sums(weights) / self.samples).to(weights.dtype)
-            weights = (weights - mean.unsqueeze(1)) * (self.samples / (self.samples - 1))
-        elif self.baseline == "maximiser":
-            best = self.polytope.argmax(draws.theta, None if draws.mask is None else draws.mask.squeeze(1))
-            weights = weights - dots(direction.flatten(1), best.flatten(1)).to(weights.dtype).unsqueeze(1)
-        return weights / draws.sigma.unsqueeze(1)
-
-    def _score(self, draws: Draws) -> Tensor:
-        """``nu'(z)`` where noise matters, else zero, ``(B, M, *event)``."""
-        score = self.noise.score(draws.z)
-        return score if draws.active is None else score * draws.active
-
-    def _check_all_noisy(self) -> None:
-        if self.noisy is not None:
-            raise ValueError("noisy leaves scores without noise: the perturbed maximiser has no derivative in theta")
-
-    def _pull(self, draws: Draws, direction: Tensor, in_theta: bool, in_sigma: bool) -> Pulled:
-        """The derivatives of ``<direction, maximiser>`` in theta, ``(B, *event)``, and sigma, ``(B,)``, if wanted."""
-        if in_theta:
-            self._check_all_noisy()
-        weights, score = self._weights(draws, direction), self._score(draws)
-        by_sigma = None
-        if in_sigma:
-            coordinates = prod(self.polytope.event_shape) if draws.active is None else draws.active.flatten(2).sum(-1)
-            slopes = dots(draws.z.flatten(2), score.flatten(2)) - coordinates
-            by_sigma = (dots(weights, slopes.to(weights.dtype)) / self.samples).to(weights.dtype)
-        return weighted_mean(weights, score) if in_theta else None, by_sigma

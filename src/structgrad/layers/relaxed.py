@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.autograd import Function
 
 from structgrad.arguments import kind
+from structgrad.autograd import Itemwise, Once
 from structgrad.finite import all_finite, in_range
 from structgrad.layers.base import Layer, Scale, fitted, hold
 from structgrad.layers.finite_difference import finite_difference
@@ -16,6 +15,7 @@ from structgrad.noise import Generators
 from structgrad.polytopes.base import Polytope
 from structgrad.portable import wide
 from structgrad.regularizers.base import Regularizer
+from structgrad.transforms import opaque
 
 
 class Relaxed(Layer):
@@ -44,13 +44,17 @@ class Relaxed(Layer):
             raise ValueError(f"difference must be positive, not {difference}")
         self.difference = difference
 
+    @opaque
     def forward(self, theta: Tensor, generator: Generators | None = None, mask: Tensor | None = None) -> Tensor:
         """The soft structure at ``theta`` ``(..., *event)``, differentiable, same shape; draws nothing."""
         tempered = self._tempered(theta, mask)
         if self.difference is None:
             return self.regularizer.maximise(self.polytope, tempered, mask).to(theta.dtype)
-        return _Differenced.apply(tempered, self, mask).to(theta.dtype)
+        mask = self.polytope._check_mask(theta, mask)
+        flat, allowed = (x if x is None else x.reshape(-1, *self.polytope.event_shape) for x in (tempered, mask))
+        return _Differenced.apply(flat, allowed, self).view(theta.shape).to(theta.dtype)
 
+    @opaque
     def potential(self, theta: Tensor, generator: Generators | None = None, mask: Tensor | None = None) -> Tensor:
         value = self.temperature * self.regularizer.potential(self.polytope, self._tempered(theta, mask), mask)
         return in_range(value, "a potential", theta)
@@ -71,22 +75,37 @@ class Relaxed(Layer):
         return self.temperature * self.regularizer.value(self.polytope, y)
 
 
-class _Differenced(Function):
+class _Differenced(Itemwise):
     """The relaxation whose derivative is a difference of two relaxations."""
 
     @staticmethod
-    def forward(ctx: Any, theta: Tensor, layer: Relaxed, mask: Tensor | None) -> Tensor:
-        ctx.layer, ctx.mask = layer, mask
-        ctx.save_for_backward(theta)
+    def forward(theta: Tensor, mask: Tensor | None, layer: Relaxed) -> Tensor:
         return layer.regularizer.maximise(layer.polytope, theta.detach(), mask)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        *tensors, ctx.layer = inputs
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+
+    @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        layer, mask, step = ctx.layer, ctx.mask, ctx.layer.difference
+        return _Difference.apply(grad_outputs[0], *ctx.saved_tensors, ctx.layer), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
+        return _Difference.apply(grad_inputs[0], *ctx.saved_tensors, ctx.layer)  # the Jacobian is symmetric
+
+
+class _Difference(Once):
+    refusal = "a relaxation with difference= can be differentiated once: leave difference out for exact derivatives"
+
+    @staticmethod
+    def forward(direction: Tensor, theta: Tensor, mask: Tensor | None, layer: Relaxed) -> Tensor:
+        step = layer.difference
 
         def solve(scores: Tensor) -> Tensor:
             return layer.regularizer.maximise(layer.polytope, scores, mask)
 
-        below, above = finite_difference(solve, ctx.saved_tensors[0], grad_outputs[0], step, two_sided=True)
-        return (above - below) / (2 * step), None, None
+        below, above = finite_difference(solve, theta, direction, step, two_sided=True)  # type: ignore[arg-type]
+        return (above - below) / (2 * step)  # type: ignore[operator]

@@ -11,6 +11,7 @@ from structgrad.layers.base import Layer, over_event
 from structgrad.layers.relaxed import Relaxed
 from structgrad.noise import Generators, Gumbel, Noise
 from structgrad.portable import wide
+from structgrad.transforms import opaque
 
 STANDARD_GUMBEL = Gumbel(centred=False)
 
@@ -49,6 +50,7 @@ class StochasticSoftmax(Layer):
         self.noisy: Tensor | None
         self.register_buffer("noisy", checked_noisy(noisy, relaxed.polytope), persistent=False)
 
+    @opaque
     def forward(self, theta: Tensor, generator: Generators | None = None, mask: Tensor | None = None) -> Tensor:
         """The sampled structures at scores ``(..., *event)``: ``(..., [samples,] *event)``."""
         self.polytope._check(theta)

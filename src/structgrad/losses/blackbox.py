@@ -20,15 +20,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.autograd import Function
 
 from structgrad.arguments import kind
-from structgrad.layers.base import Scale, fitted, hold, over_event
+from structgrad.autograd import Itemwise, Once
+from structgrad.layers.base import Scale, fitted, hold
 from structgrad.layers.finite_difference import finite_difference
 from structgrad.polytopes.base import Polytope
 from structgrad.portable import wide
+from structgrad.transforms import active, opaque
 
 
 class Blackbox(nn.Module):
@@ -49,36 +49,59 @@ class Blackbox(nn.Module):
         self.polytope, self.minimise = kind(polytope, "polytope", Polytope, "a polytope"), minimise
         hold(self, "interpolation", interpolation)
 
+    @opaque
     def forward(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         """The hard structures at ``theta`` ``(..., *event)``, same shape; backward solves once more, at moved scores.
 
         The solver is given no domain: where it takes positive costs only, moved costs must be made positive by it.
         """
-        fitted(self.interpolation, "interpolation", theta, len(self.polytope.event_shape))
-        return _Interpolated.apply(theta, self, mask)
+        event = self.polytope.event_shape
+        size = fitted(self.interpolation, "interpolation", theta, len(event))
+        size = size.detach() if isinstance(size, Tensor) else size
+        if not active():
+            return _Interpolated.apply(theta, mask, size, self)
+        self.polytope._check_shape(theta)  # items in one dimension, to which vmap may add
+        mask = self.polytope._check_mask(theta, mask)
+        if isinstance(size, Tensor):
+            size = size.expand_as(theta).reshape(-1, *event)
+        flat, allowed = (x if x is None else x.reshape(-1, *event) for x in (theta, mask))
+        return _Interpolated.apply(flat, allowed, size, self).view(theta.shape)
 
     def solve(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         """The same structures without gradient."""
         return self.polytope.argmax(-theta if self.minimise else theta, mask)
 
 
-class _Interpolated(Function):
+class _Interpolated(Itemwise):
     @staticmethod
-    def forward(ctx: Any, theta: Tensor, blackbox: Blackbox, mask: Tensor | None) -> Tensor:
-        y = blackbox.solve(theta, mask)
-        ctx.blackbox, ctx.mask = blackbox, mask
-        ctx.save_for_backward(wide(theta), y)
-        return y
+    def forward(theta: Tensor, mask: Tensor | None, size: Tensor | float, blackbox: Blackbox) -> Tensor:
+        return blackbox.solve(theta, mask)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        blackbox, (theta, y) = ctx.blackbox, ctx.saved_tensors
-        size = over_event(blackbox.interpolation, len(blackbox.polytope.event_shape))
-        step = size if blackbox.minimise else -size
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        theta, mask, ctx.size, ctx.blackbox = inputs
+        ctx.save_for_backward(theta, output, mask)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None, None]:
+        return _Difference.apply(grad_outputs[0], *ctx.saved_tensors, ctx.size, ctx.blackbox), None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
+        raise NotImplementedError("Blackbox has no forward derivative, only one of an incoming gradient: take vjp")
+
+
+class _Difference(Once):
+    refusal = "Blackbox can be differentiated once: its derivative is a difference of two vertices"
+
+    @staticmethod
+    def forward(
+        direction: Tensor, theta: Tensor, y: Tensor, mask: Tensor | None, size: Tensor | float, blackbox: Blackbox
+    ) -> Tensor:
+        theta, step = wide(theta), size if blackbox.minimise else -size
 
         def solve(scores: Tensor) -> Tensor:
-            return y if scores is theta else blackbox.solve(scores, ctx.mask)  # the forward pass has solved theta
+            return y if scores is theta else blackbox.solve(scores, mask)  # the forward pass has solved theta
 
-        start, moved = finite_difference(solve, theta, wide(grad_outputs[0]), step)
-        return ((moved - start) / step).to(y.dtype), None, None
+        start, moved = finite_difference(solve, theta, wide(direction), step)
+        return ((moved - start) / step).to(y.dtype)

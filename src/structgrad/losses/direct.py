@@ -15,19 +15,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from structgrad.arguments import count, kind
-from structgrad.autograd import envelope
+from structgrad.autograd import Node, Once
 from structgrad.estimate import Estimate, mean_of
 from structgrad.layers.finite_difference import finite_difference
 from structgrad.noise import Generators, Noise, sample_replicas
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.base import Polytope
 from structgrad.portable import dots, row_sums, wide
+from structgrad.transforms import check_export, concrete, opaque
 
 TaskLoss = Callable[[Tensor, slice, slice], Tensor]
 BLOCK = 1 << 17  # scores a worker handles at once: they and their solutions stay in cache
@@ -89,6 +90,7 @@ class DirectLoss:
         self.growth, self.cap = growth, cap
         self.two_sided = two_sided
 
+    @opaque
     def __call__(
         self,
         mu: Tensor,
@@ -117,13 +119,14 @@ class DirectLoss:
         dtype, mu, sigma = mu.dtype, wide(mu), None if sigma is None else wide(sigma)
         cost = wide(cost).expand_as(mu)
         size = max(1, BLOCK // (mu[0].numel() * self.samples))
-        parts = map_blocks(
-            lambda rows: self._block(rows, mu, cost, epsilon, task_loss, sigma, generators), len(mu), size
-        )
-        gradient_mu, gradient_sigma, loss, used = (torch.cat(column) for column in zip(*parts, strict=True))
-        surrogate = envelope(mu.new_zeros(len(mu)), mu, gradient_mu)
-        if sigma is not None:
-            surrogate = surrogate + envelope(sigma.new_zeros(len(mu)), sigma, gradient_sigma)
+
+        def solve(mu: Tensor, sigma: Tensor | None, cost: Tensor, epsilon: Tensor) -> tuple[Tensor, ...]:
+            parts = map_blocks(
+                lambda rows: self._block(rows, mu, cost, epsilon, task_loss, sigma, generators), len(mu), size
+            )
+            return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+
+        surrogate, loss, used, _, _ = _Surrogate.apply(mu, sigma, cost, epsilon, solve)
         return DirectStep(surrogate.to(dtype), loss, used)
 
     @torch.no_grad()
@@ -199,6 +202,7 @@ class DirectLoss:
     def _check(
         self, mu: Tensor, epsilon: Tensor, sigma: Tensor | None, generators: Generators
     ) -> Sequence[torch.Generator]:
+        check_export()
         if not kind(mu, "mu", Tensor, "a tensor").numel():
             raise ValueError(f"mu of shape {tuple(mu.shape)} holds no scores: it needs a replica and an item")
         if isinstance(generators, torch.Generator):
@@ -207,9 +211,56 @@ class DirectLoss:
             kind(generator, "generators", torch.Generator, "a sequence of torch.Generator")
         if self.noise is not None and (sigma is None or len(generators) != len(mu)):
             raise ValueError(f"noise needs sigma and {len(mu)} generators, not {len(generators)}")
-        if epsilon.shape != mu.shape[:1] or not bool(epsilon.all()):
+        if epsilon.shape != mu.shape[:1] or not bool(concrete(epsilon).all()):
             raise ValueError(f"epsilon of shape {tuple(epsilon.shape)} must hold {len(mu)} steps other than zero")
         return generators
+
+
+class _Surrogate(Node):
+    """Zeros whose derivatives are the direct gradients, the losses and the steps."""
+
+    @staticmethod
+    def forward(
+        mu: Tensor, sigma: Tensor | None, cost: Tensor, epsilon: Tensor, solve: Callable[..., tuple[Tensor, ...]]
+    ) -> tuple[Tensor, ...]:
+        gradient_mu, gradient_sigma, loss, used = solve(mu, sigma, cost, epsilon)
+        return mu.new_zeros(len(mu)), loss, used, gradient_mu, gradient_sigma
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*inputs[:2], *output[3:])
+        ctx.save_for_forward(*inputs[:2], *output[3:])
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+        if grad_outputs[0] is None:
+            return (None,) * 5
+        mu, sigma, *gradients = ctx.saved_tensors
+        in_mu, in_sigma = _Gradients.apply(grad_outputs[0], mu, sigma, *gradients)
+        return in_mu, None if sigma is None else in_sigma, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> tuple[Tensor | None, ...]:
+        mu, sigma, *gradients = ctx.saved_tensors
+        parts = _Gradients.apply(mu.new_ones(len(mu)), mu, sigma, *gradients)
+        moved = sum((x * t).flatten(1).sum(1) for x, t in zip(parts, grad_inputs, strict=False) if t is not None)
+        return moved, None, None, None, None  # type: ignore[return-value]
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> Any:
+        raise NotImplementedError("DirectLoss cannot be mapped by vmap: give mu more replicas, its first dimension")
+
+
+class _Gradients(Once):
+    refusal = "DirectLoss can be differentiated once: its gradients are differences of vertices"
+
+    @staticmethod
+    def forward(
+        weight: Tensor, mu: Tensor, sigma: Tensor | None, gradient_mu: Tensor, gradient_sigma: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        return _column(weight, gradient_mu) * gradient_mu, _column(weight, gradient_sigma) * gradient_sigma
 
 
 @dataclass(frozen=True)

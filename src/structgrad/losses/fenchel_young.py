@@ -18,6 +18,7 @@ from structgrad.layers.base import Layer
 from structgrad.losses._targets import checked_target
 from structgrad.noise import Generators
 from structgrad.portable import wide
+from structgrad.transforms import opaque
 
 
 class FenchelYoung(nn.Module):
@@ -49,6 +50,7 @@ class FenchelYoung(nn.Module):
         super().__init__()
         self.layer, self.conjugate = kind(layer, "layer", Layer, "a layer, such as Perturbed(polytope)"), conjugate
 
+    @opaque
     def forward(
         self, theta: Tensor, y: Tensor, generator: Generators | None = None, mask: Tensor | None = None
     ) -> Tensor:

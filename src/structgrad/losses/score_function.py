@@ -17,6 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from structgrad.transforms import concrete
+
 BASELINES = ("ema", "batch", "leave_one_out", None)
 
 
@@ -39,7 +41,7 @@ class MovingAverage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The average after ``x`` was taken in, a scalar."""
         if self.training and x.numel():
-            self.value = self.decay * self.value + (1 - self.decay) * x.mean().to(self.value)
+            self.value = self.decay * self.value + (1 - self.decay) * concrete(x).mean().to(self.value)
         return self.value.to(x)
 
 

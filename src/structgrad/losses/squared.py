@@ -15,6 +15,7 @@ from structgrad.layers.base import Layer
 from structgrad.losses._targets import checked_target
 from structgrad.noise import Generators
 from structgrad.portable import wide
+from structgrad.transforms import opaque
 
 
 class SquaredError(nn.Module):
@@ -33,6 +34,7 @@ class SquaredError(nn.Module):
         super().__init__()
         self.layer, self.independent = kind(layer, "layer", Layer, "a layer, such as Perturbed(polytope)"), independent
 
+    @opaque
     def forward(
         self, theta: Tensor, y: Tensor, generator: Generators | None = None, mask: Tensor | None = None
     ) -> Tensor:

@@ -8,8 +8,12 @@ holds scores between 1e200 and 1e270 too are all of them multiplied, and those b
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from structgrad.autograd import Itemwise
 
 HUGE = 1e290  # up to here sums of as many scores as fit into memory are finite
 LARGE, SMALL = 1e270, 1e200
@@ -26,3 +30,23 @@ def bounded(scores: Tensor, rank: int, mask: Tensor | None = None) -> Tensor:
     huge = size.amax(event, keepdim=True) > HUGE
     between = ((size > SMALL) & (size <= LARGE)).any(event, keepdim=True)
     return torch.where(huge & (between | (size > LARGE)), scores * FACTOR, scores)
+
+
+class Bounded(Itemwise):
+    """Scores ``(B, *event)`` within range, with the derivatives of the scores: structures keep their differences."""
+
+    @staticmethod
+    def forward(scores: Tensor, mask: Tensor | None) -> Tensor:
+        return bounded(scores, scores.dim() - 1, mask)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        return grad_outputs[0], None
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
+        return grad_inputs[0]

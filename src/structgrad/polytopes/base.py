@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from structgrad.arguments import kind
+from structgrad.autograd import constant
 from structgrad.finite import largest
 from structgrad.polytopes._range import HUGE, bounded
 from structgrad.portable import wide
+from structgrad.transforms import concrete, opaque
 
 
 class Polytope(ABC):
@@ -27,6 +29,7 @@ class Polytope(ABC):
     adds: bool = False  # whether the maximiser adds scores, which must then not overflow
     nonpositive: bool = False  # whether scores above zero count as zero
 
+    @opaque
     def argmax(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         """``argmax_y <theta, y>`` over the vertices, for any leading dimensions.
 
@@ -43,7 +46,11 @@ class Polytope(ABC):
         """
         size = self._check(theta)
         mask = self._check_mask(theta, mask)
-        return self._argmax(self._within(theta, size, mask), mask).to(theta.dtype)
+
+        def solve(theta: Tensor, mask: Tensor | None) -> Tensor:
+            return self._argmax(self._within(theta, size, mask), mask).to(theta.dtype)
+
+        return constant(solve, theta, mask, rank=len(self.event_shape))
 
     @abstractmethod
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
@@ -83,14 +90,17 @@ class Polytope(ABC):
         scores = wide(theta.detach())
         return bounded(scores, len(self.event_shape), mask) if self.adds and size > HUGE else scores
 
-    def _check(self, theta: Tensor, name: str = "theta") -> float:
-        """The largest magnitude of the scores, which must be finite, floating point and of the event's shape."""
+    def _check_shape(self, theta: Tensor, name: str = "theta") -> None:
         rank = len(self.event_shape)
         kind(theta, name, Tensor, "a tensor (torch.as_tensor makes one)")
         if theta.dim() < rank or tuple(theta.shape[theta.dim() - rank :]) != self.event_shape:
             raise ValueError(f"{name} must end in {self.event_shape}, not {tuple(theta.shape)}")
         if not theta.is_floating_point():
             raise ValueError(f"{name} of shape {tuple(theta.shape)} must be floating point, not {theta.dtype}")
+
+    def _check(self, theta: Tensor, name: str = "theta") -> float:
+        """The largest magnitude of the scores, which must be finite, floating point and of the event's shape."""
+        self._check_shape(theta, name)
         size = largest(theta)
         if size == inf:
             remedy = (
@@ -111,7 +121,7 @@ class Polytope(ABC):
             expanded = mask.expand(theta.shape)
         except RuntimeError:
             raise ValueError(f"mask of shape {tuple(mask.shape)} does not fit scores {tuple(theta.shape)}") from None
-        if not bool(self._feasible(expanded).all()):
+        if not bool(self._feasible(concrete(expanded)).all()):
             raise ValueError(f"mask of shape {tuple(mask.shape)} leaves no {self._structure()} for some scores")
         return expanded
 

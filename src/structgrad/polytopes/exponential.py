@@ -16,11 +16,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
 
+from structgrad.autograd import Itemwise, constant
 from structgrad.finite import in_range
-from structgrad.polytopes._range import HUGE, bounded
+from structgrad.polytopes._range import HUGE, Bounded
 from structgrad.polytopes.base import Polytope
+from structgrad.transforms import opaque
 
 
 class ExponentialFamily(Polytope):
@@ -33,6 +34,7 @@ class ExponentialFamily(Polytope):
 
     adds_weights: bool = False  # whether the sums over structures add scores, which must then not overflow
 
+    @opaque
     def log_partition(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         r"""``log sum_y exp <theta, y>``, ``(...)``, in the dtype of ``theta``; its gradient is :meth:`marginals`.
 
@@ -40,16 +42,17 @@ class ExponentialFamily(Polytope):
             ValueError: what :meth:`argmax` refuses; a value beyond the range of the dtype.
         """
         scores, bounds, allowed = self._checked(theta, mask)
-        value = _LogPartition.apply(bounds, self, allowed)
+        value = _LogPartition.apply(self, allowed, bounds)[0]
         if bounds is not scores:  # all structures that matter have the same sum of what was taken off
-            taken = (scores - bounds).detach() * self._argmax(bounds.detach(), allowed)
+            taken = (scores - bounds).detach() * constant(self._argmax, bounds.detach(), allowed)
             value = value + taken.flatten(1).sum(1)
         return in_range(value.view(self._leading(theta)), "a log-partition", theta)
 
+    @opaque
     def marginals(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         r"""``E[y]`` under ``p(y) \propto exp <theta, y>``, ``(..., *event_shape)``, in the dtype of ``theta``."""
         _, bounds, allowed = self._checked(theta, mask)
-        return _Marginals.apply(bounds, self, allowed).view(theta.shape).to(theta.dtype)
+        return _Marginals.apply(self, allowed, bounds).view(theta.shape).to(theta.dtype)
 
     def capped(self, theta: Tensor, max_range: float, mask: Tensor | None = None) -> Tensor:
         """``max(theta, max(theta) - max_range)``: the authors' guard against ill-conditioned scores.
@@ -85,75 +88,95 @@ class ExponentialFamily(Polytope):
         batch = prod(self._leading(theta))
         flat = theta.double().reshape(batch, *self.event_shape).contiguous()
         allowed = None if mask is None else mask.reshape(batch, *self.event_shape).contiguous()
-        bounds = _Bounded.apply(flat, self, allowed) if self.adds_weights and size > HUGE else flat
+        bounds = Bounded.apply(flat, allowed) if self.adds_weights and size > HUGE else flat
         return flat, bounds, allowed
 
     def _leading(self, theta: Tensor) -> torch.Size:
         return theta.shape[: theta.dim() - len(self.event_shape)]
 
-    def _plain_marginals(self, theta: Tensor, mask: Tensor | None, create_graph: bool) -> tuple[Tensor, Tensor]:
+    def _plain_marginals(self, theta: Tensor, mask: Tensor | None, *directions: Tensor) -> tuple[Tensor, Tensor]:
+        """``log Z`` and its derivative of order ``1 + len(directions)`` along these, by the plain form."""
         with torch.enable_grad():
-            scores = theta if theta.requires_grad else theta.detach().requires_grad_()
-            log_partition = self._plain_log_partition(scores, mask)
-            (marginals,) = torch.autograd.grad(log_partition.sum(), scores, create_graph=create_graph)
-        return log_partition, marginals
+            scores = theta.detach().requires_grad_()
+            log_partition = derivative = self._plain_log_partition(scores, mask)
+            for rest, direction in enumerate((torch.ones_like(log_partition), *directions), -len(directions)):
+                (derivative,) = torch.autograd.grad(derivative, scores, direction, create_graph=rest < 0)
+        return log_partition.detach(), derivative.detach()
 
 
-class _Bounded(Function):
-    """Scores within range, with the derivatives of the scores: structures keep their differences or lie far apart."""
-
-    @staticmethod
-    def forward(ctx: Any, theta: Tensor, family: ExponentialFamily, mask: Tensor | None) -> Tensor:
-        return bounded(theta, len(family.event_shape), mask)
+class _LogPartition(Itemwise):
+    """``log Z`` and, for its derivative, the marginals."""
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        return grad_outputs[0], None, None
-
-
-class _LogPartition(Function):
-    @staticmethod
-    def forward(ctx: Any, theta: Tensor, family: ExponentialFamily, mask: Tensor | None) -> Tensor:
-        ctx.family, ctx.mask = family, mask
+    def forward(family: ExponentialFamily, mask: Tensor | None, theta: Tensor) -> tuple[Tensor, Tensor]:
         if theta.device.type == "cpu":
             log_partition, marginals = family._kernel_marginals(theta, mask)
-        else:
-            log_partition, marginals = family._plain_marginals(theta, mask, create_graph=False)
-        ctx.save_for_backward(theta, marginals)
-        return log_partition.detach()
+            return log_partition.detach(), marginals
+        return family._plain_marginals(theta, mask)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        theta, marginals = ctx.saved_tensors
-        if torch.is_grad_enabled():  # create_graph: somebody will differentiate the marginals
-            marginals = _Marginals.apply(theta, ctx.family, ctx.mask)
-        return grad_outputs[0].view(-1, *(1,) * (theta.dim() - 1)) * marginals, None, None
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.family, *tensors = inputs
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*tensors, output[1])
+        ctx.save_for_forward(*tensors, output[1])
 
-
-class _Marginals(Function):
     @staticmethod
-    def forward(ctx: Any, theta: Tensor, family: ExponentialFamily, mask: Tensor | None) -> Tensor:
-        ctx.family, ctx.mask = family, mask
+    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[None, None, Tensor | None]:
+        mask, theta, marginals = ctx.saved_tensors  # the last an output: it carries this very node into second ones
+        weight, direction = grad_outputs
+        parts = []
+        if weight is not None:
+            parts.append(weight.view(-1, *(1,) * (theta.dim() - 1)) * marginals)
+        if direction is not None:
+            parts.append(_Marginals.apply(ctx.family, mask, theta, direction))
+        return None, None, sum(parts[1:], *parts[:1]) if parts else None
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> tuple[Tensor, Tensor]:
+        (mask, theta, marginals), tangent = ctx.saved_tensors, grad_inputs[2]
+        return (marginals * tangent).flatten(1).sum(1), _Marginals.apply(ctx.family, mask, theta, tangent)
+
+
+class _Marginals(Itemwise):
+    """The derivative of ``log Z`` of order ``1 + len(directions)``, along these in all of its arguments but one.
+
+    It is a symmetric multilinear map. So its own derivative in the scores is the next one, along one direction more,
+    and that in a direction is itself, along the new direction in place of that one.
+    """
+
+    @staticmethod
+    def forward(family: ExponentialFamily, mask: Tensor | None, theta: Tensor, *directions: Tensor) -> Tensor:
+        if theta.device.type != "cpu" or len(directions) > 1:
+            return family._plain_marginals(theta, mask, *directions)[1]
+        if directions:
+            return family._kernel_product(theta, mask, directions[0].contiguous())
+        return family._kernel_marginals(theta, mask)[1]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.family, *tensors = inputs
         ctx.set_materialize_grads(False)  # a potential's first derivative sends None: there is nothing to do then
-        ctx.save_for_backward(theta)
-        if theta.device.type == "cpu":
-            return family._kernel_marginals(theta, mask)[1]
-        return family._plain_marginals(theta, mask, create_graph=False)[1]
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, None, None]:
-        (theta,) = ctx.saved_tensors
-        if grad_outputs[0] is None:
-            return None, None, None
-        direction = grad_outputs[0].contiguous()
-        if theta.device.type == "cpu" and not torch.is_grad_enabled():
-            return ctx.family._kernel_product(theta, ctx.mask, direction), None, None
-        again = torch.is_grad_enabled()  # create_graph: somebody will differentiate this product
-        with torch.enable_grad():
-            scores = theta if again else theta.detach().requires_grad_()
-            marginals = ctx.family._plain_marginals(scores, ctx.mask, create_graph=True)[1]
-            (product,) = torch.autograd.grad(marginals, scores, direction, create_graph=again)
-        if theta.device.type == "cpu":  # the kernel's value, with the derivatives of the plain form
-            exact = ctx.family._kernel_product(theta.detach(), ctx.mask, direction.detach())
-            product = product + (exact - product).detach()
-        return product, None, None
+    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+        direction, wanted = grad_outputs[0], ctx.needs_input_grad[2:]
+        if direction is None:
+            return (None,) * (2 + len(wanted))
+        return None, None, *_moved(ctx, *(direction if want else None for want in wanted))
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
+        return sum(part for part in _moved(ctx, *grad_inputs[2:]) if part is not None)  # type: ignore[return-value]
+
+
+def _moved(ctx: Any, *along: Tensor | None) -> list[Tensor | None]:
+    """The derivatives of a :class:`_Marginals` in its scores and in each of its directions, along these if any."""
+    mask, theta, *directions = ctx.saved_tensors
+    others = [directions, *([*directions[:i], *directions[i + 1 :]] for i in range(len(directions)))]
+    return [
+        None if direction is None else _Marginals.apply(ctx.family, mask, theta, *rest, direction)
+        for rest, direction in zip(others, along, strict=True)
+    ]

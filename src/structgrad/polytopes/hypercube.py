@@ -61,4 +61,4 @@ class Hypercube(ExponentialFamily):
         return F.pad(scores.flatten(1), (0, -self._size % LANES), value=-torch.inf)
 
     def _events(self, rows: Tensor) -> Tensor:
-        return rows[:, : self._size].reshape(-1, *self.event_shape)
+        return rows[:, : self._size].reshape(-1, *self.event_shape).data

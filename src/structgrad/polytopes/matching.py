@@ -13,6 +13,7 @@ from structgrad.arguments import count
 from structgrad.parallel import map_blocks
 from structgrad.polytopes._assignment import CARRIED_32, CARRIED_64, assign, assign_pair
 from structgrad.polytopes.base import Polytope
+from structgrad.transforms import active
 
 
 class Matching(Polytope):
@@ -46,6 +47,8 @@ class Matching(Polytope):
 
     def argmax_pair(self, theta: Tensor, other: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Both maximisers; the second search starts from the first one's prices (ten times cheaper when near)."""
+        if active():
+            return super().argmax_pair(theta, other, mask)
         sizes = self._check(theta), self._check(other, "other")
         self._check_mask(theta, mask)
         if theta.shape != other.shape:

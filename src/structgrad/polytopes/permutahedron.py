@@ -11,6 +11,7 @@ from structgrad.arguments import count
 from structgrad.parallel import run_kernel
 from structgrad.polytopes._ranks import perturbed_ranks, ranks
 from structgrad.polytopes.base import Polytope
+from structgrad.transforms import opaque
 
 COUNTED = 256  # coordinates up to which counting beats sorting
 
@@ -26,6 +27,7 @@ class Permutahedron(Polytope):
         self.n = n = count(n, "n")
         self.event_shape = (n,)
 
+    @opaque
     def argmax(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         """As everywhere; the ranks come in the type of the scores.
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd import Function
 
+from structgrad.autograd import Itemwise
 from structgrad.parallel import run_kernel
 from structgrad.polytopes.subset import Subset
 
@@ -35,35 +35,48 @@ def soft_subset(
     mask = subset._check_mask(theta, mask)
     k = subset.k
 
-    def solve(scores: Tensor) -> Tensor:
-        if mask is not None:
-            scores = scores.masked_fill(~mask.reshape(scores.shape), -torch.inf)
+    def solve(scores: Tensor, allowed: Tensor | None) -> Tensor:
+        if allowed is not None:
+            scores = scores.masked_fill(~allowed, -torch.inf)
         if scores.device.type == "cpu":
             return _by_kernel(kernel, scores, k)
         return with_corners(plain, scores, k)
 
-    y = _ByValue.apply(theta.double().reshape(-1, subset.n), solve, weights)
+    allowed = None if mask is None else mask.reshape(-1, subset.n)
+    y = _ByValue.apply(theta.double().reshape(-1, subset.n), allowed, solve, weights)
     return y.view(theta.shape).to(theta.dtype)
 
 
-class _ByValue(Function):
+class _ByValue(Itemwise):
     @staticmethod
-    def forward(ctx: Any, theta: Tensor, solve: Callable[[Tensor], Tensor], weights: Weights) -> Tensor:
-        y = solve(theta.detach())
-        ctx.weights = weights
-        ctx.set_materialize_grads(False)  # a potential's first derivative sends None: there is nothing to do then
-        ctx.save_for_backward(y)
-        return y
+    def forward(
+        theta: Tensor, allowed: Tensor | None, solve: Callable[[Tensor, Tensor | None], Tensor], weights: Weights
+    ) -> Tensor:
+        return solve(theta, allowed)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, None, None]:
-        if grad_outputs[0] is None:
-            return None, None, None
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.weights = inputs[3]
+        ctx.set_materialize_grads(False)  # a potential's first derivative sends None: there is nothing to do then
+        ctx.save_for_backward(output)
+        ctx.save_for_forward(output)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, None, None, None]:
+        (direction,) = grad_outputs
+        return None if direction is None else _ByValue._product(ctx, direction), None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
+        return _ByValue._product(ctx, grad_inputs[0])
+
+    @staticmethod
+    def _product(ctx: Any, direction: Tensor) -> Tensor:
         (y,) = ctx.saved_tensors  # an output: it carries this very node into second derivatives
-        weights, direction = ctx.weights(y), grad_outputs[0]
+        weights = ctx.weights(y)
         total = weights.sum(-1, keepdim=True)
         total = torch.where(total > 0, total, 1.0)  # every coordinate is held or saturates
-        return weights * (direction - (weights * direction).sum(-1, keepdim=True) / total), None, None
+        return weights * (direction - (weights * direction).sum(-1, keepdim=True) / total)
 
 
 def _by_kernel(kernel: Kernel, scores: Tensor, k: int) -> Tensor:

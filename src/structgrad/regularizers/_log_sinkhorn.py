@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
-from torch.autograd import Function
 
+from structgrad.autograd import Itemwise
 from structgrad.portable import exp, log, row_sums
 
 
@@ -22,40 +22,62 @@ def log_sinkhorn(theta: Tensor, rounds: int) -> Tensor:
     return _Exp.apply(log_plan).to(theta.dtype)
 
 
-class _LogSoftmax(Function):
+class _LogSoftmax(Itemwise):
     """``x - log sum exp x`` over the last dimension."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(x: Tensor) -> Tensor:
         top = x.amax(-1, keepdim=True)
-        found = x - (top + log(row_sums(exp(x - top))).unsqueeze(-1))
-        ctx.save_for_backward(found)
-        return found
+        return x - (top + log(row_sums(exp(x - top))).unsqueeze(-1))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(output)
+        ctx.save_for_forward(output)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
         (found,), gradient = ctx.saved_tensors, grad_outputs[0]
         return gradient - _Exp.apply(found) * _RowSums.apply(gradient).unsqueeze(-1)
 
-
-class _Exp(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        found = exp(x)
-        ctx.save_for_backward(found)
-        return found
+    def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
+        (found,), tangent = ctx.saved_tensors, grad_inputs[0]
+        return tangent - _RowSums.apply(_Exp.apply(found) * tangent).unsqueeze(-1)
+
+
+class _Exp(Itemwise):
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return exp(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(output)
+        ctx.save_for_forward(output)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
         return grad_outputs[0] * ctx.saved_tensors[0]
 
-
-class _RowSums(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.columns = x.shape[-1]
+    def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
+        return grad_inputs[0] * ctx.saved_tensors[0]
+
+
+class _RowSums(Itemwise):
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
         return row_sums(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.columns = inputs[0].shape[-1]
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
         return grad_outputs[0].unsqueeze(-1).expand(*grad_outputs[0].shape, ctx.columns)
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
+        return _RowSums.apply(grad_inputs[0])

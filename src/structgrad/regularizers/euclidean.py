@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
 
+from structgrad.autograd import Itemwise
 from structgrad.parallel import run_kernel
 from structgrad.polytopes._range import bounded
 from structgrad.polytopes.base import Polytope
@@ -40,7 +40,7 @@ class Euclidean(Regularizer):
         polytope._check(theta)
         mask = polytope._check_mask(theta, mask)
         if isinstance(polytope, Permutahedron):
-            y = _Isotonic.apply(theta.double().reshape(-1, polytope.n), polytope)
+            y = _Isotonic.apply(theta.double().reshape(-1, polytope.n), polytope)[0]
             return y.view(theta.shape).to(theta.dtype)
         y = theta.clamp(0.0, 1.0)
         return y if mask is None else y.masked_fill(~mask, 0.0)
@@ -75,18 +75,23 @@ def plain_euclidean_subset(scores: Tensor, k: int) -> Tensor:
     return (scores - pivot - tau).clamp(0.0, 1.0)
 
 
-class _Isotonic(Function):
-    """The projection onto the permutahedron; its Jacobian takes the mean over each block away."""
+class _Isotonic(Itemwise):
+    """The projection onto the permutahedron and its blocks; the Jacobian takes the mean over each block away."""
 
     @staticmethod
-    def forward(ctx: Any, theta: Tensor, polytope: Permutahedron) -> Tensor:
+    def forward(theta: Tensor, polytope: Permutahedron) -> tuple[Tensor, Tensor]:
         rows = bounded(theta.detach(), 1).cpu().contiguous()
         ranks = polytope.argmax(rows)
         y, blocks = torch.empty_like(rows), torch.empty(rows.shape, dtype=torch.int64, device="cpu")
         run_kernel(_isotonic.project, rows.numpy(), ranks.numpy(), y.numpy(), blocks.numpy())
+        return y.to(theta.device), blocks
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         ctx.set_materialize_grads(False)  # a potential's first derivative sends None: there is nothing to do then
-        ctx.save_for_backward(blocks)
-        return y.to(theta.device)
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
+        ctx.save_for_forward(output[1])
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, None]:
@@ -94,18 +99,30 @@ class _Isotonic(Function):
             return None, None
         return _Centre.apply(grad_outputs[0], ctx.saved_tensors[0]), None
 
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> tuple[Tensor, None]:
+        return _Centre.apply(grad_inputs[0], ctx.saved_tensors[0]), None
 
-class _Centre(Function):
+
+class _Centre(Itemwise):
     """A linear map that is its own transpose."""
 
     @staticmethod
-    def forward(ctx: Any, direction: Tensor, blocks: Tensor) -> Tensor:
-        ctx.save_for_backward(blocks)
+    def forward(direction: Tensor, blocks: Tensor) -> Tensor:
         rows = direction.detach().cpu().contiguous()
         out = torch.empty_like(rows)
-        run_kernel(_isotonic.centre, rows.numpy(), blocks.numpy(), out.numpy())
+        run_kernel(_isotonic.centre, rows.numpy(), blocks.contiguous().numpy(), out.numpy())
         return out.to(direction.device)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
+        ctx.save_for_forward(inputs[1])
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
         return _Centre.apply(grad_outputs[0], ctx.saved_tensors[0]), None
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
+        return _Centre.apply(grad_inputs[0], ctx.saved_tensors[0])

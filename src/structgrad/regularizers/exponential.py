@@ -7,6 +7,7 @@ from torch import Tensor
 from structgrad.polytopes.base import Polytope
 from structgrad.polytopes.exponential import ExponentialFamily
 from structgrad.regularizers.base import Regularizer, unknown_pair
+from structgrad.transforms import concrete
 
 
 class ExponentialEntropy(Regularizer):
@@ -34,7 +35,7 @@ class ExponentialEntropy(Regularizer):
         Raises:
             ValueError: ``y`` is not a vertex (its entries are not all 0 or 1).
         """
-        if not bool(((y == 0) | (y == 1)).all()):
+        if not bool(concrete((y == 0) | (y == 1)).all()):
             raise ValueError(f"y of shape {tuple(y.shape)} must hold vertices: between them the entropy is not known")
         return y.new_zeros(y.shape[: y.dim() - len(polytope.event_shape)])
 

@@ -1,0 +1,79 @@
+"""The products of a perturbed maximiser with its Jacobian, from its draws: integration by parts, with a baseline."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Literal
+
+from torch import Tensor
+
+from structgrad.layers._contractions import along, weighted_mean
+from structgrad.layers._perturbation import Draws, Pulled, columns
+from structgrad.layers.base import Layer
+from structgrad.noise import Noise
+from structgrad.portable import dots, row_sums
+
+Baseline = Literal["leave_one_out", "maximiser"] | None
+
+
+class ByParts(Layer):
+    """What :class:`~.perturbed.Perturbed` has for its derivatives; the equations are there."""
+
+    noise: Noise
+    samples: int
+    baseline: Baseline
+    noisy: Tensor | None
+
+    def _weights(self, draws: Draws, direction: Tensor) -> Tensor:
+        """``<direction, y - b> / sigma`` of every sample, ``(B, M)``, for directions ``(B, *event)``."""
+        weights = along(direction, draws.y)
+        if self.baseline == "leave_one_out":  # y less the mean of the others, all at once
+            mean = (row_sums(weights) / self.samples).to(weights.dtype)
+            weights = (weights - mean.unsqueeze(1)) * (self.samples / (self.samples - 1))
+        elif self.baseline == "maximiser":
+            weights = weights - dots(direction.flatten(1), self._best(draws).flatten(1)).to(weights.dtype).unsqueeze(1)
+        return weights / draws.sigma.unsqueeze(1)
+
+    def _score(self, draws: Draws) -> Tensor:
+        """``nu'(z)`` where noise matters, else zero, ``(B, M, *event)``."""
+        score = self.noise.score(draws.z)
+        return score if draws.active is None else score * draws.active
+
+    def _check_all_noisy(self) -> None:
+        if self.noisy is not None:
+            raise ValueError("noisy leaves scores without noise: the perturbed maximiser has no derivative in theta")
+
+    def _pull(self, draws: Draws, direction: Tensor, in_theta: bool, in_sigma: bool) -> Pulled:
+        """The derivatives of ``<direction, maximiser>`` in theta, ``(B, *event)``, and sigma, ``(B,)``, if wanted."""
+        if in_theta:
+            self._check_all_noisy()
+        weights, score = self._weights(draws, direction), self._score(draws)
+        by_sigma = None
+        if in_sigma:
+            slopes = self._slopes(draws, score)
+            by_sigma = (dots(weights, slopes.to(weights.dtype)) / self.samples).to(weights.dtype)
+        return weighted_mean(weights, score) if in_theta else None, by_sigma
+
+    def _push(self, draws: Draws, of_theta: Tensor | None, of_sigma: Tensor | None) -> Tensor:
+        """The derivative of the maximiser along theta's and sigma's ``(B,)``, if any: ``(B, *event)``."""
+        score, weights = self._score(draws), draws.z.new_zeros(draws.z.shape[:2])
+        if of_theta is not None:
+            if self.noisy is not None and bool(of_theta.any()):
+                self._check_all_noisy()
+            weights = weights + along(of_theta, score)
+        if of_sigma is not None:
+            weights = weights + self._slopes(draws, score).to(weights.dtype) * of_sigma.unsqueeze(1)
+        weights = weights / draws.sigma.unsqueeze(1)
+        total = (row_sums(weights) / self.samples).to(weights.dtype)
+        if self.baseline == "leave_one_out":
+            weights = (weights - total.unsqueeze(1)) * (self.samples / (self.samples - 1))
+        moved = weighted_mean(weights, draws.y)
+        return moved - columns(total, moved) * self._best(draws) if self.baseline == "maximiser" else moved
+
+    def _slopes(self, draws: Draws, score: Tensor) -> Tensor:
+        """``<z, nu'(z)> - d`` of every sample, ``(B, M)``."""
+        coordinates = prod(self.polytope.event_shape) if draws.active is None else draws.active.flatten(2).sum(-1)
+        return dots(draws.z.flatten(2), score.flatten(2)) - coordinates
+
+    def _best(self, draws: Draws) -> Tensor:
+        return self.polytope.argmax(draws.theta, None if draws.mask is None else draws.mask.squeeze(1))
