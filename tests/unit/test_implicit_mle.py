@@ -400,7 +400,7 @@ def test_gradients_beyond_the_type_are_refused_and_change_nothing():
     layer = ImplicitMLE(Simplex(3), step=1e-39, temperature=1e-3)
     with pytest.raises(ValueError, match=r"theta of shape \(3,\) has a gradient beyond float32"):
         gradient_of(layer, torch.tensor([0.1, 0.0, 0.0]), torch.tensor([3e38, -3e38, -3e38]))
-    adaptive = AdaptiveImplicitMLE(Simplex(3), temperature=1e-30)
+    adaptive = AdaptiveImplicitMLE(Simplex(3), temperature=1e-40)
     with pytest.raises(ValueError, match="has a gradient beyond float32"):
         gradient_of(adaptive, torch.tensor([1e-35, 2e-35, 0.0]), torch.tensor([0.0, 1e30, 0.0]))
     assert float(adaptive.alpha) == 1.0
