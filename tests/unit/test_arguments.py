@@ -5,9 +5,12 @@ import pytest
 import torch
 from torch import nn
 
+from structgrad.functional import soft_rank, soft_sort, soft_top_k
 from structgrad.layers import (
     L2X,
+    AdaptiveImplicitMLE,
     GumbelSinkhorn,
+    ImplicitMLE,
     NeuralSort,
     Perturbed,
     Relaxed,
@@ -15,7 +18,7 @@ from structgrad.layers import (
     StochasticSoftmax,
 )
 from structgrad.losses import Blackbox, DirectLoss, FenchelYoung, SquaredError
-from structgrad.noise import Gumbel, Normal
+from structgrad.noise import Gumbel, Normal, SumOfGamma
 from structgrad.polytopes import (
     Arborescence,
     BlackBox,
@@ -53,6 +56,12 @@ COUNTS = {
     "SinkhornEntropy rounds": (SinkhornEntropy, "rounds", 1),
     "Perturbed samples": (lambda m: Perturbed(CUBE, Normal(), 1.0, m), "samples", 1),
     "StochasticSoftmax samples": (lambda m: StochasticSoftmax(SOFT, samples=m), "samples", 1),
+    "ImplicitMLE samples": (lambda m: ImplicitMLE(CUBE, samples=m), "samples", 1),
+    "AdaptiveImplicitMLE samples": (lambda m: AdaptiveImplicitMLE(CUBE, samples=m), "samples", 1),
+    "AdaptiveImplicitMLE replicas": (lambda r: AdaptiveImplicitMLE(CUBE, replicas=r), "replicas", 1),
+    "SumOfGamma k": (SumOfGamma, "k", 1),
+    "SumOfGamma rounds": (lambda rounds: SumOfGamma(2, rounds), "rounds", 1),
+    "soft_top_k k": (lambda k: soft_top_k(SCORES, k), "k", 0),
     "GumbelSinkhorn n": (GumbelSinkhorn, "n", 1),
     "GumbelSinkhorn rounds": (lambda rounds: GumbelSinkhorn(3, rounds=rounds), "rounds", 1),
     "GumbelSinkhorn samples": (lambda m: GumbelSinkhorn(3, samples=m), "samples", 1),
@@ -68,6 +77,12 @@ SCALES = {
     "Perturbed sigma": (lambda s: Perturbed(CUBE, Normal(), s), "sigma"),
     "Perturbed sigma of a call": (lambda s: Perturbed(CUBE)(SCORES, torch.Generator(), sigma=s), "sigma"),
     "Relaxed temperature": (lambda t: Relaxed(Simplex(3), CategoricalEntropy(), t), "temperature"),
+    "ImplicitMLE step": (lambda step: ImplicitMLE(CUBE, step=step), "step"),
+    "ImplicitMLE temperature": (lambda t: ImplicitMLE(CUBE, temperature=t), "temperature"),
+    "AdaptiveImplicitMLE temperature": (lambda t: AdaptiveImplicitMLE(CUBE, temperature=t), "temperature"),
+    "soft_sort temperature": (lambda t: soft_sort(SCORES, t), "temperature"),
+    "soft_rank temperature": (lambda t: soft_rank(SCORES, t), "temperature"),
+    "soft_top_k temperature": (lambda t: soft_top_k(SCORES, 2, t), "temperature"),
     "GumbelSinkhorn temperature": (lambda t: GumbelSinkhorn(3, t), "temperature"),
     "NeuralSort temperature": (NeuralSort, "temperature"),
     "SoftSub temperature": (lambda t: SoftSub(2, t), "temperature"),
@@ -90,6 +105,9 @@ KINDS = {
     "swapped arguments": (lambda: Relaxed(CategoricalEntropy(), Simplex(3)), "polytope"),
     "no regularizer": (lambda: Relaxed(Simplex(3), Simplex(3)), "regularizer"),
     "no noise": (lambda: Perturbed(CUBE, 0.5), "noise"),
+    "no noise for implicit MLE": (lambda: ImplicitMLE(CUBE, 0.5), "noise"),
+    "implicit MLE around a layer": (lambda: AdaptiveImplicitMLE(Perturbed(CUBE)), "polytope"),
+    "a list to sort": (lambda: soft_sort([1.0, 2.0]), "x"),
     "a polytope in place of a relaxation": (lambda: StochasticSoftmax(Simplex(3)), "relaxed"),
     "a Fenchel-Young loss around a polytope": (lambda: FenchelYoung(CUBE), "layer"),
     "a squared error around a polytope": (lambda: SquaredError(CUBE), "layer"),
@@ -102,7 +120,7 @@ KINDS = {
 def test_whole_numbers(call):
     make, name, least = COUNTS[call]
     for wrong in (1.5, 2.0, "2", None, True):
-        if wrong is None and name in ("samples", "top"):
+        if wrong is None and name in ("samples", "top", "replicas"):
             continue  # None is a choice there
         with pytest.raises(TypeError, match=rf"^{name} must be a whole number, not {wrong!r}$"):
             make(wrong)
@@ -138,6 +156,11 @@ ITEMS = {
     "SoftSub": lambda t: SoftSub(2, t)(SCORES, torch.Generator()),
     "NeuralSort": lambda t: NeuralSort(t)(SCORES),
     "Perturbed": lambda s: Perturbed(CUBE, sigma=s)(SCORES, torch.Generator()),
+    "ImplicitMLE step": lambda step: ImplicitMLE(CUBE, step=step)(SCORES, torch.Generator()),
+    "ImplicitMLE": lambda t: ImplicitMLE(CUBE, temperature=t)(SCORES, torch.Generator()),
+    "soft_sort": lambda t: soft_sort(SCORES, t),
+    "soft_rank": lambda t: soft_rank(SCORES, t, "kl"),
+    "soft_top_k": lambda t: soft_top_k(SCORES, 1, t),
     "Blackbox": lambda step: Blackbox(CUBE, step)(SCORES.clone().requires_grad_()),
 }
 

@@ -3,9 +3,19 @@
 import pytest
 import torch
 
-from structgrad.layers import GumbelSinkhorn, NeuralSort, Perturbed, Relaxed, SoftSub, StochasticSoftmax
+from structgrad.functional import soft_rank, soft_sort, soft_top_k
+from structgrad.layers import (
+    AdaptiveImplicitMLE,
+    GumbelSinkhorn,
+    ImplicitMLE,
+    NeuralSort,
+    Perturbed,
+    Relaxed,
+    SoftSub,
+    StochasticSoftmax,
+)
 from structgrad.losses import Blackbox, DirectLoss, FenchelYoung
-from structgrad.noise import Gumbel, Logistic, NegativeExponential, Normal
+from structgrad.noise import Gumbel, Logistic, NegativeExponential, Normal, SumOfGamma
 from structgrad.polytopes import (
     Arborescence,
     BlackBox,
@@ -85,7 +95,7 @@ def test_relaxations_and_their_gradients(make, regularizer):
     elsewhere(gradient)
 
 
-@pytest.mark.parametrize("noise", [Gumbel(), Normal(), Logistic(), NegativeExponential()], ids=str)
+@pytest.mark.parametrize("noise", [Gumbel(), Normal(), Logistic(), NegativeExponential(), SumOfGamma(3)], ids=str)
 def test_draws(noise):
     elsewhere(lambda: noise.sample((7, 3), torch.Generator().manual_seed(1)))
 
@@ -104,6 +114,12 @@ def test_layers_and_losses():
     elsewhere(lambda: NeuralSort()(theta))
     elsewhere(lambda: SoftSub(2)(theta, draws()))
     elsewhere(lambda: torch.autograd.grad(Blackbox(Subset(4, 2), 1.0)(theta)[:, 0].sum(), theta)[0])
+    for implicit in (ImplicitMLE, AdaptiveImplicitMLE):
+        elsewhere(lambda make=implicit: torch.autograd.grad(make(Subset(4, 2))(theta, draws())[:, 0].sum(), theta)[0])
+    for function in (soft_sort, soft_rank):
+        for name in ("l2", "kl"):
+            elsewhere(lambda f=function, name=name: torch.autograd.grad(f(theta, 0.5, name)[:, 0].sum(), theta)[0])
+    elsewhere(lambda: torch.autograd.grad(soft_top_k(theta, 2)[:, 0].sum(), theta)[0])
     step = torch.full((5,), -1.0)
 
     def task_loss(y, rows, items):

@@ -10,7 +10,17 @@ import math
 import pytest
 import torch
 
-from structgrad.layers import L2X, GumbelSinkhorn, NeuralSort, Perturbed, Relaxed, SoftSub, StochasticSoftmax
+from structgrad.layers import (
+    L2X,
+    AdaptiveImplicitMLE,
+    GumbelSinkhorn,
+    ImplicitMLE,
+    NeuralSort,
+    Perturbed,
+    Relaxed,
+    SoftSub,
+    StochasticSoftmax,
+)
 from structgrad.losses import Blackbox, DirectLoss, FenchelYoung, SquaredError
 from structgrad.noise import Gumbel, NegativeExponential, Normal
 from structgrad.polytopes import (
@@ -257,6 +267,8 @@ def test_half_precision_is_that_of_the_widened_scores_everywhere(polytope, dtype
     cases = [
         Perturbed(polytope, Normal(), 0.1, 20),
         Blackbox(polytope, 1.0),
+        ImplicitMLE(polytope, Normal(), 1.0, 0.1),
+        AdaptiveImplicitMLE(polytope, Normal(), 0.1).eval(),
         lambda t, *_: SquaredError(Perturbed(polytope, Normal(), 0.1, 20))(t, target, generator()),
         lambda t, *_: FenchelYoung(Perturbed(polytope, Normal(), 0.1, 20))(t, target, generator()),
         lambda t, *_: direct(t),
@@ -300,6 +312,8 @@ def test_equal_scores_win_equally_often_at_any_level(dtype, level, training):
     shares = [
         Perturbed(Simplex(10), Gumbel(), 1.0, 1)(theta, generator(1)),
         StochasticSoftmax(relaxed).train(training)(theta, generator(1)),
+        ImplicitMLE(Simplex(10)).train(training)(theta, generator(1)),
+        AdaptiveImplicitMLE(Simplex(10)).train(training)(theta, generator(1)),
         SoftSub(1, 0.1).train(training)(theta, generator(1)),
         L2X(1, 0.1).train(training)(theta, generator(1)),
         NeuralSort(0.1, 1, Gumbel()).train(training)(theta, generator(1)).squeeze(-2),
@@ -327,6 +341,7 @@ def test_an_item_does_not_see_that_another_ones_noise_was_lost():
         Perturbed(Permutahedron(6), Normal(), 0.5, 4),
         Perturbed(Subset(6, 2), Gumbel(), 0.5, 4),
         StochasticSoftmax(Relaxed(Subset(6, 2), CategoricalEntropy(), 0.3), samples=2),
+        ImplicitMLE(Subset(6, 2), samples=2),
     ):
         alone = layer(theta, [generator(s) for s in (1, 2)])
         beside = layer(wild, [generator(s) for s in (1, 2, 3)])

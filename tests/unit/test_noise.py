@@ -8,12 +8,24 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from structgrad.noise import EULER_GAMMA, Gumbel, Logistic, NegativeExponential, Normal, draw, sample_replicas
+from structgrad.layers import Perturbed
+from structgrad.noise import (
+    EULER_GAMMA,
+    Gumbel,
+    Logistic,
+    NegativeExponential,
+    Normal,
+    SumOfGamma,
+    draw,
+    sample_replicas,
+)
+from structgrad.polytopes import Subset
 
 PAPER_SCALE = math.sqrt(18) / math.pi  # variance 3
 GUMBELS = [Gumbel(), Gumbel(centred=False), Gumbel(PAPER_SCALE), Gumbel(0.3, centred=False)]
 SMOOTH = [*GUMBELS, Normal(), Normal(0.3), Logistic(), Logistic(2.0)]
 KINDS = [*SMOOTH, NegativeExponential()]
+DRAWN = [*KINDS, SumOfGamma(3)]
 EXCESS_KURTOSIS = 12 / 5  # of any Gumbel distribution
 
 
@@ -231,7 +243,7 @@ def test_kl_is_zero_at_zero_and_its_gradient_too(noise):
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, math.nan, math.inf])
-@pytest.mark.parametrize("kind", [Gumbel, Normal, Logistic])
+@pytest.mark.parametrize("kind", [Gumbel, Normal, Logistic, lambda scale: SumOfGamma(2, 10, scale)])
 def test_scale_must_be_positive(kind, scale):
     with pytest.raises(ValueError, match=f"scale must be positive and finite, not {scale}"):
         kind(scale)
@@ -240,7 +252,7 @@ def test_scale_must_be_positive(kind, scale):
 # Draws
 
 
-@pytest.mark.parametrize("noise", KINDS, ids=str)
+@pytest.mark.parametrize("noise", DRAWN, ids=str)
 def test_a_generator_gives_its_draws_again_and_goes_on(noise):
     first = noise.sample((3, 4), generator(7))
     assert torch.equal(noise.sample((3, 4), generator(7)), first)
@@ -250,7 +262,7 @@ def test_a_generator_gives_its_draws_again_and_goes_on(noise):
     assert not torch.equal(noise.sample((3, 4), one), first)
 
 
-@pytest.mark.parametrize("noise", KINDS, ids=str)
+@pytest.mark.parametrize("noise", DRAWN, ids=str)
 def test_draws_leave_the_global_generator_alone(noise):
     state = torch.get_rng_state()
     noise.sample((10,), generator())
@@ -259,7 +271,7 @@ def test_draws_leave_the_global_generator_alone(noise):
 
 @pytest.mark.parametrize("shape", [(), (1,), (3, 7, 5, 5), (0, 4)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("noise", KINDS, ids=str)
+@pytest.mark.parametrize("noise", DRAWN, ids=str)
 def test_shape_and_dtype(noise, shape, dtype):
     draws = noise.sample(shape, generator(), dtype)
     assert draws.shape == shape
@@ -294,7 +306,7 @@ def test_one_generator_draws_the_whole_shape():
     assert torch.equal(draw(Normal(), (3, 2), generator(4)), Normal().sample((3, 2), generator(4)))
 
 
-@pytest.mark.parametrize("noise", KINDS, ids=str)
+@pytest.mark.parametrize("noise", DRAWN, ids=str)
 def test_a_sequence_of_generators_draws_one_index_each(noise):
     together = draw(noise, (3, 2, 4), [generator(s) for s in range(3)], torch.float64)
     assert torch.equal(together, sample_replicas(noise, (2, 4), [generator(s) for s in range(3)], torch.float64))
@@ -316,3 +328,67 @@ def test_a_uniform_of_zero_is_the_middle_of_its_cell_not_an_outlier(noise, dtype
     cell = torch.finfo(dtype).eps / 2
     draw = noise.sample((), generator(), dtype).item()
     assert scipy_twin(noise).cdf(draw) == pytest.approx(cell / 2, rel=1e-5)
+
+
+# Sums of gamma variables
+
+
+def gammas(k, rounds, size, seed=0):
+    """``sum_i Gamma(1/k, k/i)`` by scipy's draws."""
+    shape = (size, rounds)
+    draws = stats.gamma(1 / k).rvs(shape, random_state=np.random.default_rng(seed))
+    return (draws * (k / np.arange(1, rounds + 1))).sum(1)
+
+
+@pytest.mark.parametrize(("k", "rounds"), [(1, 1), (1, 10), (2, 1), (3, 10), (7, 4), (50, 3)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_coordinate_follows_its_definition(k, rounds, dtype):
+    draws = SumOfGamma(k, rounds, 1.5).sample((10_000,), generator(9), dtype).double().numpy()
+    if rounds == 1:
+        found = stats.kstest(draws * k / 1.5, stats.gamma(1 / k, scale=k).cdf)
+    else:
+        expected = torch.from_numpy(1.5 / k * (gammas(k, rounds, 10_000) - math.log(rounds)))
+        found = stats.ks_2samp(draws, expected.to(dtype).double().numpy())  # rounded alike: many lie at the lower end
+    assert found.pvalue > 1e-3
+
+
+@pytest.mark.parametrize(("k", "rounds", "scale"), [(1, 300, 1.0), (3, 10, 2.0), (10, 60, 1.0)])
+def test_k_coordinates_add_up_to_a_gumbel_variable(k, rounds, scale):
+    """Exactly, to one cut after the first terms of its series: what is left out has mean 1/(2s) and variance 1/s."""
+    size = 10_000
+    sums = SumOfGamma(k, rounds, scale).sample((size, k), generator(10), torch.float64).sum(1).numpy() / scale
+    mean = sum(1 / i for i in range(1, rounds + 1)) - math.log(rounds)
+    variance = sum(1 / i**2 for i in range(1, rounds + 1))
+    assert abs(sums.mean() - mean) < 4 * math.sqrt(variance / size)
+    assert sums.var() == pytest.approx(variance, rel=4 * math.sqrt((EXCESS_KURTOSIS + 2) / size))
+    assert sums.min() >= -math.log(rounds)
+    distance = stats.kstest(sums, stats.gumbel_r().cdf).statistic
+    assert distance < 0.5 / rounds + 1.95 / math.sqrt(size)  # 1.95: one in a thousand
+    other = SumOfGamma(2 * k, rounds).sample((size, k), generator(10), torch.float64).sum(1).numpy()
+    assert stats.kstest(other, stats.gumbel_r().cdf).pvalue < 1e-6
+
+
+def test_gamma_draws_are_a_plain_loop_over_the_same_uniforms():
+    """Marsaglia and Tsang's rejection by hand, one round: normals, uniforms, and again for those that were rejected."""
+    k, one = 4, generator(11)
+    a = 1 + 1 / k
+    d, c = a - 1 / 3, 1 / math.sqrt(9 * (a - 1 / 3))
+    expected, left = np.empty(500), list(range(500))
+    while left:
+        x = Normal().sample((len(left),), one, torch.float64).tolist()
+        u = torch.rand(len(left), generator=one, dtype=torch.float64).tolist()
+        v = [(1 + c * z) ** 3 for z in x]
+        fine = [
+            w > 0 and math.log(p) < z * z / 2 + d - d * w + d * math.log(w) for z, p, w in zip(x, u, v, strict=True)
+        ]
+        for i, w, passed in zip(left, v, fine, strict=True):
+            if passed:
+                expected[i] = d * w
+        left = [i for i, passed in zip(left, fine, strict=True) if not passed]
+    expected *= torch.rand(500, generator=one, dtype=torch.float64).numpy() ** k
+    assert SumOfGamma(k, 1).sample((500,), generator(11), torch.float64).numpy() == pytest.approx(expected, rel=1e-13)
+
+
+def test_a_layer_that_needs_a_density_refuses_sums_of_gammas():
+    with pytest.raises(ValueError, match=r"positive and smooth everywhere, unlike SumOfGamma\(k=2, rounds=10"):
+        Perturbed(Subset(4, 2), SumOfGamma(2))

@@ -1,8 +1,10 @@
 """How a prediction becomes differentiable: one smoothed argmax a file."""
 
+from structgrad.layers.adaptive_implicit_mle import AdaptiveImplicitMLE
 from structgrad.layers.base import Layer
 from structgrad.layers.finite_difference import finite_difference
 from structgrad.layers.gumbel_sinkhorn import GumbelSinkhorn
+from structgrad.layers.implicit_mle import ImplicitMLE
 from structgrad.layers.l2x import L2X
 from structgrad.layers.neural_sort import NeuralSort
 from structgrad.layers.perturbed import Perturbed
@@ -12,7 +14,9 @@ from structgrad.layers.stochastic_softmax import StochasticSoftmax
 
 __all__ = [
     "L2X",
+    "AdaptiveImplicitMLE",
     "GumbelSinkhorn",
+    "ImplicitMLE",
     "Layer",
     "NeuralSort",
     "Perturbed",

@@ -10,7 +10,7 @@ from torch import Tensor
 from structgrad.layers._contractions import along, weighted_mean
 from structgrad.layers._perturbation import Draws, Pulled, columns
 from structgrad.layers.base import Layer
-from structgrad.noise import Noise
+from structgrad.noise import Density
 from structgrad.portable import dots, row_sums
 
 Baseline = Literal["leave_one_out", "maximiser"] | None
@@ -19,7 +19,7 @@ Baseline = Literal["leave_one_out", "maximiser"] | None
 class ByParts(Layer):
     """What :class:`~.perturbed.Perturbed` has for its derivatives; the equations are there."""
 
-    noise: Noise
+    noise: Density
     samples: int
     baseline: Baseline
     noisy: Tensor | None

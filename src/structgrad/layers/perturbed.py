@@ -35,7 +35,7 @@ from structgrad.layers._perturbation import (
     slopes_of,
 )
 from structgrad.layers.base import Scale, fitted, hold
-from structgrad.noise import Generators, Noise, Normal
+from structgrad.noise import Density, Generators, Noise, Normal
 from structgrad.polytopes.base import Polytope
 from structgrad.portable import dots, wide
 from structgrad.transforms import concrete, opaque
@@ -65,7 +65,7 @@ class Perturbed(ByParts):
         noisy: the coordinates that get noise, boolean, of the event's shape; None: all.
 
     Raises:
-        ValueError: an argument out of its range, or a noise that is not smooth.
+        ValueError: an argument out of its range, or a noise without a density that is positive and smooth.
     """
 
     sigma: Scale
@@ -81,7 +81,7 @@ class Perturbed(ByParts):
     ) -> None:
         super().__init__(polytope)
         kind(noise, "noise", Noise, "a noise")
-        if not noise.smooth:
+        if not (isinstance(noise, Density) and noise.smooth):
             raise ValueError(f"noise must have a density that is positive and smooth everywhere, unlike {noise}")
         if baseline not in ("leave_one_out", "maximiser", None):
             raise ValueError(f"baseline must be 'leave_one_out', 'maximiser' or None, not {baseline!r}")

@@ -1,0 +1,95 @@
+"""Hard samples whose gradient is a difference of two of them: what fixed and adaptive steps have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from structgrad.arguments import count, kind
+from structgrad.finite import in_range
+from structgrad.layers._draws import noise_for
+from structgrad.layers.base import Layer, Scale, fitted, hold
+from structgrad.layers.finite_difference import finite_difference
+from structgrad.noise import Generators, Noise
+from structgrad.polytopes.base import Polytope
+from structgrad.portable import column_sums
+
+
+class PerturbAndMap(Layer):
+    """``y = argmax_y <theta + tau eps, y>``, differentiated by moving ``theta`` along the gradient that arrives."""
+
+    temperature: Scale
+
+    def __init__(
+        self, polytope: Polytope, noise: Noise, temperature: Scale, samples: int | None, two_sided: bool
+    ) -> None:
+        super().__init__(polytope)
+        self.noise = kind(noise, "noise", Noise, "a noise")
+        hold(self, "temperature", temperature)
+        self.samples = None if samples is None else count(samples, "samples")
+        self.two_sided = two_sided
+
+    def forward(self, theta: Tensor, generator: Generators | None = None, mask: Tensor | None = None) -> Tensor:
+        """The sampled structures at scores ``(..., *event)``: ``(..., [samples,] *event)``, vertices."""
+        self.polytope._check(theta)
+        self._check_step(theta)
+        rank = len(self.polytope.event_shape)
+        temperature = fitted(self.temperature, "temperature", theta, rank)
+        eps = noise_for(self.noise, theta, rank, self.samples, generator).double()
+        if isinstance(temperature, Tensor):
+            temperature = self._with_samples(temperature)
+        mask = self.polytope._check_mask(theta, mask)
+        if mask is not None:
+            mask = self._with_samples(mask).expand(eps.shape)
+        return _Difference.apply(theta, self, eps * temperature, mask)
+
+    @abstractmethod
+    def _check_step(self, theta: Tensor) -> None:
+        """Raise ValueError if the step does not fit the scores."""
+
+    @abstractmethod
+    def _move(self, theta: Tensor, direction: Tensor) -> tuple[Tensor, Scale, Scale]:
+        """``u``, ``s`` and ``w`` with ``lambda g = s u`` and ``lambda = s / w``.
+
+        For scores ``(..., [1,] *event)`` and the gradient ``(..., [samples,] *event)`` that arrived, both in float64.
+        """
+
+    def _learn(self, gradient: Tensor) -> None:
+        """What a backward pass changes, given the gradient that it found, float64."""
+
+    def _with_samples(self, value: Tensor) -> Tensor:
+        return value if self.samples is None else value.unsqueeze(-len(self.polytope.event_shape) - 1)
+
+
+class _Difference(Function):
+    @staticmethod
+    def forward(ctx: Any, theta: Tensor, layer: PerturbAndMap, noise: Tensor, mask: Tensor | None) -> Tensor:
+        y = layer.polytope.argmax(layer._with_samples(theta.detach().double()) + noise, mask).to(theta.dtype)
+        ctx.layer = layer
+        ctx.save_for_backward(theta, noise, y, mask)
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        layer, (theta, noise, y, mask) = ctx.layer, ctx.saved_tensors
+        scores = layer._with_samples(theta.detach().double())
+        direction, step, weight = layer._move(scores, grad_outputs[0].double())
+
+        def solve(moved: Tensor) -> Tensor:
+            return y.double() if moved is scores else layer.polytope.argmax(moved + noise, mask)  # y was solved forward
+
+        above, below = finite_difference(solve, scores, direction, -step, layer.two_sided)
+        quotient = (above - below) / (2 * step if layer.two_sided else step) * weight
+        gradient = torch.where(above == below, 0.0, quotient)  # a step may be zero: then nothing has moved
+        if layer.samples is not None:
+            items, event = theta.shape[: theta.dim() - len(layer.polytope.event_shape)], layer.polytope.event_shape
+            gradient = column_sums(gradient.reshape(prod(items), layer.samples, prod(event))).view(theta.shape)
+        narrow = in_range(gradient, "a gradient", theta)
+        layer._learn(gradient)
+        return narrow, None, None, None
