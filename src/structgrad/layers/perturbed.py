@@ -2,7 +2,7 @@ r"""The perturbed maximiser: the mean of the argmax over noise, with derivatives
 
 For noise with density ``exp(-nu(z))`` and ``y(m) = argmax_y <theta + sigma z(m), y>`` (Propositions 2.2 and 3.1):
 
-    F(theta)          = E <theta + sigma Z, y>
+    F(theta)          = E <theta + sigma Z, y>    (+ h(y) where the polytope has an offset)
     dF / dtheta       = E y                                  dF / dsigma = E <Z, y>   (indelman, eq. 10)
     d<g, E y>/dtheta  = E <g, y - b> nu'(Z) / sigma
     d<g, E y>/dsigma  = E <g, y - b> (<Z, nu'(Z)> - d) / sigma
@@ -23,16 +23,17 @@ from structgrad.arguments import count, kind
 from structgrad.estimate import Estimate, mean_of
 from structgrad.finite import in_range
 from structgrad.layers._contractions import along, weighted_mean
-from structgrad.layers._draws import checked_noisy, drowned, noise_for
+from structgrad.layers._draws import checked_noisy, noise_for
 from structgrad.layers._perturbation import (
     Draws,
     Maximiser,
     Potential,
     Pulled,
     columns,
-    map_items,
     maxima_of,
+    offset_of,
     slopes_of,
+    solve,
 )
 from structgrad.layers.base import Layer, Scale, fitted, hold
 from structgrad.noise import Generators, Noise, Normal
@@ -121,7 +122,9 @@ class Perturbed(Layer):
         draws = self._potential_draws(theta, generator, mask, sigma)
         y, slope = Maximiser.apply(self._pull, *draws), slopes_of(draws)
         value = dots(draws.theta.flatten(1), y.flatten(1)).to(slope.dtype) + draws.sigma.detach() * slope
-        potential = Potential.apply(draws.theta, draws.sigma, value, y, slope).view(self._leading(theta))
+        offset = offset_of(self._pull, draws)
+        value = value if offset is None else value + offset.detach()
+        potential = Potential.apply(draws.theta, draws.sigma, value, y, slope, offset).view(self._leading(theta))
         return in_range(potential, "a potential", theta)
 
     @torch.no_grad()
@@ -184,19 +187,9 @@ class Perturbed(Layer):
         if self.noisy is not None:
             z = z.mul_(self.noisy)
             active = self.noisy.expand(items, 1, *event) if mask is None else mask & self.noisy
-        draws = Draws(theta.reshape(items, *event), magnitude, z, torch.empty_like(z), mask, active)
-
-        @torch.no_grad()
-        def solve(rows: slice) -> None:
-            part = draws.rows(rows)
-            part.y[:] = self.polytope.argmax_perturbed(part.theta, part.sigma, part.z, part.mask)
-            lost = drowned(self.noise, part.theta, len(event), part.sigma)
-            if lost is not None:
-                theta, sigma, z = (x[lost].double() for x in (part.theta, part.sigma, part.z))
-                mask = None if part.mask is None else part.mask[lost]
-                part.y[lost] = self.polytope.argmax_perturbed(theta, sigma, z, mask).to(part.y.dtype)
-
-        map_items(solve, z)
+        polytope = self.polytope.of_items(..., self._leading(theta))
+        draws = Draws(theta.reshape(items, *event), magnitude, z, torch.empty_like(z), mask, active, polytope)
+        solve(draws, self.noise)
         return draws
 
     def _potential_draws(
@@ -225,8 +218,8 @@ class Perturbed(Layer):
             mean = (row_sums(weights) / self.samples).to(weights.dtype)
             weights = (weights - mean.unsqueeze(1)) * (self.samples / (self.samples - 1))
         elif self.baseline == "maximiser":
-            best = self.polytope.argmax(draws.theta, None if draws.mask is None else draws.mask.squeeze(1))
-            weights = weights - dots(direction.flatten(1), best.flatten(1)).to(weights.dtype).unsqueeze(1)
+            best = draws.without_noise().flatten(1)
+            weights = weights - dots(direction.flatten(1), best).to(weights.dtype).unsqueeze(1)
         return weights / draws.sigma.unsqueeze(1)
 
     def _score(self, draws: Draws) -> Tensor:

@@ -23,9 +23,10 @@ from structgrad.portable import wide
 class FenchelYoung(nn.Module):
     """The Fenchel-Young loss of a layer; callers whose scores are costs (minimisation) negate them.
 
-    Where the layer knows no conjugate (perturbed layers) ``F*(y)`` is left out. The loss is then right up to a constant
-    in ``theta``: gradients, and differences between two ``theta`` for one ``y``, are those of the true loss, its values
-    are not, nor is a gradient in the layer's own scale (sigma, temperature), on which ``F*`` depends.
+    Where the layer knows no conjugate (perturbed layers) ``F*(y)`` is left out; where the polytope has an offset h,
+    ``-h(y)`` stands in its place. The loss is then right up to a constant in ``theta``: gradients, and differences
+    between two ``theta`` for one ``y``, are those of the true loss, its values are not, nor is a gradient in the
+    layer's own scale (sigma, temperature), on which ``F*`` depends.
 
     Args:
         layer: what predicts. One that is not the gradient of a potential is refused when called.
@@ -59,4 +60,7 @@ class FenchelYoung(nn.Module):
         event = tuple(range(-len(self.layer.polytope.event_shape), 0))
         loss = self.layer.potential(scores, generator, mask) - (scores * y).sum(event)
         dual = self.layer.conjugate(y) if self.conjugate else None
+        if dual is None:
+            offset = self.layer.polytope.offset(y)  # of the targets' value, as the potential holds it of the best one's
+            dual = None if offset is None else -offset.to(loss.dtype)
         return in_range(loss if dual is None else loss + dual, "a loss", theta)
