@@ -143,7 +143,7 @@ def test_direct_loss_with_a_context_a_replica_or_an_item(two_sided, growth):
     """Contexts of replicas shared by their items, or of all items row by row; against one item or replica alone."""
     replicas, items = 3, 4
     mu, sigma = scores(replicas, items, N), torch.full((replicas, items), 0.5, dtype=torch.float64)
-    cost, step = scores(replicas, items, N, seed=1), torch.full((replicas,), -0.02)
+    cost, step = scores(replicas, items, N, seed=1), torch.full((replicas,), -0.002)
 
     def run(contexts, rows):
         def task(y, some, those):
@@ -161,15 +161,21 @@ def test_direct_loss_with_a_context_a_replica_or_an_item(two_sided, growth):
             alone = run(contexts[r * each : (r + 1) * each], slice(r, r + 1))
             for ours, theirs in zip(together, alone, strict=True):
                 assert torch.equal(ours[r], theirs[0])
-    assert growth == 1.0 or float(together[1].abs().max()) > 0.02  # some step did grow
+    assert growth == 1.0 or float(together[1].abs().min()) > 0.002  # the steps did grow
 
 
+@pytest.mark.usefixtures("_threads", "_small_blocks")
 def test_direct_loss_items_see_their_own():
     """Without noise, by hand: y(theta + eps c) - y(theta) over eps, item by item."""
-    mu, cost, ks = scores(2, 3, N), scores(2, 3, N, seed=1), [1, 2, 3, 4, 1, 2]
-    found = DirectLoss(BOXES["one by one"].given(ks)).estimate(mu, cost, torch.full((2,), -1.0)).mu.value
-    for row, c, k, ours in zip(mu.flatten(0, 1), cost.flatten(0, 1), ks, found.flatten(0, 1), strict=True):
-        assert torch.equal(ours, (Subset(N, k).argmax(row - c) - Subset(N, k).argmax(row)) / -1.0)
+    mu, cost, step = scores(2, 33, N).requires_grad_(), scores(2, 33, N, seed=1), torch.full((2,), -1.0)
+    ks = [1 + i % 4 for i in range(66)]
+    loss = DirectLoss(BOXES["one by one"].given(ks))
+    surrogate = loss(mu, cost, step, lambda y, *_: y[:, :, 0, 0].double()).surrogate
+    found = (loss.estimate(mu, cost, step).mu.value, torch.autograd.grad(surrogate.sum(), mu)[0])
+    rows = zip(mu.detach().flatten(0, 1), cost.flatten(0, 1), ks, *(x.flatten(0, 1) for x in found), strict=True)
+    for row, c, k, *ours in rows:
+        expected = (Subset(N, k).argmax(row - c) - Subset(N, k).argmax(row)) / -1.0
+        assert all(torch.equal(one, expected) for one in ours)
 
 
 def test_a_layer_over_another_polytope_shares_its_parameters_and_leaves_it_as_it_was():
