@@ -136,11 +136,13 @@ def test_every_item_has_its_own_answer():
             assert torch.equal(answer, Subset(N, k).argmax(row))
 
 
-@pytest.mark.usefixtures("_threads", "_small_blocks")
+@pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("block", [2 * 3 * N, direct.BLOCK], ids=["two items", "all replicas"])
 @pytest.mark.parametrize("two_sided", [False, True])
 @pytest.mark.parametrize("growth", [1.0, 3.0])
-def test_direct_loss_with_a_context_a_replica_or_an_item(two_sided, growth):
+def test_direct_loss_with_a_context_a_replica_or_an_item(monkeypatch, block, two_sided, growth):
     """Contexts of replicas shared by their items, or of all items row by row; against one item or replica alone."""
+    monkeypatch.setattr(direct, "BLOCK", block)
     replicas, items = 3, 4
     mu, sigma = scores(replicas, items, N), torch.full((replicas, items), 0.5, dtype=torch.float64)
     cost, step = scores(replicas, items, N, seed=1), torch.full((replicas,), -0.002)
