@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from structgrad.layers import GumbelSinkhorn, NeuralSort, Perturbed, Relaxed, SoftSub, StochasticSoftmax
-from structgrad.losses import Blackbox, DirectLoss, FenchelYoung
+from structgrad.losses import Blackbox, DirectLoss, FenchelYoung, SPOPlus, normalised_regret, regret
 from structgrad.noise import Gumbel, Logistic, NegativeExponential, Normal
 from structgrad.polytopes import (
     Arborescence,
@@ -104,6 +104,13 @@ def test_layers_and_losses():
     elsewhere(lambda: NeuralSort()(theta))
     elsewhere(lambda: SoftSub(2)(theta, draws()))
     elsewhere(lambda: torch.autograd.grad(Blackbox(Subset(4, 2), 1.0)(theta)[:, 0].sum(), theta)[0])
+    elsewhere(lambda: torch.autograd.grad(SPOPlus(Subset(4, 2))(theta, -theta.flip(0)).sum(), theta)[0])
+    elsewhere(lambda: regret(Subset(4, 2), theta, -theta, worst_ties=True))
+    elsewhere(lambda: normalised_regret(Subset(4, 2), theta, -theta))
+    box = BlackBox(lambda scores, bound: (scores > bound).astype(float), (4,), offset=lambda y, bound: bound * y.sum())
+    box = box.given([-0.1, -0.2, -0.3, -0.4, -0.5])
+    elsewhere(lambda: torch.autograd.grad(Perturbed(box, samples=3).potential(theta, draws()).sum(), theta)[0])
+    elsewhere(lambda: regret(box, theta, -theta, worst_ties=True))
     step = torch.full((5,), -1.0)
 
     def task_loss(y, rows, items):

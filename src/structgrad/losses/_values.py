@@ -31,7 +31,7 @@ def checked_pair(polytope: Polytope, theta_hat: Tensor, truth: Tensor, minimise:
     Raises:
         ValueError: scores that are none of the polytope; true ones that do not broadcast to the predicted ones.
     """
-    polytope._check(theta_hat, "theta_hat")
+    kind(polytope, "polytope", Polytope, "a polytope")._check(theta_hat, "theta_hat")
     kind(truth, "truth", Tensor, "a tensor of true scores")
     try:
         known = truth.detach().double().expand(theta_hat.shape)

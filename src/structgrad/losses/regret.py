@@ -9,6 +9,8 @@ predicted scores leave several structures equally good, it depends on which one 
 
 from __future__ import annotations
 
+from math import nan
+
 import torch
 from torch import Tensor
 
@@ -77,11 +79,13 @@ def normalised_regret(
     0.5
     """
     found, best, known = _regret(polytope, theta_hat, truth, minimise, mask, worst_ties)
+    if not found.numel():
+        return theta_hat.new_full((), nan)
     values, offsets = inner(polytope, known, best), polytope.offset(best)
     size = (values if offsets is None else values + offsets).abs().sum()
-    if found.numel() and not bool(size > 0):
+    if not bool(size > 0):
         raise ValueError(f"truth of shape {tuple(truth.shape)} has optimal values of zero only: nothing to divide by")
-    return in_range(found.sum() / size if found.numel() else size / 0.0, "a regret", theta_hat)
+    return in_range(found.sum() / size, "a regret", theta_hat)
 
 
 def _regret(
@@ -103,6 +107,8 @@ def _worst(polytope: Polytope, scores: Tensor, known: Tensor, mask: Tensor | Non
     exponents = [x.abs().amax(event, keepdim=True).frexp().exponent.double() for x in (scores, known)]
     most = 1000 if offset is None else 0
     share = (exponents[0] - exponents[1]).clamp(-1000, most).exp2()  # makes the truth as large as the prediction
+    unit = (-exponents[0]).clamp(-1000, 0).exp2()  # sums of scores at the end of float64 are no floats
+    small = scores * unit
     undecided = torch.ones(scores.shape[: scores.dim() - len(event)], dtype=torch.bool, device=scores.device)
     for shift in SHIFTS:
         delta = share * 2.0**-shift
@@ -111,10 +117,12 @@ def _worst(polytope: Polytope, scores: Tensor, known: Tensor, mask: Tensor | Non
             moved = moved / (1 - delta)
         refuse_lifted(polytope, moved, "theta_hat - delta truth")
         found = polytope.argmax(moved, mask)
-        size = inner(polytope, scores.abs(), taken.abs() + found.abs())
-        if offset is not None:
-            size = size + offset.abs()
-        tied = undecided & (gain(polytope, scores, taken, found) <= ROUNDING * size)
+        lead, size = inner(polytope, small, taken - found), inner(polytope, small.abs(), taken.abs() + found.abs())
+        below = polytope.offset(found)
+        if offset is not None and below is not None:
+            heights = [unit.view(lead.shape) * h for h in (offset, below)]
+            lead, size = lead + heights[0] - heights[1], size + heights[0].abs() + heights[1].abs()
+        tied = undecided & (lead <= ROUNDING * size)
         taken = torch.where(tied.view(*tied.shape, *(1,) * len(event)), found, taken)
         undecided = undecided & ~tied
         if not bool(undecided.any()):
