@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old content or the new one, never a half."""
+"""Where a user's files are, and writing files so that a reader sees the old content or the new one, never a half."""
 
 from __future__ import annotations
 
@@ -8,6 +8,23 @@ from contextlib import suppress
 from pathlib import Path
 
 from structgrad.errors import UserError
+
+
+def of_user(path: str, setting: str) -> Path:
+    """A path that the user gave by that setting, with ``~`` for a home.
+
+    Raises:
+        UserError: there is no such home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # ~someone, or ~ for a user without a home
+        raise UserError(f"{setting}: {path!r} names the home of a user who is not here") from error
+
+
+def user_cache() -> Path:
+    """Where the user's caches are: ``$XDG_CACHE_HOME``, by default ``~/.cache``."""
+    return of_user(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "XDG_CACHE_HOME")
 
 
 def write_bytes(path: Path, content: bytes) -> None:

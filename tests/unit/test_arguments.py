@@ -17,7 +17,7 @@ from structgrad.layers import (
     SoftSub,
     StochasticSoftmax,
 )
-from structgrad.losses import Blackbox, DirectLoss, FenchelYoung, SquaredError
+from structgrad.losses import Blackbox, DirectLoss, FenchelYoung, SPOPlus, SquaredError, normalised_regret, regret
 from structgrad.noise import Gumbel, Normal, SumOfGamma
 from structgrad.polytopes import (
     Arborescence,
@@ -31,6 +31,7 @@ from structgrad.polytopes import (
     SpanningTree,
     Subset,
 )
+from structgrad.pool import SolverPool
 from structgrad.regularizers import CategoricalEntropy, SinkhornEntropy
 
 CUBE = Hypercube(3)
@@ -69,6 +70,7 @@ COUNTS = {
     "NeuralSort samples": (lambda m: NeuralSort(noise=Gumbel(), samples=m), "samples", 1),
     "SoftSub k": (SoftSub, "k", 1),
     "L2X k": (L2X, "k", 1),
+    "SolverPool processes": (lambda count: SolverPool(np.sign, count), "processes", 1),
     "DirectLoss samples": (lambda m: DirectLoss(CUBE, Gumbel(), m), "samples", 1),
 }
 
@@ -102,6 +104,15 @@ KINDS = {
     ),
     "a size in place of a shape": (lambda: BlackBox(np.sign, 5), "event_shape"),
     "no function": (lambda: BlackBox(3, (5,)), "solver"),
+    "no function for a pool": (lambda: SolverPool(3), "solver"),
+    "a number in place of an offset": (lambda: BlackBox(np.sign, (5,), offset=1.0), "offset"),
+    "one context for all": (lambda: BlackBox(np.sign, (5,)).given(3), "contexts"),
+    "a layer over a solver": (lambda: Perturbed(CUBE).over(np.sign), "polytope"),
+    "SPO+ around a layer": (lambda: SPOPlus(Perturbed(CUBE)), "polytope"),
+    "predictions as a list": (lambda: SPOPlus(CUBE)([1.0, 2.0, 3.0], SCORES), "theta_hat"),
+    "a truth as a list": (lambda: regret(CUBE, SCORES, [1.0, 2.0, 3.0]), "truth"),
+    "regret of a layer": (lambda: regret(Perturbed(CUBE), SCORES, SCORES), "polytope"),
+    "a set's regret of a layer": (lambda: normalised_regret(Perturbed(CUBE), SCORES, SCORES), "polytope"),
     "swapped arguments": (lambda: Relaxed(CategoricalEntropy(), Simplex(3)), "polytope"),
     "no regularizer": (lambda: Relaxed(Simplex(3), Simplex(3)), "regularizer"),
     "no noise": (lambda: Perturbed(CUBE, 0.5), "noise"),
@@ -120,7 +131,7 @@ KINDS = {
 def test_whole_numbers(call):
     make, name, least = COUNTS[call]
     for wrong in (1.5, 2.0, "2", None, True):
-        if wrong is None and name in ("samples", "top", "replicas"):
+        if wrong is None and name in ("samples", "top", "replicas", "processes"):
             continue  # None is a choice there
         with pytest.raises(TypeError, match=rf"^{name} must be a whole number, not {wrong!r}$"):
             make(wrong)

@@ -62,6 +62,30 @@ def test_mistakes_are_one_line_and_exit_2(project, capsys, arguments, line):
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "line"),
+    [
+        (
+            "STRUCTGRAD_DATA",
+            "~nobody-of-that-name/data",
+            "STRUCTGRAD_DATA: '~nobody-of-that-name/data' names the home",
+        ),
+        ("XDG_CACHE_HOME", "~nobody-of-that-name", "XDG_CACHE_HOME: '~nobody-of-that-name' names the home of a user"),
+        ("STRUCTGRAD_ROOT", "{ring}", "no structgrad project at or above"),
+        ("STRUCTGRAD_ROOT", "x" * 300, "no structgrad project at or above"),
+    ],
+)
+def test_places_that_cannot_be_are_one_line_and_exit_2(project, tmp_path, monkeypatch, capsys, variable, value, line):
+    (tmp_path / "ring").symlink_to(tmp_path / "ring")
+    monkeypatch.setenv(variable, value.format(ring=tmp_path / "ring"))
+    with pytest.raises(SystemExit) as left:
+        main(["data", "status", "--scale", "desktop"])
+    error = capsys.readouterr().err
+    assert left.value.code == 2
+    assert line in error
+    assert error.count("\n") == 1
+
+
 def test_outside_a_project(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("STRUCTGRAD_ROOT", raising=False)

@@ -14,7 +14,7 @@ from structgrad.layers import (
     SoftSub,
     StochasticSoftmax,
 )
-from structgrad.losses import Blackbox, DirectLoss, FenchelYoung
+from structgrad.losses import Blackbox, DirectLoss, FenchelYoung, SPOPlus, normalised_regret, regret
 from structgrad.noise import Gumbel, Logistic, NegativeExponential, Normal, SumOfGamma
 from structgrad.polytopes import (
     Arborescence,
@@ -120,6 +120,13 @@ def test_layers_and_losses():
         for name in ("l2", "kl"):
             elsewhere(lambda f=function, name=name: torch.autograd.grad(f(theta, 0.5, name)[:, 0].sum(), theta)[0])
     elsewhere(lambda: torch.autograd.grad(soft_top_k(theta, 2)[:, 0].sum(), theta)[0])
+    elsewhere(lambda: torch.autograd.grad(SPOPlus(Subset(4, 2))(theta, -theta.flip(0)).sum(), theta)[0])
+    elsewhere(lambda: regret(Subset(4, 2), theta, -theta, worst_ties=True))
+    elsewhere(lambda: normalised_regret(Subset(4, 2), theta, -theta))
+    box = BlackBox(lambda scores, bound: (scores > bound).astype(float), (4,), offset=lambda y, bound: bound * y.sum())
+    box = box.given([-0.1, -0.2, -0.3, -0.4, -0.5])
+    elsewhere(lambda: torch.autograd.grad(Perturbed(box, samples=3).potential(theta, draws()).sum(), theta)[0])
+    elsewhere(lambda: regret(box, theta, -theta, worst_ties=True))
     step = torch.full((5,), -1.0)
 
     def task_loss(y, rows, items):

@@ -21,7 +21,7 @@ from structgrad.layers import (
     SoftSub,
     StochasticSoftmax,
 )
-from structgrad.losses import Blackbox, DirectLoss, FenchelYoung, SquaredError
+from structgrad.losses import Blackbox, DirectLoss, FenchelYoung, SPOPlus, SquaredError, regret
 from structgrad.noise import Gumbel, NegativeExponential, Normal
 from structgrad.polytopes import (
     Arborescence,
@@ -246,6 +246,28 @@ def test_a_temperature_that_leaves_the_type(dtype):
     assert (cold.dtype, cold.tolist()) == (torch.float32, [1, 0, 0])
     with pytest.raises(ValueError, match=r"theta of shape \(2,\) has scores over the temperature beyond float64"):
         Relaxed(Simplex(2), CategoricalEntropy(), 1e-3)(torch.tensor([1e307, 0.0], dtype=torch.float64))
+
+
+@polytopes
+@ends
+def test_spo_plus_and_regrets_are_right_or_refused(polytope, dtype, size):
+    predicted, truth = whole(polytope, 60, seed=9), whole(polytope, 60, seed=10)
+    best, margin = values(polytope, truth), values(polytope, 2 * predicted - truth)
+    unique = (best == best.amax(1, keepdim=True)).sum(1) == 1
+    losses = margin.amax(1) - margin.gather(1, best.argmax(1, keepdim=True)).squeeze(1)
+    believed = values(polytope, predicted)
+    tied = believed == believed.amax(1, keepdim=True)
+    worst = best.amax(1) - best.masked_fill(~tied, torch.inf).amin(1)
+    for i in range(60):
+        theta, true = ((x[i] * size).to(dtype) for x in (predicted, truth))
+        loss = or_refused(lambda t, true=true: SPOPlus(polytope)(t, true), theta)
+        if loss is not None and unique[i]:
+            assert loss == pytest.approx(float(losses[i]) * float(theta.new_tensor(size)), rel=1e-2)
+        lost = or_refused(lambda t, true=true: regret(polytope, t, true, worst_ties=True), theta)
+        if lost is not None:
+            assert lost == pytest.approx(float(worst[i]) * float(theta.new_tensor(size)), rel=1e-2)
+        assert loss is None or loss >= 0
+        assert (loss is not None and lost is not None) or size > 1
 
 
 # Halves

@@ -337,3 +337,10 @@ def test_addresses_may_be_asked_for_only_when_they_are_needed(server, mine):
     assert server.address() in file.advice
     server.answers = [(200, CONTENT, None)]
     assert store.fetch(file).content == CONTENT
+
+
+@pytest.mark.parametrize(("variable", "place"), [("STRUCTGRAD_DATA", store.named), ("XDG_CACHE_HOME", store.cache)])
+def test_a_home_that_does_not_exist_is_named(monkeypatch, variable, place):
+    monkeypatch.setenv(variable, "~nobody-of-that-name/data")
+    with pytest.raises(UserError, match=rf"^{variable}: '~nobody-of-that-name/data' names the home of a user who"):
+        place()

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from structgrad.errors import UserError
-from structgrad.files import write_bytes
+from structgrad.files import of_user, user_cache, write_bytes
 
 VARIABLE = "STRUCTGRAD_DATA"
 ATTEMPTS, PAUSE, TIMEOUT = 3, 1.0, 20.0  # tries of an address, seconds before the second, seconds of silence
@@ -104,12 +104,12 @@ class _NotObtainedError(Exception):
 def named() -> Path | None:
     """The user's own folder of data, where one is named."""
     value = os.environ.get(VARIABLE)
-    return Path(value).expanduser() if value else None
+    return of_user(value, VARIABLE) if value else None
 
 
 def cache() -> Path:
     """Where downloads go: ``$XDG_CACHE_HOME/structgrad/data``, by default below ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "structgrad" / "data"
+    return user_cache() / "structgrad" / "data"
 
 
 def folders() -> tuple[Path, ...]:

@@ -31,7 +31,8 @@ class ByParts(Layer):
             mean = (row_sums(weights) / self.samples).to(weights.dtype)
             weights = (weights - mean.unsqueeze(1)) * (self.samples / (self.samples - 1))
         elif self.baseline == "maximiser":
-            weights = weights - dots(direction.flatten(1), self._best(draws).flatten(1)).to(weights.dtype).unsqueeze(1)
+            best = draws.without_noise().flatten(1)
+            weights = weights - dots(direction.flatten(1), best).to(weights.dtype).unsqueeze(1)
         return weights / draws.sigma.unsqueeze(1)
 
     def _score(self, draws: Draws) -> Tensor:
@@ -68,12 +69,9 @@ class ByParts(Layer):
         if self.baseline == "leave_one_out":
             weights = (weights - total.unsqueeze(1)) * (self.samples / (self.samples - 1))
         moved = weighted_mean(weights, draws.y)
-        return moved - columns(total, moved) * self._best(draws) if self.baseline == "maximiser" else moved
+        return moved - columns(total, moved) * draws.without_noise() if self.baseline == "maximiser" else moved
 
     def _slopes(self, draws: Draws, score: Tensor) -> Tensor:
         """``<z, nu'(z)> - d`` of every sample, ``(B, M)``."""
         coordinates = prod(self.polytope.event_shape) if draws.active is None else draws.active.flatten(2).sum(-1)
         return dots(draws.z.flatten(2), score.flatten(2)) - coordinates
-
-    def _best(self, draws: Draws) -> Tensor:
-        return self.polytope.argmax(draws.theta, None if draws.mask is None else draws.mask.squeeze(1))

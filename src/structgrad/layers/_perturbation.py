@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from structgrad.autograd import Itemwise, Once
+from structgrad.autograd import Itemwise, Once, constant
 from structgrad.layers._contractions import mean
+from structgrad.layers._draws import drowned
+from structgrad.noise import Noise
 from structgrad.parallel import map_blocks
+from structgrad.polytopes.base import Polytope
 from structgrad.portable import dots
 
 BLOCK = 1 << 17  # scores a worker handles at once, on a CPU: they and their solutions stay in cache
@@ -20,6 +23,8 @@ class Draws(NamedTuple):
     """B items: their scores, magnitudes ``(B,)``, noise and solutions ``(B, M, *event)``.
 
     ``mask`` is the polytope's; ``active`` marks the coordinates whose noise matters; both ``(B, 1, *event)`` or None.
+    ``polytope`` is that of these items. Where ``offset``, ``y`` is h of the solutions, ``(B, M, 1)``: one more
+    coordinate of them, with a score of 1 and without noise.
     """
 
     theta: Tensor
@@ -28,11 +33,25 @@ class Draws(NamedTuple):
     y: Tensor
     mask: Tensor | None
     active: Tensor | None
+    polytope: Polytope
+    offset: bool = False
 
-    def rows(self, rows: slice) -> Draws:
-        return Draws(*(None if part is None else part[rows] for part in self))  # type: ignore[arg-type]
+    def rows(self, rows: slice | Tensor) -> Draws:
+        parts = (None if part is None else part[rows] for part in self[:TENSORS])
+        return Draws(*parts, self.polytope.of_items(rows, (len(self.z),)), self.offset)  # type: ignore[arg-type]
+
+    def offsets(self) -> Tensor | None:
+        """``h(y)``, ``(B, M)`` float64, where the polytope has one."""
+        return constant(self.polytope.offset, self.y) if self.polytope.has_offset else None
+
+    def without_noise(self) -> Tensor:
+        """The solutions at ``theta`` itself, ``(B, *event)`` (h of them where ``offset``, ``(B, 1)``)."""
+        best = self.polytope.argmax(self.theta, None if self.mask is None else self.mask.squeeze(1))
+        value = self.polytope.offset(best) if self.offset else None
+        return best if value is None else value.unsqueeze(-1).to(best.dtype)
 
 
+TENSORS = 6  # the first parts of draws
 # The derivatives of <direction, maximiser> in theta and in sigma, as far as wanted.
 Pulled = tuple[Tensor | None, Tensor | None]
 
@@ -49,19 +68,38 @@ def map_items(function: Callable[[slice], None], z: Tensor) -> None:
     map_blocks(function, items, size)
 
 
+def solutions(noise: Noise, polytope: Polytope, theta: Tensor, sigma: Tensor, z: Tensor, mask: Tensor | None) -> Tensor:
+    """The maximisers at ``theta + sigma z``, shaped as ``z``; in float64 where scores leave nothing of the noise."""
+    draws = Draws(theta, sigma, z, torch.empty_like(z), mask, None, polytope)
+
+    @torch.no_grad()
+    def fill(rows: slice) -> None:
+        part = draws.rows(rows)
+        part.y[:] = part.polytope.argmax_perturbed(part.theta, part.sigma, part.z, part.mask)
+        lost = drowned(noise, part.theta, part.theta.dim() - 1, part.sigma)
+        if lost is not None:
+            some = part.rows(lost)
+            scores, sizes, noises = (x.double() for x in some[:3])
+            part.y[lost] = some.polytope.argmax_perturbed(scores, sizes, noises, some.mask).to(part.y.dtype)
+
+    map_items(fill, draws.z)
+    return draws.y
+
+
 @torch.no_grad()
 def maxima_of(draws: Draws) -> Tensor:
-    """``<theta + sigma z, y>``, ``(B, M)`` float64."""
+    """``<theta + sigma z, y> + h(y)``, ``(B, M)`` float64."""
     maxima = draws.z.new_empty(draws.z.shape[:2], dtype=torch.float64)
 
     @torch.no_grad()
     def fill(rows: slice) -> None:
-        theta, sigma, z, y, *_ = draws.rows(rows)
+        theta, sigma, z, y = (part[rows] for part in draws[:4])
         noise = dots(z.flatten(2), y.flatten(2))
         maxima[rows] = dots(theta.unsqueeze(1).expand_as(y).flatten(2), y.flatten(2)) + columns(sigma, noise) * noise
 
     map_items(fill, draws.z)
-    return maxima
+    offsets = draws.offsets()
+    return maxima if offsets is None else maxima + offsets
 
 
 @torch.no_grad()
@@ -81,26 +119,27 @@ class Maximiser(Itemwise):
     """The mean of the solutions, with the derivatives of its expectation."""
 
     @staticmethod
-    def forward(pull: Callable[..., Pulled], push: Callable[..., Tensor], *draws: Tensor | None) -> Tensor:
-        return mean(Draws(*draws).y)  # type: ignore[arg-type]
+    def forward(pull: Callable[..., Pulled], push: Callable[..., Tensor], *draws: Any) -> Tensor:
+        return mean(Draws(*draws).y)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         ctx.pull, ctx.push, *draws = inputs
+        ctx.others = draws[TENSORS:]
         ctx.set_materialize_grads(False)  # the potential's first derivative sends None: there is nothing to do then
-        ctx.save_for_backward(*draws)
-        ctx.save_for_forward(*draws)
+        ctx.save_for_backward(*draws[:TENSORS])
+        ctx.save_for_forward(*draws[:TENSORS])
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
         if grad_outputs[0] is None:
-            return (None,) * 8
-        pulled = _Pulled.apply(ctx.pull, ctx.needs_input_grad[2:4], grad_outputs[0], *ctx.saved_tensors)
-        return None, None, *pulled, None, None, None, None
+            return (None,) * 10
+        pulled = _Pulled.apply(ctx.pull, ctx.needs_input_grad[2:4], grad_outputs[0], *ctx.saved_tensors, *ctx.others)
+        return None, None, *pulled, *(None,) * 6
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
-        return _Pushed.apply(ctx.push, *grad_inputs[2:4], *ctx.saved_tensors)
+        return _Pushed.apply(ctx.push, *grad_inputs[2:4], *ctx.saved_tensors, *ctx.others)
 
 
 class _Pulled(Once):
@@ -108,9 +147,9 @@ class _Pulled(Once):
 
     @staticmethod
     def forward(
-        pull: Callable[..., Pulled], wanted: tuple[bool, bool], direction: Tensor, *tensors: Tensor
+        pull: Callable[..., Pulled], wanted: tuple[bool, bool], direction: Tensor, *parts: Any
     ) -> tuple[Tensor, Tensor]:
-        draws = Draws(*tensors)
+        draws = Draws(*parts)
         in_theta, in_sigma = torch.zeros_like(draws.theta), torch.zeros_like(draws.sigma)
 
         @torch.no_grad()
@@ -128,11 +167,9 @@ class _Pushed(Once):
     refusal = _Pulled.refusal
 
     @staticmethod
-    def forward(
-        push: Callable[..., Tensor], of_theta: Tensor | None, of_sigma: Tensor | None, *tensors: Tensor
-    ) -> Tensor:
-        draws = Draws(*tensors)
-        moved = torch.zeros_like(draws.theta)
+    def forward(push: Callable[..., Tensor], of_theta: Tensor | None, of_sigma: Tensor | None, *parts: Any) -> Tensor:
+        draws = Draws(*parts)
+        moved = torch.zeros_like(draws.y[:, 0])
 
         @torch.no_grad()
         def fill(rows: slice) -> None:
@@ -142,11 +179,23 @@ class _Pushed(Once):
         return moved
 
 
+def offset_of(pull: Callable[..., Pulled], push: Callable[..., Tensor], draws: Draws) -> Tensor | None:
+    """The mean of ``h(y)``, ``(B,)``, with the derivatives of its expectation; None where there is no h."""
+    offsets = draws.offsets()
+    if offsets is None:
+        return None
+    parts = draws._replace(y=offsets.to(draws.y.dtype).unsqueeze(-1), offset=True)
+    return Maximiser.apply(pull, push, *parts).squeeze(-1)
+
+
 class Potential(Itemwise):
-    """A value with its two gradients, ``y`` in theta and ``slope`` in sigma; ``y`` may be differentiated again."""
+    """A value with its two gradients, ``y`` in theta and ``slope`` in sigma; ``y`` may be differentiated again.
+
+    ``offset`` is the mean of ``h(y)`` in the value, with its own derivatives, where the objective has an h.
+    """
 
     @staticmethod
-    def forward(theta: Tensor, sigma: Tensor, value: Tensor, y: Tensor, slope: Tensor) -> Tensor:
+    def forward(theta: Tensor, sigma: Tensor, value: Tensor, y: Tensor, slope: Tensor, offset: Tensor | None) -> Tensor:
         return value.clone()
 
     @staticmethod
@@ -158,7 +207,7 @@ class Potential(Itemwise):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         y, slope = Potential._gradients(*ctx.saved_tensors)
         weight = grad_outputs[0]
-        return columns(weight, y) * y, weight * slope, None, None, None
+        return columns(weight, y) * y, weight * slope, None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
@@ -167,8 +216,11 @@ class Potential(Itemwise):
         return along[0] + along[1]
 
     @staticmethod
-    def _gradients(theta: Tensor, sigma: Tensor, value: Tensor, y: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
-        if torch.is_grad_enabled():  # create_graph: F is homogeneous, F = <theta, y> + sigma * slope in every sample
-            again = Potential.apply(theta, sigma, value, y, slope) - (theta * y).flatten(1).sum(-1)
+    def _gradients(
+        theta: Tensor, sigma: Tensor, value: Tensor, y: Tensor, slope: Tensor, offset: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        if torch.is_grad_enabled():  # create_graph: F = <theta, y> + sigma * slope + h(y) in every sample
+            again = Potential.apply(theta, sigma, value, y, slope, offset) - (theta * y).flatten(1).sum(-1)
+            again = again if offset is None else again - offset
             slope = slope + again / sigma - (again / sigma).detach()
         return y, slope

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from copy import copy
 from numbers import Real
-from typing import overload
+from typing import Self, overload
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,22 @@ class Layer(nn.Module, ABC):
     def __init__(self, polytope: Polytope) -> None:
         super().__init__()
         self.polytope = kind(polytope, "polytope", Polytope, "a polytope")
+
+    def over(self, polytope: Polytope) -> Self:
+        """This layer, with the same parameters, over another polytope of the same event.
+
+        ``layer.over(box.given(contexts))`` is the layer for a batch of which each item has a context of its own
+        (:meth:`structgrad.polytopes.BlackBox.given`).
+
+        Raises:
+            ValueError: a polytope of another event.
+        """
+        if kind(polytope, "polytope", Polytope, "a polytope").event_shape != self.polytope.event_shape:
+            wanted, given = self.polytope.event_shape, polytope.event_shape
+            raise ValueError(f"polytope must be of this layer's event shape {wanted}, not {given}")
+        other = copy(self)
+        other.polytope, other._modules = polytope, dict(self._modules)
+        return other
 
     @abstractmethod
     def forward(self, theta: Tensor, generator: Generators | None = None, mask: Tensor | None = None) -> Tensor:

@@ -2,7 +2,7 @@ r"""The perturbed maximiser: the mean of the argmax over noise, with derivatives
 
 For noise with density ``exp(-nu(z))`` and ``y(m) = argmax_y <theta + sigma z(m), y>`` (Propositions 2.2 and 3.1):
 
-    F(theta)          = E <theta + sigma Z, y>
+    F(theta)          = E <theta + sigma Z, y>    (+ h(y) where the polytope has an offset)
     dF / dtheta       = E y                                  dF / dsigma = E <Z, y>   (indelman, eq. 10)
     d<g, E y>/dtheta  = E <g, y - b> nu'(Z) / sigma
     d<g, E y>/dsigma  = E <g, y - b> (<Z, nu'(Z)> - d) / sigma
@@ -13,6 +13,7 @@ the variance alone.
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 
 import torch
@@ -24,15 +25,16 @@ from structgrad.estimate import Estimate, mean_of
 from structgrad.finite import in_range
 from structgrad.layers._by_parts import Baseline, ByParts
 from structgrad.layers._contractions import weighted_mean
-from structgrad.layers._draws import checked_noisy, drowned, noise_for
+from structgrad.layers._draws import checked_noisy, noise_for
 from structgrad.layers._perturbation import (
     Draws,
     Maximiser,
     Potential,
     columns,
-    map_items,
     maxima_of,
+    offset_of,
     slopes_of,
+    solutions,
 )
 from structgrad.layers.base import Scale, fitted, hold
 from structgrad.noise import Density, Generators, Noise, Normal
@@ -123,7 +125,9 @@ class Perturbed(ByParts):
         y, slope = Maximiser.apply(self._pull, self._push, *draws), constant(slopes_of, draws.z, draws.y)
         inner = constant(dots, draws.theta.flatten(1), y.flatten(1))
         value = inner.to(slope.dtype) + draws.sigma.detach() * slope
-        potential = Potential.apply(draws.theta, draws.sigma, value, y, slope).view(self._leading(theta))
+        offset = offset_of(self._pull, self._push, draws)
+        value = value if offset is None else value + offset.detach()
+        potential = Potential.apply(draws.theta, draws.sigma, value, y, slope, offset).view(self._leading(theta))
         return in_range(potential, "a potential", theta)
 
     @torch.no_grad()
@@ -186,25 +190,10 @@ class Perturbed(ByParts):
         if self.noisy is not None:
             z = z.mul_(self.noisy)
             active = self.noisy.expand(items, 1, *event) if mask is None else mask & self.noisy
+        polytope = self.polytope.of_items(..., self._leading(theta))
         theta = theta.reshape(items, *event)
-        return Draws(theta, magnitude, z, constant(self._solutions, theta, magnitude, z, mask), mask, active)
-
-    def _solutions(self, theta: Tensor, sigma: Tensor, z: Tensor, mask: Tensor | None) -> Tensor:
-        """The maximisers at ``theta + sigma z``, shaped as ``z``."""
-        draws = Draws(theta, sigma, z, torch.empty_like(z), mask, None)
-
-        @torch.no_grad()
-        def solve(rows: slice) -> None:
-            part = draws.rows(rows)
-            part.y[:] = self.polytope.argmax_perturbed(part.theta, part.sigma, part.z, part.mask)
-            lost = drowned(self.noise, part.theta, len(self.polytope.event_shape), part.sigma)
-            if lost is not None:
-                theta, sigma, z = (x[lost].double() for x in (part.theta, part.sigma, part.z))
-                mask = None if part.mask is None else part.mask[lost]
-                part.y[lost] = self.polytope.argmax_perturbed(theta, sigma, z, mask).to(part.y.dtype)
-
-        map_items(solve, z)
-        return draws.y
+        y = constant(partial(solutions, self.noise, polytope), theta, magnitude, z, mask)
+        return Draws(theta, magnitude, z, y, mask, active, polytope)
 
     def _potential_draws(
         self, theta: Tensor, generator: Generators | None, mask: Tensor | None, sigma: Scale | None

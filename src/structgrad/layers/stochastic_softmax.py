@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from math import prod
+from typing import Self
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,6 +14,7 @@ from structgrad.layers._draws import checked_noisy, drowned, noise_for
 from structgrad.layers.base import Layer, over_event
 from structgrad.layers.relaxed import Relaxed
 from structgrad.noise import Generators, Gumbel, Noise
+from structgrad.polytopes.base import Polytope
 from structgrad.portable import wide
 from structgrad.transforms import opaque
 
@@ -49,6 +54,11 @@ class StochasticSoftmax(Layer):
         self.straight_through = straight_through
         self.noisy: Tensor | None
         self.register_buffer("noisy", checked_noisy(noisy, relaxed.polytope), persistent=False)
+
+    def over(self, polytope: Polytope) -> Self:
+        other = super().over(polytope)
+        other.relaxed = self.relaxed.over(polytope)
+        return other
 
     @opaque
     def forward(self, theta: Tensor, generator: Generators | None = None, mask: Tensor | None = None) -> Tensor:
@@ -106,4 +116,8 @@ class StochasticSoftmax(Layer):
         samples = -len(self.polytope.event_shape) - 1  # a temperature an item broadcasts only if they come first
         if mask is not None:
             mask = mask.expand(utilities.shape).movedim(samples, 0)
-        return self.relaxed(utilities.movedim(samples, 0), mask=mask).movedim(0, samples)
+        utilities = utilities.movedim(samples, 0)
+        items = utilities.shape[1 : utilities.dim() + samples + 1]
+        again = np.tile(np.arange(prod(items)), len(utilities))  # the same items for each sample
+        polytope = self.polytope.of_items(..., items).of_items(again, (prod(items),))
+        return self.relaxed.over(polytope)(utilities, mask=mask).movedim(0, samples)

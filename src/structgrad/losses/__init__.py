@@ -3,7 +3,9 @@
 from structgrad.losses.blackbox import Blackbox
 from structgrad.losses.direct import DirectEstimate, DirectLoss, DirectStep
 from structgrad.losses.fenchel_young import FenchelYoung
+from structgrad.losses.regret import normalised_regret, regret
 from structgrad.losses.score_function import NVIL, NVILTerms, ScoreFunction
+from structgrad.losses.spo import SPOPlus
 from structgrad.losses.squared import SquaredError
 
 __all__ = [
@@ -14,6 +16,9 @@ __all__ = [
     "DirectStep",
     "FenchelYoung",
     "NVILTerms",
+    "SPOPlus",
     "ScoreFunction",
     "SquaredError",
+    "normalised_regret",
+    "regret",
 ]

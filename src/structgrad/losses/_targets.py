@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 
-def checked_target(theta: Tensor, y: Tensor) -> Tensor:
+def checked_target(theta: Tensor, y: Tensor, name: str = "y") -> Tensor:
     """``y`` expanded to the shape of ``theta`` and in its dtype.
 
     Raises:
@@ -14,4 +14,4 @@ def checked_target(theta: Tensor, y: Tensor) -> Tensor:
     try:
         return y.to(theta.dtype).expand(theta.shape)
     except RuntimeError:
-        raise ValueError(f"y of shape {tuple(y.shape)} does not fit scores {tuple(theta.shape)}") from None
+        raise ValueError(f"{name} of shape {tuple(y.shape)} does not fit scores {tuple(theta.shape)}") from None

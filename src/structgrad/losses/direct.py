@@ -167,17 +167,19 @@ class DirectLoss:
             some_sigma = None if sigma is None else sigma[rows, part]
             theta, gamma = self._perturb(mu[rows, part].unsqueeze(2), some_sigma, generators[rows])
             direction = cost[rows, part].unsqueeze(2)
-            ends = finite_difference(self.polytope, theta, direction, _column(step, theta), self.two_sided)
-            y = self.polytope.argmax(theta) if self.two_sided else ends[0]
-            parts.append(_Part(theta, direction, gamma, *ends, task_loss(y, rows, part)))
+            polytope = self.polytope.of_items((rows, part), mu.shape[:2])
+            ends = finite_difference(polytope, theta, direction, _column(step, theta), self.two_sided)
+            y = polytope.argmax(theta) if self.two_sided else ends[0]
+            parts.append(_Part(polytope, theta, direction, gamma, *ends, task_loss(y, rows, part)))
         loss = row_sums(torch.cat([part.loss for part in parts], 1)) / mu.shape[1]
         for r in (loss > 0).nonzero().flatten().tolist():
             while self._stuck(parts, r) and abs(float(step[r])) < self.cap:
                 step[r] = (step[r] * self.growth).clamp(-self.cap, self.cap)
                 for part in parts:
-                    part.moved[r] = self.polytope.argmax(part.theta[r] + step[r] * part.direction[r])
+                    polytope = part.polytope.of_items(r, part.theta.shape[:2])
+                    part.moved[r] = polytope.argmax(part.theta[r] + step[r] * part.direction[r])
                     if self.two_sided:
-                        part.start[r] = self.polytope.argmax(part.theta[r] - step[r] * part.direction[r])
+                        part.start[r] = polytope.argmax(part.theta[r] - step[r] * part.direction[r])
         scale = (self._width(step) * self.samples).to(mu.dtype)
         gradients = [part.gradients(scale) for part in parts]
         gradient_mu, gradient_sigma = (torch.cat(column, 1) for column in zip(*gradients, strict=True))
@@ -267,6 +269,7 @@ class _Gradients(Once):
 class _Part:
     """Some items of some replicas: scores, both ends, losses; all ``(r, m, samples or 1, *event)``."""
 
+    polytope: Polytope
     theta: Tensor
     direction: Tensor
     gamma: Tensor | None

@@ -13,6 +13,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from structgrad.arguments import kind
+from structgrad.autograd import constant
 from structgrad.finite import in_range
 from structgrad.layers.base import Layer
 from structgrad.losses._targets import checked_target
@@ -24,9 +25,10 @@ from structgrad.transforms import opaque
 class FenchelYoung(nn.Module):
     """The Fenchel-Young loss of a layer; callers whose scores are costs (minimisation) negate them.
 
-    Where the layer knows no conjugate (perturbed layers) ``F*(y)`` is left out. The loss is then right up to a constant
-    in ``theta``: gradients, and differences between two ``theta`` for one ``y``, are those of the true loss, its values
-    are not, nor is a gradient in the layer's own scale (sigma, temperature), on which ``F*`` depends.
+    Where the layer knows no conjugate (perturbed layers) ``F*(y)`` is left out; where the polytope has an offset h,
+    ``-h(y)`` stands in its place. The loss is then right up to a constant in ``theta``: gradients, and differences
+    between two ``theta`` for one ``y``, are those of the true loss, its values are not, nor is a gradient in the
+    layer's own scale (sigma, temperature), on which ``F*`` depends.
 
     Args:
         layer: what predicts. One that is not the gradient of a potential is refused when called.
@@ -73,4 +75,9 @@ class FenchelYoung(nn.Module):
         event = tuple(range(-len(self.layer.polytope.event_shape), 0))
         loss = self.layer.potential(scores, generator, mask) - (scores * y).sum(event)
         dual = self.layer.conjugate(y) if self.conjugate else None
+        polytope = self.layer.polytope
+        if dual is None and polytope.has_offset:  # of the targets' value, as the potential holds it of the best one's
+            flat = polytope.of_items(..., loss.shape)
+            offset = constant(flat.offset, y.reshape(loss.numel(), *polytope.event_shape))
+            dual = -offset.view(loss.shape).to(loss.dtype)
         return in_range(loss if dual is None else loss + dual, "a loss", theta)

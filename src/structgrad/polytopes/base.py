@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from math import inf
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +30,7 @@ class Polytope(ABC):
     takes_mask: bool = False
     adds: bool = False  # whether the maximiser adds scores, which must then not overflow
     nonpositive: bool = False  # whether scores above zero count as zero
+    has_offset: bool = False  # whether there is an h, so that <theta, y> + h(y) is maximised
 
     @opaque
     def argmax(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -84,6 +87,26 @@ class Polytope(ABC):
         """
         magnitude = sigma.view(-1, *(1,) * (z.dim() - 1))
         return self.argmax(theta.unsqueeze(1) + magnitude * z, mask)
+
+    def offset(self, y: Tensor) -> Tensor | None:
+        """``h(y)`` of structures ``(..., *event_shape)``, ``(...)`` float64, where ``<theta, y> + h(y)`` is maximised.
+
+        None where there is no h, as in all polytopes but some of :class:`~.blackbox.BlackBox`. Whoever computes the
+        value of a structure, rather than the structure, adds it.
+        """
+        return None
+
+    def of_items(self, index: Any, leading: Sequence[int]) -> Polytope:
+        """The polytope of some of the items of scores ``(*leading, *event_shape)``, flattened in row-major order.
+
+        Itself, unless items differ (:meth:`.blackbox.BlackBox.given`). Whoever flattens leading dimensions, or solves
+        for some of the items, asks it for the polytope of those.
+
+        Args:
+            index: as of an array of shape ``leading``: ``...`` for all items, slices, whole numbers, booleans.
+            leading: the scores' leading dimensions, of which the contexts are.
+        """
+        return self
 
     def _within(self, theta: Tensor, size: float, mask: Tensor | None = None) -> Tensor:
         """The checked scores, the largest of which is ``size``, as maximisers take them."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from structgrad import cache
 from structgrad.errors import UserError
+from structgrad.files import user_cache
 
 # What people's shells, notebooks and schedulers set for other programs, and what it would do here.
 UNSET = (
@@ -63,8 +64,7 @@ def check_place(root: Path) -> None:
 
 def snakemake_options() -> list[str]:
     """What Snakemake must be told where it may not write to the user's cache: to keep its own among temporary files."""
-    kept = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "snakemake"
-    if cache.writable(kept):
+    if cache.writable(user_cache() / "snakemake"):
         return []
     return [
         "--shared-fs-usage",

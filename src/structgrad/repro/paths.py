@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from structgrad.errors import UserError
@@ -12,9 +13,10 @@ def project_root() -> Path:
     """The nearest folder at or above the current one that holds ``workflow/scales`` (or $STRUCTGRAD_ROOT)."""
     named = os.environ.get("STRUCTGRAD_ROOT")
     start = Path(named) if named else Path.cwd()
-    for folder in (start, *start.resolve().parents):
-        if (folder / "workflow" / "scales").is_dir():
-            return folder.resolve()
+    with suppress(OSError, RuntimeError):  # a name that is too long, a folder that may not be read, links in a ring
+        for folder in (start, *start.resolve().parents):
+            if (folder / "workflow" / "scales").is_dir():
+                return folder.resolve()
     raise UserError(f"no structgrad project at or above {start}; run from a checkout, or set STRUCTGRAD_ROOT to one")
 
 

@@ -6,14 +6,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from structgrad.data import store
 from structgrad.data.store import DataFile, MissingDataError
-from structgrad.errors import UserError
 from structgrad.experiments import Experiment
-from structgrad.files import write_text
+from structgrad.files import of_user, write_text
 from structgrad.repro.paths import project_root
 from structgrad.repro.plan import Plan, Shard
 from structgrad.repro.resolve import resolve
@@ -27,11 +25,7 @@ def data_folder(plan: Plan) -> Iterator[None]:
         yield
         return
     before = os.environ.get(store.VARIABLE)
-    try:
-        named = Path(value).expanduser()
-    except RuntimeError as error:  # ~someone
-        raise UserError(f"config.yaml: data_folder: {value!r} names the home of a user who is not here") from error
-    os.environ[store.VARIABLE] = str(project_root() / named)
+    os.environ[store.VARIABLE] = str(project_root() / of_user(value, "config.yaml: data_folder"))
     try:
         yield
     finally:
