@@ -27,7 +27,7 @@ class Node(Function):
             check_order()
             return super().apply(*args)
         # what Function.apply does, save that it looks up the signature of forward, for longer than all else takes
-        return super(Function, cls).apply(*(_bare(x) if isinstance(x, Tensor) else x for x in args))
+        return super(Function, cls).apply(*(_bare(x) if isinstance(x, Tensor) else x for x in args))  # type: ignore[misc]
 
 
 def _bare(value: Tensor) -> Tensor:

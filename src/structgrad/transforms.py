@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch._C import _functorch
+from torch._C import _functorch  # type: ignore[attr-defined]
 from torch._C._dynamo import eval_frame
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -121,7 +121,8 @@ class _Adjoint(Itemwise):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        return *_derivatives(*ctx.saved_tensors, ctx.rounds, grad_outputs[0]), None, None, None, None
+        gradient, theta = ctx.saved_tensors
+        return *_derivatives(gradient, theta, ctx.rounds, grad_outputs[0]), None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
