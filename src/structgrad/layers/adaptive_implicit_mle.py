@@ -8,7 +8,8 @@ of that number over the items,
     m     <- d m + (1 - d) c'
     alpha <- alpha + eta  if m < c,  alpha - eta  otherwise,  and never below zero
 
-with a target c of one entry an item, d = 0.9 and eta = 0.001.
+with a target c of one entry an item, d = 0.9 and eta = 0.001. Rule and constants follow descriptions of the method by
+others: hold them against the paper before its numbers are compared with.
 """
 
 from __future__ import annotations
