@@ -27,7 +27,7 @@ def _plus(a, a_low, b, b_low):
 
 
 @njit(cache=True, nogil=True)
-def _eliminate(w, low, r, m):
+def _eliminate(w, low, r, single, m):
     """``log Z`` in two floats from the log-weights ``w + low`` of in-edges with tangents ``r``.
 
     Afterwards, for i, j < k: ``w[k, i]`` and ``w[j, k]`` are what they were when k was taken out, ``w[k, k] = log s_k``
@@ -35,14 +35,15 @@ def _eliminate(w, low, r, m):
     """
     log_partition, log_partition_low = 0.0, 0.0
     for k in range(m - 1, 0, -1):
-        first = 0
-        for i in range(1, k):
+        least = 1 if single and k > 1 else 0  # see _matrix_tree
+        first = least
+        for i in range(least + 1, k):
             if w[k, i] > w[k, first] or (w[k, i] == w[k, first] and low[k, i] > low[k, first]):
                 first = i
         best, best_low = w[k, first], low[k, first]
         total = 0.0
         tangent = 0.0
-        for i in range(k):
+        for i in range(least, k):
             weight = np.exp((w[k, i] - best) + (low[k, i] - best_low))
             total += weight
             tangent += weight * r[k, i]
@@ -70,7 +71,7 @@ def _eliminate(w, low, r, m):
 
 
 @njit(cache=True, nogil=True)
-def _reverse(w, low, r, x, y, m):
+def _reverse(w, low, r, x, y, single, m):
     """The probabilities ``x`` of edges as :func:`_eliminate` left them, and their tangents ``y``."""
     for k in range(1, m):
         x[k, : k + 1] = 0.0
@@ -97,14 +98,14 @@ def _reverse(w, low, r, x, y, m):
                 y[j, k] += slope
                 y[k, i] += slope
                 tangent += slope
-        for i in range(k):
+        for i in range(1 if single and k > 1 else 0, k):
             p = np.exp((w[k, i] - w[k, k]) + (low[k, i] - low[k, k]))
             x[k, i] += p * (1.0 - total)
             y[k, i] += p * ((r[k, i] - r[k, k]) * (1.0 - total) - tangent)
 
 
 @njit(cache=True, nogil=True)
-def products(index, into, vertices, counts, direction, log_partition, marginals, out):
+def products(index, into, vertices, counts, single, direction, log_partition, marginals, out):
     """``log Z``, marginals and ``out``, the Hessian times ``direction``, of graphs as ``_graph.gather`` makes them.
 
     An undirected edge adds up its two directions.
@@ -123,9 +124,9 @@ def products(index, into, vertices, counts, direction, log_partition, marginals,
                 if into[b, j, i] > -np.inf:
                     w[j, i], low[j, i] = _plus(into[b, j, i], 0.0, -best[j], 0.0)
                     r[j, i] = direction[b, index[vertices[b, i], vertices[b, j]]]
-        total, total_low = _eliminate(w, low, r, m)
+        total, total_low = _eliminate(w, low, r, single, m)
         log_partition[b] = _plus(shift, shift_low, total, total_low)[0]
-        _reverse(w, low, r, x, y, m)
+        _reverse(w, low, r, x, y, single, m)
         marginals[b] = 0.0
         out[b] = 0.0
         for j in range(1, m):
@@ -136,3 +137,20 @@ def products(index, into, vertices, counts, direction, log_partition, marginals,
                     share = np.exp((own - w[j, i]) + (own_low - low[j, i]))  # of the edge itself in what it became
                     marginals[b, e] += share * x[j, i]
                     out[b, e] += share * (y[j, i] + x[j, i] * (direction[b, e] - r[j, i]))
+
+
+@njit(cache=True, nogil=True)
+def eliminations(into, counts, single, own, own_low, w, low):
+    """The log-weights ``own + own_low`` of in-edges, and in ``w`` and ``low`` what :func:`_eliminate` makes of them."""
+    n = into.shape[1]
+    r = np.zeros((n, n))
+    for b in range(len(into)):
+        m = counts[b]
+        for j in range(1, m):
+            best = into[b, j, :m].max()
+            for i in range(m):
+                own[b, j, i], own_low[b, j, i] = -np.inf, 0.0
+                if into[b, j, i] > -np.inf:
+                    own[b, j, i], own_low[b, j, i] = _plus(into[b, j, i], 0.0, -best, 0.0)
+        w[b], low[b] = own[b], own_low[b]
+        _eliminate(w[b], low[b], r, single, m)

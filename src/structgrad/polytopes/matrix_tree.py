@@ -26,6 +26,7 @@ class MatrixTree(ExponentialFamily):
     """
 
     takes_mask = adds_weights = True
+    single_root: bool = False  # whether one edge alone leaves the root
     _index: Tensor
 
     def __init__(self, n: int) -> None:
@@ -39,7 +40,7 @@ class MatrixTree(ExponentialFamily):
 
     def _plain_log_partition(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         scores = self._flat(theta)
-        return log_partition(self._matrix(scores), self._matrix(self._allowed(scores, mask)))
+        return log_partition(self._matrix(scores), self._matrix(self._allowed(scores, mask)), self.single_root)
 
     def _kernel_marginals(self, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         graphs, flat = self._graphs(theta, mask), self._flat(theta.detach())
@@ -48,7 +49,7 @@ class MatrixTree(ExponentialFamily):
             torch.empty_like(flat),
             torch.empty(len(flat), dtype=torch.bool, device="cpu"),
         )
-        self._run(_matrix_tree.marginals, *graphs, fits, log_z, out)
+        self._run(_matrix_tree.marginals, *graphs, self.single_root, fits, log_z, out)
         beyond = ~fits
         if bool(beyond.any()):
             log_z[beyond], out[beyond], _ = self._beyond(graphs, torch.zeros_like(flat), beyond)
@@ -57,7 +58,7 @@ class MatrixTree(ExponentialFamily):
     def _kernel_product(self, theta: Tensor, mask: Tensor | None, direction: Tensor) -> Tensor:
         graphs, along = self._graphs(theta, mask), self._flat(direction.detach())
         out, fits = torch.empty_like(along), torch.empty(len(along), dtype=torch.bool, device="cpu")
-        self._run(_matrix_tree.product, *graphs, along, fits, out)
+        self._run(_matrix_tree.product, *graphs, self.single_root, along, fits, out)
         beyond = ~fits
         if bool(beyond.any()):
             out[beyond] = self._beyond(graphs, along, beyond)[2]
@@ -67,7 +68,7 @@ class MatrixTree(ExponentialFamily):
         """``log Z``, marginals and the product with ``direction`` of the rows that floats do not hold."""
         along = direction[rows]
         results = along.new_empty(len(along)), torch.empty_like(along), torch.empty_like(along)
-        self._run(_matrix_tree_log.products, *(x[rows] for x in graphs), along, *results)
+        self._run(_matrix_tree_log.products, *(x[rows] for x in graphs), self.single_root, along, *results)
         return results
 
     def _graphs(self, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -79,8 +80,8 @@ class MatrixTree(ExponentialFamily):
         self._run(_graph.gather, scores, self._allowed(scores, mask), into, vertices, counts)
         return into, vertices, counts
 
-    def _run(self, kernel: Callable[..., None], *arrays: Tensor) -> None:
-        run_kernel(partial(kernel, self._index.numpy()), *(x.numpy() for x in arrays))
+    def _run(self, kernel: Callable[..., None], *arguments: Tensor | bool) -> None:
+        run_arrays(partial(kernel, self._index.numpy()), *arguments)
 
     def _flat(self, y: Tensor) -> Tensor:
         """``(..., *event_shape)`` as ``(B, events)``."""
@@ -101,21 +102,32 @@ class MatrixTree(ExponentialFamily):
         return torch.arange(self.n, device=lengths.device) < lengths.unsqueeze(-1)
 
 
-def log_partition(scores: Tensor, edges: Tensor) -> Tensor:
+def run_arrays(kernel: Callable[..., None], *arguments: Tensor | bool) -> None:
+    """A compiled kernel on tensors in CPU memory, row by row; other arguments go to each call as they are."""
+    run_kernel(kernel, *(x.numpy() if isinstance(x, Tensor) else x for x in arguments))
+
+
+def log_partition(scores: Tensor, edges: Tensor, single: bool = False) -> Tensor:
     """``log Z`` ``(B,)`` of graphs ``(B, n, n)`` by torch operations in the log domain, for scores of any range.
 
     The elimination of ``_matrix_tree``, each entry put together when it is needed, by one logsumexp over the vertices
     taken out before (of two numbers at a time, torch's ``logaddexp`` has no second derivative). Vertices without an
-    edge hang on the first one that has any, by an edge of weight one, so that vertex 0 may be everybody's root.
+    edge hang on the first one that has any, by an edge of weight one, so that vertex 0 may be everybody's root. Where a
+    ``single`` edge leaves it, they hang on vertex 1, which has a way to all others.
     """
     n = scores.shape[-1]
     if n == 1:
         return 0.0 * scores.sin().sum((-2, -1))  # zero, and so are its derivatives of any order
     present = edges.any(-1) | edges.any(-2)
     first = torch.zeros_like(present).scatter_(-1, present.to(torch.int8).argmax(-1, keepdim=True), True)
+    if single:
+        scores, edges, present = _led(scores, edges, present)
     edges = edges & ~first.unsqueeze(-2)  # nothing leads into the root
     hanging = first.unsqueeze(-1) & ~present.unsqueeze(-2)
     hanging = hanging | hanging.mT
+    if single:
+        vertex = torch.arange(n, device=scores.device)
+        hanging = ~present.unsqueeze(-2) & (vertex.unsqueeze(-1) == vertex.sign().where(vertex > 1, 0))
     shift = scores.detach().masked_fill(~edges, -torch.inf).amax(-2)
     shift = shift.masked_fill(shift == -torch.inf, 0.0)
     absent = scores.new_full((), ABSENT).masked_fill(hanging, 0.0)
@@ -126,8 +138,25 @@ def log_partition(scores: Tensor, edges: Tensor) -> Tensor:
     for k in range(n - 1, 0, -1):
         into = torch.cat([log_w[:, :k, k, None], shares[:, :k] + rows[:, None, :, k]], -1).logsumexp(-1)
         out_of = torch.cat([log_w[:, k, None, :k], shares[:, k, :, None] + rows[:, :, :k]], -2).logsumexp(-2)
-        log_s = into.logsumexp(-1)
+        log_s = (into[:, 1:] if single and k > 1 else into).logsumexp(-1)
         total = total + log_s
         shares = torch.cat([shares[:, :k], (into - log_s.unsqueeze(-1)).unsqueeze(-1)], -1)
         rows = torch.cat([rows[:, :, :k], out_of.unsqueeze(-2)], -2)
     return total
+
+
+def _led(scores: Tensor, edges: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The graphs with their vertices in an order as ``_graph.lead`` makes it, by squaring who reaches whom."""
+    n = edges.shape[-1]
+    inner = edges.clone()
+    inner[:, 0] = False
+    reach = inner | torch.eye(n, dtype=torch.bool, device=edges.device)
+    for _ in range((n - 1).bit_length()):
+        reach = (reach.float() @ reach.float()) > 0
+    leads = edges[:, 0] & (reach | ~present.unsqueeze(-2))[..., 1:].all(-1)
+    lead = leads.to(torch.int8).argmax(-1, keepdim=True).clamp_min(1)
+    order = torch.arange(n, device=edges.device).repeat(len(edges), 1)
+    order = order.scatter(-1, lead, 1)
+    order[:, 1] = lead.squeeze(-1)
+    rows, columns = order.unsqueeze(-1).expand(-1, -1, n), order.unsqueeze(-2).expand(-1, n, -1)
+    return *(x.gather(-2, rows).gather(-1, columns) for x in (scores, edges)), present.gather(-1, order)
