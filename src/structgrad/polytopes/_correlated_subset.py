@@ -228,3 +228,11 @@ def correlated_product(theta, allowed, direction, product, k):
         _forward(theta[b], allowed[b], k, work, shares, rests)
         _forward_tangent(shares, rests, direction[b], work, slopes)
         _backward_tangent(shares, rests, slopes, work, product[b])
+
+
+@njit(cache=True, nogil=True)
+def correlated_shares(theta, allowed, shares, rests, k):
+    """The tables of :func:`_forward`, ``(B, 2, n + 1, k + 1)``."""
+    work = np.empty((8, k + 1))
+    for b in range(len(theta)):
+        _forward(theta[b], allowed[b], k, work, shares[b], rests[b])

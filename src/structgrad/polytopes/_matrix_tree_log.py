@@ -140,17 +140,73 @@ def products(index, into, vertices, counts, single, direction, log_partition, ma
 
 
 @njit(cache=True, nogil=True)
+def _weigh(scores, own, low, m):
+    """The log-weights ``own + low`` of in-edges: by how much each is below its child's best one."""
+    for j in range(1, m):
+        best = scores[j, :m].max()
+        for i in range(m):
+            own[j, i], low[j, i] = -np.inf, 0.0
+            if scores[j, i] > -np.inf:
+                own[j, i], low[j, i] = _plus(scores[j, i], 0.0, -best, 0.0)
+
+
+@njit(cache=True, nogil=True)
 def eliminations(into, counts, single, own, own_low, w, low):
     """The log-weights ``own + own_low`` of in-edges, and in ``w`` and ``low`` what :func:`_eliminate` makes of them."""
     n = into.shape[1]
-    r = np.zeros((n, n))
+    r = np.empty((n, n))
     for b in range(len(into)):
         m = counts[b]
-        for j in range(1, m):
-            best = into[b, j, :m].max()
-            for i in range(m):
-                own[b, j, i], own_low[b, j, i] = -np.inf, 0.0
-                if into[b, j, i] > -np.inf:
-                    own[b, j, i], own_low[b, j, i] = _plus(into[b, j, i], 0.0, -best, 0.0)
+        _weigh(into[b], own[b], own_low[b], m)
         w[b], low[b] = own[b], own_low[b]
+        r[:] = 0.0
         _eliminate(w[b], low[b], r, single, m)
+
+
+@njit(cache=True, nogil=True)
+def _entropy(own, own_low, w, low, x, single, m):
+    """The entropy of the tree, after :func:`_eliminate` and :func:`_reverse`: no term grows with the scores.
+
+    Each vertex that is put back brings ``(1 - c) H(p)``, with c the children that it is expected to have among those
+    before it, and each edge ``x H(shares)``, of the ways by which it may go. What logarithms of weights there are in
+    ``log p`` of a tree cancels between the steps.
+    """
+    value = 0.0
+    for k in range(1, m):
+        spread, children = 0.0, 0.0
+        for i in range(1 if single and k > 1 else 0, k):
+            if w[k, i] > -np.inf:
+                log_p = (w[k, i] - w[k, k]) + (low[k, i] - low[k, k])
+                spread -= np.exp(log_p) * log_p
+        for j in range(1, k):
+            children += x[j, k]
+            for i in range(k):
+                if i == j or x[j, i] <= 0.0 or w[j, k] == -np.inf or w[k, i] == -np.inf:
+                    continue
+                through, through_low = _plus(w[j, k], low[j, k], w[k, i], low[k, i])
+                through, through_low = _plus(through, through_low, -w[k, k], -low[k, k])
+                gap = (through - w[j, i]) + (through_low - low[j, i])
+                value -= x[j, i] * np.exp(gap) * gap
+        value += (1.0 - children) * spread
+    for j in range(1, m):
+        for i in range(m):
+            if i != j and own[j, i] > -np.inf and x[j, i] > 0.0:
+                gap = (own[j, i] - w[j, i]) + (own_low[j, i] - low[j, i])
+                value -= x[j, i] * np.exp(gap) * gap
+    return value
+
+
+@njit(cache=True, nogil=True)
+def entropies(into, counts, single, entropy):
+    """The entropy of each graph, as ``_graph.gather`` makes them."""
+    n = into.shape[1]
+    r, x, y = np.zeros((n, n)), np.empty((n, n)), np.empty((n, n))
+    own, own_low, w, low = np.empty((4, n, n))
+    for b in range(len(into)):
+        m = counts[b]
+        _weigh(into[b], own, own_low, m)
+        w[:], low[:] = own, own_low
+        r[:] = 0.0
+        _eliminate(w, low, r, single, m)
+        _reverse(w, low, r, x, y, single, m)
+        entropy[b] = _entropy(own, own_low, w, low, x, single, m)

@@ -11,7 +11,8 @@ from structgrad.arguments import count, kind
 from structgrad.polytopes._arborescence import maximum_arborescences
 from structgrad.polytopes._graph import lead
 from structgrad.polytopes._range import HUGE
-from structgrad.polytopes.matrix_tree import MatrixTree, run_arrays
+from structgrad.polytopes._tensors import run_tensors
+from structgrad.polytopes.matrix_tree import MatrixTree
 
 
 class Arborescence(MatrixTree):
@@ -113,7 +114,7 @@ class Arborescence(MatrixTree):
     def _led(self, graphs: tuple[Tensor, Tensor, Tensor]) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
         """The graphs, a possible child of the root first among the others, and which of them have one."""
         found = torch.empty(len(graphs[0]), dtype=torch.bool, device="cpu")
-        run_arrays(lead, *graphs, found)
+        run_tensors(lead, *graphs, found)
         return graphs, found
 
     def _structure(self) -> str:

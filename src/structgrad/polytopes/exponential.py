@@ -1,25 +1,28 @@
-r"""Polytopes whose exponential family can be summed: log-partition, marginals and their products with the Hessian.
+r"""Polytopes whose exponential family can be summed: log-partition, marginals, entropy and exact draws.
 
 With ``p(y) \propto exp(<theta, y>)`` over the vertices, ``log Z(theta) = log sum_y exp <theta, y>`` has the mean
 ``mu(theta) = E_p[y]`` as its gradient (the marginals; paulus section 5, eq. 8), the covariance of ``y`` as its Hessian.
 
 Each structure brings a plain form of ``log Z`` in torch operations, which any device runs and which may be
 differentiated as often as one likes, and for the CPU compiled kernels of ``mu`` and of the Hessian-vector product. A
-first derivative of the marginals takes the kernel; a second one goes through the plain form.
+first derivative of the marginals takes the kernel; a second one goes through the plain form. Draws come from the same
+recursions, walked backwards, and the entropy adds up what each of their steps decides, so that nothing cancels.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
 
+from structgrad.arguments import count
 from structgrad.finite import in_range
-from structgrad.polytopes._range import HUGE, bounded
+from structgrad.generators import Generators, checked_generators, draw_each
+from structgrad.polytopes._exponential import Bounded, Entropy, LogPartition, Marginals
+from structgrad.polytopes._range import HUGE
 from structgrad.polytopes.base import Polytope
 
 
@@ -40,7 +43,7 @@ class ExponentialFamily(Polytope):
             ValueError: what :meth:`argmax` refuses; a value beyond the range of the dtype.
         """
         scores, bounds, allowed = self._checked(theta, mask)
-        value = _LogPartition.apply(bounds, self, allowed)
+        value = LogPartition.apply(bounds, self, allowed)
         if bounds is not scores:  # all structures that matter have the same sum of what was taken off
             taken = (scores - bounds).detach() * self._argmax(bounds.detach(), allowed)
             value = value + taken.flatten(1).sum(1)
@@ -49,7 +52,94 @@ class ExponentialFamily(Polytope):
     def marginals(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         r"""``E[y]`` under ``p(y) \propto exp <theta, y>``, ``(..., *event_shape)``, in the dtype of ``theta``."""
         _, bounds, allowed = self._checked(theta, mask)
-        return _Marginals.apply(bounds, self, allowed).view(theta.shape).to(theta.dtype)
+        return Marginals.apply(bounds, self, allowed).view(theta.shape).to(theta.dtype)
+
+    def sample(self, theta: Tensor, samples: int | None, generator: Generators, mask: Tensor | None = None) -> Tensor:
+        r"""Independent draws ``(..., samples, *event_shape)`` from ``p(y) \propto exp <theta, y>``, without gradient.
+
+        Exact, in a number of steps that the sizes bound, at any finite scores. Uniforms come from ``generator`` and a
+        kernel on the CPU makes structures of them, for any device.
+
+        Args:
+            theta: scores, ``(..., *event_shape)``.
+            samples: draws an item, in a dimension before the event's; None: one draw, no such dimension.
+            generator: one, or a sequence with one for each index of the first dimension.
+            mask: as in :meth:`argmax`.
+
+        Raises:
+            TypeError, ValueError: what :meth:`argmax` refuses; no whole number of samples; generators that do not fit.
+
+        >>> from structgrad.polytopes import Subset
+        >>> y = Subset(5, 2).sample(torch.zeros(3, 5), 4, torch.Generator().manual_seed(0))
+        >>> y.shape, y.sum(-1).unique().tolist()
+        (torch.Size([3, 4, 5]), [2.0])
+        """
+        number = 1 if samples is None else count(samples, "samples")
+        _, bounds, allowed = self._checked(theta.detach(), mask)
+        leading = self._leading(theta)
+        generator = checked_generators(generator, theta.shape, len(leading), "sampling")
+        uniforms = draw_each(_uniform, (*leading, number, self._uniforms()), generator, torch.float64).cpu()
+        drawn = self._kernel_sample(
+            bounds.cpu(),
+            None if allowed is None else allowed.cpu(),
+            uniforms.reshape(len(bounds), number, self._uniforms()).contiguous(),
+        )
+        inner = () if samples is None else (number,)
+        return drawn.view(*leading, *inner, *self.event_shape).to(theta)
+
+    def log_prob(self, theta: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
+        """``log p(y) = <theta, y> - log Z(theta)``, differentiable.
+
+        Args:
+            theta: scores, ``(..., *event_shape)``.
+            y: structures, which are not checked to be any: of the shape of ``theta``, or ``(..., samples, *event)`` as
+                :meth:`sample` draws them.
+            mask: the coordinates that may be used; those of ``y`` must be among them.
+
+        Returns:
+            ``(...)`` or ``(..., samples)``, in the dtype of ``theta``.
+
+        Raises:
+            ValueError: what :meth:`log_partition` refuses; ``y`` of another shape.
+        """
+        log_partition, scores = self.log_partition(theta.double(), mask), theta.double()
+        if y.dim() == theta.dim() + 1:
+            log_partition, scores = log_partition.unsqueeze(-1), scores.unsqueeze(-1 - len(self.event_shape))
+        samples = y.shape[len(log_partition.shape) - 1 : len(log_partition.shape)] if y.dim() > theta.dim() else ()
+        if y.shape != (*self._leading(theta), *samples, *self.event_shape):
+            raise ValueError(f"y of shape {tuple(y.shape)} does not fit theta of shape {tuple(theta.shape)}")
+        value = (scores * y).flatten(log_partition.dim()).sum(-1) - log_partition
+        return in_range(value, "a log-probability", theta)
+
+    def entropy(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
+        r"""``H(p) = log Z(theta) - <theta, mu(theta)>`` in nats, ``(...)``; its gradient is ``-Cov(y) theta``.
+
+        On the CPU it is summed over the steps that decide about a structure, of terms that do not grow with the scores;
+        the plain form (other devices) is the difference above, and zero where rounding makes it negative. The gradient
+        is right to within the rounding of the scores.
+
+        >>> from structgrad.polytopes import SpanningTree
+        >>> round(float(SpanningTree(4).entropy(torch.zeros(6)).exp()), 4)  # 4^2 trees, all alike
+        16.0
+        """
+        _, bounds, allowed = self._checked(theta, mask)
+        return Entropy.apply(bounds, self, allowed).view(self._leading(theta)).to(theta.dtype)
+
+    def kl(self, theta: Tensor, other: Tensor, mask: Tensor | None = None) -> Tensor:
+        r"""``KL(p_theta || p_other) = log Z(other) - <other, mu(theta)> - H(p_theta)``, ``(...)``, in nats.
+
+        The Bregman divergence ``log Z(other) - log Z(theta) - <other - theta, mu(theta)>`` of the log-partition. It is
+        right to within the rounding of sums of ``other``, and zero where that would make it negative.
+
+        Raises:
+            ValueError: what :meth:`log_partition` refuses; scores of two shapes.
+        """
+        if other.shape != theta.shape:
+            raise ValueError(f"other of shape {tuple(other.shape)} does not fit theta of shape {tuple(theta.shape)}")
+        log_partition, marginals = self.log_partition(other.double(), mask), self.marginals(theta.double(), mask)
+        inner = (other.double() * marginals).flatten(log_partition.dim()).sum(-1)
+        value = log_partition - inner - self.entropy(theta.double(), mask)
+        return in_range(value + (value.detach().clamp_min(0.0) - value.detach()), "a divergence", theta)
 
     def capped(self, theta: Tensor, max_range: float, mask: Tensor | None = None) -> Tensor:
         """``max(theta, max(theta) - max_range)``: the authors' guard against ill-conditioned scores.
@@ -78,6 +168,18 @@ class ExponentialFamily(Polytope):
     def _kernel_product(self, theta: Tensor, mask: Tensor | None, direction: Tensor) -> Tensor:
         """The Hessian of ``log Z`` times ``direction``, both ``(B, *event_shape)`` float64 in CPU memory."""
 
+    @abstractmethod
+    def _kernel_entropy(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        """``H(p)`` ``(B,)``, at least zero, of float64 scores in CPU memory."""
+
+    @abstractmethod
+    def _kernel_sample(self, theta: Tensor, mask: Tensor | None, uniforms: Tensor) -> Tensor:
+        """Boolean structures ``(B, M, *event_shape)`` from uniforms ``(B, M, _uniforms())``, in CPU memory."""
+
+    @abstractmethod
+    def _uniforms(self) -> int:
+        """How many numbers from [0, 1) a draw takes."""
+
     def _checked(self, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """Float64 scores ``(B, *event_shape)``, the same as the kernels take them (:mod:`._range`), and the mask."""
         size = self._check(theta)
@@ -85,7 +187,7 @@ class ExponentialFamily(Polytope):
         batch = prod(self._leading(theta))
         flat = theta.double().reshape(batch, *self.event_shape).contiguous()
         allowed = None if mask is None else mask.reshape(batch, *self.event_shape).contiguous()
-        bounds = _Bounded.apply(flat, self, allowed) if self.adds_weights and size > HUGE else flat
+        bounds = Bounded.apply(flat, self, allowed) if self.adds_weights and size > HUGE else flat
         return flat, bounds, allowed
 
     def _leading(self, theta: Tensor) -> torch.Size:
@@ -99,61 +201,5 @@ class ExponentialFamily(Polytope):
         return log_partition, marginals
 
 
-class _Bounded(Function):
-    """Scores within range, with the derivatives of the scores: structures keep their differences or lie far apart."""
-
-    @staticmethod
-    def forward(ctx: Any, theta: Tensor, family: ExponentialFamily, mask: Tensor | None) -> Tensor:
-        return bounded(theta, len(family.event_shape), mask)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        return grad_outputs[0], None, None
-
-
-class _LogPartition(Function):
-    @staticmethod
-    def forward(ctx: Any, theta: Tensor, family: ExponentialFamily, mask: Tensor | None) -> Tensor:
-        ctx.family, ctx.mask = family, mask
-        if theta.device.type == "cpu":
-            log_partition, marginals = family._kernel_marginals(theta, mask)
-        else:
-            log_partition, marginals = family._plain_marginals(theta, mask, create_graph=False)
-        ctx.save_for_backward(theta, marginals)
-        return log_partition.detach()
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        theta, marginals = ctx.saved_tensors
-        if torch.is_grad_enabled():  # create_graph: somebody will differentiate the marginals
-            marginals = _Marginals.apply(theta, ctx.family, ctx.mask)
-        return grad_outputs[0].view(-1, *(1,) * (theta.dim() - 1)) * marginals, None, None
-
-
-class _Marginals(Function):
-    @staticmethod
-    def forward(ctx: Any, theta: Tensor, family: ExponentialFamily, mask: Tensor | None) -> Tensor:
-        ctx.family, ctx.mask = family, mask
-        ctx.set_materialize_grads(False)  # a potential's first derivative sends None: there is nothing to do then
-        ctx.save_for_backward(theta)
-        if theta.device.type == "cpu":
-            return family._kernel_marginals(theta, mask)[1]
-        return family._plain_marginals(theta, mask, create_graph=False)[1]
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, None, None]:
-        (theta,) = ctx.saved_tensors
-        if grad_outputs[0] is None:
-            return None, None, None
-        direction = grad_outputs[0].contiguous()
-        if theta.device.type == "cpu" and not torch.is_grad_enabled():
-            return ctx.family._kernel_product(theta, ctx.mask, direction), None, None
-        again = torch.is_grad_enabled()  # create_graph: somebody will differentiate this product
-        with torch.enable_grad():
-            scores = theta if again else theta.detach().requires_grad_()
-            marginals = ctx.family._plain_marginals(scores, ctx.mask, create_graph=True)[1]
-            (product,) = torch.autograd.grad(marginals, scores, direction, create_graph=again)
-        if theta.device.type == "cpu":  # the kernel's value, with the derivatives of the plain form
-            exact = ctx.family._kernel_product(theta.detach(), ctx.mask, direction.detach())
-            product = product + (exact - product).detach()
-        return product, None, None
+def _uniform(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    return torch.rand(tuple(shape), generator=generator, dtype=torch.float64, device=generator.device)

@@ -56,6 +56,17 @@ class Hypercube(ExponentialFamily):
         rows = self._rows(theta, mask)
         return self._events(torch.sigmoid(rows) * torch.sigmoid(-rows)) * direction
 
+    def _kernel_entropy(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        less = -self._rows(theta, mask).abs()  # a coin's entropy is that of its lesser side
+        return (torch.where(less > -torch.inf, -less, 0.0) * torch.sigmoid(less) - F.logsigmoid(-less)).sum(1)
+
+    def _kernel_sample(self, theta: Tensor, mask: Tensor | None, uniforms: Tensor) -> Tensor:
+        chances = self._events(torch.sigmoid(self._rows(theta, mask))).flatten(1)
+        return (uniforms < chances.unsqueeze(1)).unflatten(-1, self.event_shape)
+
+    def _uniforms(self) -> int:
+        return self._size
+
     def _rows(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         scores = theta if mask is None else theta.masked_fill(~mask, -torch.inf)
         return F.pad(scores.flatten(1), (0, -self._size % LANES), value=-torch.inf)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from structgrad.arguments import count
-from structgrad.parallel import run_kernel
 from structgrad.polytopes import _graph, _matrix_tree, _matrix_tree_log
+from structgrad.polytopes._tensors import run_tensors
+from structgrad.polytopes._tree_draws import tree_draws
 from structgrad.polytopes.exponential import ExponentialFamily
 
 ABSENT = -1e300  # the log-weight of an edge that is not there: finite, so that derivatives are
@@ -64,6 +65,29 @@ class MatrixTree(ExponentialFamily):
             out[beyond] = self._beyond(graphs, along, beyond)[2]
         return out.view(theta.shape)
 
+    def _kernel_entropy(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        into, _, counts = self._graphs(theta, mask)
+        entropy = into.new_empty(len(into))
+        run_tensors(_matrix_tree_log.entropies, into, counts, self.single_root, entropy)
+        return entropy.clamp_min_(0.0)  # rounding may leave -1e-16
+
+    def _kernel_sample(self, theta: Tensor, mask: Tensor | None, uniforms: Tensor) -> Tensor:
+        into, vertices, counts = self._graphs(theta, mask)
+        own, own_low, w, low = torch.zeros(4, *into.shape, dtype=torch.float64, device="cpu").unbind()
+        fits = torch.empty(len(into), dtype=torch.bool, device="cpu")
+        run_tensors(_matrix_tree.eliminations, into, counts, self.single_root, fits, own, w)
+        beyond = ~fits
+        if bool(beyond.any()):
+            parts = [torch.zeros_like(into[beyond]) for _ in range(4)]
+            run_tensors(_matrix_tree_log.eliminations, into[beyond], counts[beyond], self.single_root, *parts)
+            own[beyond], own_low[beyond], w[beyond], low[beyond] = parts
+        y = torch.zeros(*uniforms.shape[:2], prod(self.event_shape), dtype=torch.bool, device="cpu")
+        self._run(tree_draws, vertices, counts, fits, own, own_low, w, low, self.single_root, uniforms, y)
+        return y.unflatten(-1, self.event_shape)
+
+    def _uniforms(self) -> int:
+        return (self.n - 1) * (self.n + 2) // 2
+
     def _beyond(self, graphs: tuple[Tensor, ...], direction: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``log Z``, marginals and the product with ``direction`` of the rows that floats do not hold."""
         along = direction[rows]
@@ -81,7 +105,7 @@ class MatrixTree(ExponentialFamily):
         return into, vertices, counts
 
     def _run(self, kernel: Callable[..., None], *arguments: Tensor | bool) -> None:
-        run_arrays(partial(kernel, self._index.numpy()), *arguments)
+        run_tensors(partial(kernel, self._index.numpy()), *arguments)
 
     def _flat(self, y: Tensor) -> Tensor:
         """``(..., *event_shape)`` as ``(B, events)``."""
@@ -100,11 +124,6 @@ class MatrixTree(ExponentialFamily):
         if lengths.numel() and not least <= int(lengths.min()) <= int(lengths.max()) <= self.n:
             raise ValueError(f"lengths of shape {tuple(lengths.shape)} must lie between {least} and {self.n}")
         return torch.arange(self.n, device=lengths.device) < lengths.unsqueeze(-1)
-
-
-def run_arrays(kernel: Callable[..., None], *arguments: Tensor | bool) -> None:
-    """A compiled kernel on tensors in CPU memory, row by row; other arguments go to each call as they are."""
-    run_kernel(kernel, *(x.numpy() if isinstance(x, Tensor) else x for x in arguments))
 
 
 def log_partition(scores: Tensor, edges: Tensor, single: bool = False) -> Tensor:
