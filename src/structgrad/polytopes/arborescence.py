@@ -104,8 +104,19 @@ class Arborescence(MatrixTree):
     def _feasible(self, mask: Tensor) -> Tensor:
         if not self.single_root:
             return super()._feasible(mask)
-        flat = self._flat(mask.cpu())
-        return self._led(super()._graphs(flat.double(), flat))[1].view(self._leading(mask))
+        here = mask.cpu()
+        return self._led(super()._graphs(here.double(), here))[1].view(self._leading(mask))
+
+    def _forcing(self, allowed: Tensor, forced: Tensor) -> tuple[Tensor, Tensor]:
+        """A forced edge is the only one into its child, and a forced single edge the only one out of the root."""
+        may = allowed & (forced | ~forced.any(-2, keepdim=True))
+        if self.single_root:
+            first = forced[:, self.root]
+            may[:, self.root] &= first | ~first.any(-1, keepdim=True)
+        return may, forced
+
+    def _argmax_forced(self, theta: Tensor, allowed: Tensor, forced: Tensor) -> Tensor:
+        return self._argmax(theta, allowed)
 
     def _graphs(self, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         graphs = super()._graphs(theta, mask)

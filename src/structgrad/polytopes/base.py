@@ -26,6 +26,8 @@ class Polytope(ABC):
     takes_mask: bool = False
     adds: bool = False  # whether the maximiser adds scores, which must then not overflow
     nonpositive: bool = False  # whether scores above zero count as zero
+    nested: bool = False  # whether a structure may hold another one
+    telling: int | None = None  # how many coordinates, the first ones, tell structures apart; None: all of them
 
     def argmax(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         """``argmax_y <theta, y>`` over the vertices, for any leading dimensions.
@@ -77,6 +79,19 @@ class Polytope(ABC):
         """
         magnitude = sigma.view(-1, *(1,) * (z.dim() - 1))
         return self.argmax(theta.unsqueeze(1) + magnitude * z, mask)
+
+    def _forcing(self, allowed: Tensor, forced: Tensor) -> tuple[Tensor, Tensor]:
+        """What may be used ``(M, *event_shape)`` beside what must be, and what of that no mask can say."""
+        return allowed, forced
+
+    def _argmax_forced(self, theta: Tensor, allowed: Tensor, forced: Tensor) -> Tensor:
+        """The maximisers that use forced coordinates and else allowed ones only, all ``(M, *event_shape)``, on the CPU.
+
+        The scores are float64, none above 1e290. Where there is none, anything that lacks a forced coordinate.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no search that is forced to use coordinates, which k best ones need"
+        )
 
     def _within(self, theta: Tensor, size: float, mask: Tensor | None = None) -> Tensor:
         """The checked scores, the largest of which is ``size``, as maximisers take them."""

@@ -51,6 +51,7 @@ class CorrelatedSubset(ExponentialFamily):
             raise ValueError(f"k must lie between 0 and n = {n}, not {k}")
         self.n, self.k = n, k
         self.event_shape = (2 * n - 1,)
+        self.telling = n
         self.unaries = torch.arange(2 * n - 1, device="cpu") < n
 
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
@@ -59,9 +60,13 @@ class CorrelatedSubset(ExponentialFamily):
         if theta.device.type != "cpu":
             y = self._plain_argmax(scores, allowed)
         else:
-            y = torch.empty_like(scores)
-            self._run(best_subset, scores, allowed, y)
+            y = self._argmax_forced(scores, allowed, torch.zeros(scores.shape, dtype=torch.bool, device="cpu"))
         return y.view(theta.shape)
+
+    def _argmax_forced(self, theta: Tensor, allowed: Tensor | None, forced: Tensor) -> Tensor:
+        y = torch.empty_like(theta)
+        self._run(best_subset, theta, allowed, forced, y)
+        return y
 
     def _plain_argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         """The same sums and the same ties as the kernel, for all rows of float64 scores at once."""

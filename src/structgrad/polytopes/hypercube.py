@@ -28,7 +28,7 @@ class Hypercube(ExponentialFamily):
         ValueError: no size, or one below 1.
     """
 
-    takes_mask = True
+    takes_mask = nested = True
 
     def __init__(self, *shape: int) -> None:
         if not shape:
@@ -39,6 +39,9 @@ class Hypercube(ExponentialFamily):
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         chosen = theta > 0
         return (chosen if mask is None else chosen & mask).to(theta.dtype)
+
+    def _argmax_forced(self, theta: Tensor, allowed: Tensor, forced: Tensor) -> Tensor:
+        return self._argmax(theta.masked_fill(forced, 1.0), allowed)
 
     def vertices(self) -> Tensor:
         corners = list(product((0.0, 1.0), repeat=self._size))

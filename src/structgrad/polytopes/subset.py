@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from structgrad.arguments import count
+from structgrad.polytopes._ranked import ranked
 from structgrad.polytopes._subset import subset_marginals, subset_product, subset_shares, top
 from structgrad.polytopes._subset_draws import by_rows, subset_draws, subset_entropy
 from structgrad.polytopes._tensors import run_tensors
@@ -64,6 +65,9 @@ class Subset(ExponentialFamily):
 
     def _feasible(self, mask: Tensor) -> Tensor:
         return mask.sum(-1) >= self.k
+
+    def _argmax_forced(self, theta: Tensor, allowed: Tensor, forced: Tensor) -> Tensor:
+        return self._argmax(ranked(theta, forced), allowed)
 
     def _structure(self) -> str:
         return f"subset of {self.k} items"
