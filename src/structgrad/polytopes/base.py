@@ -89,9 +89,7 @@ class Polytope(ABC):
 
         The scores are float64, none above 1e290. Where there is none, anything that lacks a forced coordinate.
         """
-        raise ValueError(
-            f"{type(self).__name__} has no search that is forced to use coordinates, which k best ones need"
-        )
+        raise ValueError(f"{type(self).__name__} has no search that is held to coordinates, as its k best need")
 
     def _within(self, theta: Tensor, size: float, mask: Tensor | None = None) -> Tensor:
         """The checked scores, the largest of which is ``size``, as maximisers take them."""

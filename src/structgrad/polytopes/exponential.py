@@ -136,6 +136,7 @@ class ExponentialFamily(Polytope):
         """
         if other.shape != theta.shape:
             raise ValueError(f"other of shape {tuple(other.shape)} does not fit theta of shape {tuple(theta.shape)}")
+        self._check(other, "other")
         log_partition, marginals = self.log_partition(other.double(), mask), self.marginals(theta.double(), mask)
         inner = (other.double() * marginals).flatten(log_partition.dim()).sum(-1)
         value = log_partition - inner - self.entropy(theta.double(), mask)
