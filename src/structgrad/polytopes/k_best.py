@@ -9,6 +9,7 @@ beside large scores.
 from __future__ import annotations
 
 from heapq import heappop, heappush
+from itertools import compress
 from math import fsum, prod
 
 import torch
@@ -76,10 +77,9 @@ def _search(polytope: Polytope, scores: Tensor, allowed: Tensor, k: int) -> list
     def push(allowed: Tensor, forced: Tensor, size: int | None = None) -> None:
         nonlocal pushed
         y, there = _solve(polytope, scores, allowed, forced)
-        for row in there.nonzero()[:, 0].tolist():
-            if size is None or int(y[row, : polytope.telling].sum()) == size:  # else a vertex has gone absent
-                value = fsum(number[e] for e in y[row].nonzero()[:, 0].tolist())
-                heappush(waiting, (-value, pushed, y[row], allowed[row], forced[row]))
+        for row, (used, good) in enumerate(zip(y.tolist(), there.tolist(), strict=True)):
+            if good and (size is None or sum(used[: polytope.telling]) == size):  # else a vertex has gone absent
+                heappush(waiting, (-fsum(compress(number, used)), pushed, y[row], allowed[row], forced[row]))
                 pushed += 1
 
     push(allowed.unsqueeze(0), torch.zeros_like(allowed).unsqueeze(0))
@@ -115,6 +115,6 @@ def _solve(polytope: Polytope, scores: Tensor, allowed: Tensor, forced: Tensor) 
     there = polytope._feasible(may)
     y = torch.zeros_like(allowed)
     if bool(there.any()):
-        theta = scores.view(polytope.event_shape).expand(may.shape)[there].contiguous()
-        y[there] = polytope._argmax_forced(theta, may[there].contiguous(), must[there]).flatten(1).bool()
+        theta = scores.view(polytope.event_shape).expand(may.shape)[there]
+        y[there] = polytope._argmax_forced(theta, may[there], must[there]).flatten(1).bool()
     return y, there & ~(forced & ~y).any(-1)

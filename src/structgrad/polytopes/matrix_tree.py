@@ -178,4 +178,5 @@ def _led(scores: Tensor, edges: Tensor, present: Tensor) -> tuple[Tensor, Tensor
     order = order.scatter(-1, lead, 1)
     order[:, 1] = lead.squeeze(-1)
     rows, columns = order.unsqueeze(-1).expand(-1, -1, n), order.unsqueeze(-2).expand(-1, n, -1)
-    return *(x.gather(-2, rows).gather(-1, columns) for x in (scores, edges)), present.gather(-1, order)
+    scores, edges = (x.gather(-2, rows).gather(-1, columns) for x in (scores, edges))
+    return scores, edges, present.gather(-1, order)
