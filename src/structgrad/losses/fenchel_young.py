@@ -31,6 +31,18 @@ class FenchelYoung(nn.Module):
         layer: what predicts. One that is not the gradient of a potential is refused when called.
         conjugate: False leaves ``F*(y)`` out although the layer knows it, as soft targets of an exponential-family
             entropy need (it is known at vertices only).
+
+    >>> import torch
+    >>> from structgrad.layers import Relaxed
+    >>> from structgrad.polytopes import Simplex
+    >>> from structgrad.regularizers import Euclidean
+    >>> loss = FenchelYoung(Relaxed(Simplex(3), Euclidean()))
+    >>> theta = torch.tensor([2.0, 0.5, 0.0], requires_grad=True)
+    >>> loss(theta, torch.tensor([1.0, 0.0, 0.0])).item()  # zero: the target leads by the margin
+    0.0
+    >>> value = loss(theta, torch.tensor([0.0, 1.0, 0.0]))
+    >>> value.item(), torch.autograd.grad(value, theta)[0].tolist()  # the layer's output less the target
+    (1.5, [1.0, -1.0, 0.0])
     """
 
     def __init__(self, layer: Layer, conjugate: bool = True) -> None:

@@ -31,6 +31,12 @@ class Subset(ExponentialFamily):
 
     Raises:
         ValueError: n or k out of range.
+
+    >>> subset = Subset(4, 2)
+    >>> subset.argmax(torch.tensor([0.0, 3.0, 1.0, 2.0]))
+    tensor([0., 1., 0., 1.])
+    >>> subset.marginals(torch.zeros(4))
+    tensor([0.5000, 0.5000, 0.5000, 0.5000])
     """
 
     takes_mask = adds_weights = True
