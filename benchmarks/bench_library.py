@@ -6,7 +6,7 @@
     python benchmarks/bench_library.py --write          and put the tables into docs/performance.md
     python benchmarks/bench_library.py --device cuda    ours on a GPU against ours on the CPU instead
 
-How it is measured: ``measure.py`` and docs/performance.md. What is measured: ``cases.py``, ``peers/``.
+How it is measured: ``measure.py`` and docs/performance.md. What is: ``cases.py``, ``cases_draws.py``, ``peers/``.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # no threads in the parent: it forks
 
 import torch
 from cases import CASES, SWEEPS, Case, Sweep, same
+from cases_draws import DRAWS
 from measure import MIB, Candidate, Spread, in_child, peak_growth, take_turns
 from report import MISS, Table, machine, number, rewrite, spread
 from rich.console import Console
@@ -267,10 +268,10 @@ def main() -> int:
     def chosen(name: str) -> bool:
         return not options.only or any(part in name for part in options.only)
 
-    cases = [case for case in CASES if chosen(case.name)]
+    cases = [case for case in (*CASES, *DRAWS) if chosen(case.name)]
     sweeps = [sweep for sweep in SWEEPS if chosen(sweep.name)]
     if not (cases or sweeps or chosen("import")):
-        parser.error(f"no such row; there are {', '.join(item.name for item in (*CASES, *SWEEPS))}, import")
+        parser.error(f"no such row; there are {', '.join(item.name for item in (*CASES, *DRAWS, *SWEEPS))}, import")
     Matching(1).argmax(torch.eye(1))  # starts numba, once for all children
     console = Console()
     if not console.is_terminal:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import networkx as nx
 import numpy as np
 import torch
@@ -40,6 +42,34 @@ def arborescences(theta: Tensor, root: int) -> Tensor:
         for i, j in nx.maximum_spanning_arborescence(graph).edges:
             trees[b, i, j] = 1
     return trees
+
+
+def _graph(scores: Tensor, n: int, exponential: bool) -> nx.Graph:
+    graph = nx.Graph()
+    weights = (scores.exp() if exponential else scores).tolist()
+    graph.add_weighted_edges_from((int(i), int(j), w) for i, j, w in zip(*edge_index(n), weights, strict=True))
+    return graph
+
+
+def random_trees(theta: Tensor, n: int, count: int) -> Tensor:
+    """Indicators ``(count, n(n-1)/2)`` of random spanning trees of one graph's scores, by networkx."""
+    graph, numbers = _graph(theta, n, exponential=True), {}
+    for e, (i, j) in enumerate(zip(*edge_index(n), strict=True)):
+        numbers[int(i), int(j)] = e
+    trees = torch.zeros(count, len(theta), dtype=theta.dtype)
+    for tree in trees:
+        for i, j in nx.random_spanning_tree(graph, weight="weight").edges:
+            tree[numbers[min(i, j), max(i, j)]] = 1
+    return trees
+
+
+def best_trees(theta: Tensor, n: int, count: int) -> Tensor:
+    """Scores ``(B, count)`` of the best spanning trees, by networkx's iterator."""
+    found = []
+    for scores in theta:
+        trees = nx.SpanningTreeIterator(_graph(scores, n, exponential=False), minimum=False)
+        found.append([tree.size(weight="weight") for tree in islice(trees, count)])
+    return theta.new_tensor(found)
 
 
 def log_partition(theta: Tensor, n: int) -> Tensor:

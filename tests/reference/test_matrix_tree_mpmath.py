@@ -47,13 +47,35 @@ def exact(scores, edges):
     return mpmath.log(mpmath.det(laplacian)), probabilities
 
 
+def exact_single(scores, edges):
+    """The same for the trees of which one edge leaves vertex 0: a sum over its child r of trees from r (Koo et al.)."""
+    n, w = len(scores), weights(scores, edges)
+    total, parts = mpmath.mpf(0), []
+    probabilities = [[mpmath.mpf(0)] * n for _ in range(n)]
+    for r in range(1, n):
+        order = [r, *(v for v in range(1, n) if v != r)]
+        inner = [[w[i][j] if j != r else mpmath.mpf(0) for j in order] for i in order]
+        laplacian = reduced_laplacian(inner)
+        part = w[0][r] * mpmath.det(laplacian)
+        inverse = mpmath.inverse(laplacian)
+        total += part
+        parts.append((r, order, part, inner, inverse))
+    for r, order, part, inner, inverse in parts:
+        probabilities[0][r] = part / total
+        for a, i in enumerate(order):
+            for b, j in enumerate(order[1:], 1):
+                other = inverse[b - 1, a - 1] if a else 0
+                probabilities[i][j] += part / total * inner[a][b] * (inverse[b - 1, b - 1] - other)
+    return mpmath.log(total), probabilities
+
+
 def digits(scores):
     """Enough for determinants of such weights to keep hundreds of digits."""
     span = float(scores.max() - scores.min())
     return int(span * len(scores) / math.log(10)) + 150
 
 
-def exact_product(scores, edges, direction):
+def exact_product(scores, edges, direction, exact=exact):
     """The derivative of the probabilities along ``direction``, by a central difference of step ``10**-60``."""
     step = mpmath.mpf(10) ** -60
     moved = []
@@ -104,6 +126,25 @@ def test_arborescences(span):
         assert float(found[0]) == pytest.approx(float(log_z), rel=1e-13, abs=1e-12)
         assert error(found[1], as_tensor(probabilities)) < 1e-13
         assert error(found[2], as_tensor(product)) < 1e-12
+
+
+@pytest.mark.parametrize("span", [*RANGES, 1000])
+@pytest.mark.parametrize("root_gain", [-400.0, 0.0, 400.0])
+def test_single_roots(span, root_gain):
+    scores, direction = spread(6, span, 0, symmetric=False)
+    scores[0] += root_gain  # no tree may have more of it than another
+    with mpmath.workdps(digits(scores)):
+        edges = [[True] * 6] * 6
+        log_z, probabilities = exact_single(as_lists(scores), edges)
+        product = exact_product(as_lists(scores), edges, as_lists(direction), exact_single)
+        found = ours(Arborescence(6, single_root=True), scores, direction)
+        assert float(found[0]) == pytest.approx(float(log_z), rel=1e-13, abs=1e-12)
+        assert error(found[1], as_tensor(probabilities)) < 2e-13
+        assert error(found[2], as_tensor(product)) < 1e-12
+        p = [x for row in probabilities for x in row]
+        inner = sum(x * s for x, s in zip(p, (s for row in as_lists(scores) for s in row), strict=True))
+        entropy = Arborescence(6, single_root=True).entropy(scores)
+        assert float(entropy) == pytest.approx(float(log_z - inner), rel=1e-12, abs=1e-12)
 
 
 @pytest.mark.parametrize("span", RANGES)

@@ -30,6 +30,7 @@ from structgrad.polytopes import (
     Simplex,
     SpanningTree,
     Subset,
+    k_best,
 )
 from structgrad.pool import SolverPool
 from structgrad.regularizers import CategoricalEntropy, SinkhornEntropy
@@ -54,6 +55,8 @@ COUNTS = {
     "GridPath h": (lambda h: GridPath(h, 2), "h", 1),
     "GridPath w": (lambda w: GridPath(2, w), "w", 1),
     "BlackBox event_shape": (lambda size: BlackBox(np.sign, (size,)), "event_shape", 1),
+    "sample samples": (lambda m: CUBE.sample(SCORES, m, torch.Generator()), "samples", 1),
+    "k_best k": (lambda k: k_best(CUBE, SCORES, k), "k", 1),
     "SinkhornEntropy rounds": (SinkhornEntropy, "rounds", 1),
     "Perturbed samples": (lambda m: Perturbed(CUBE, Normal(), 1.0, m), "samples", 1),
     "StochasticSoftmax samples": (lambda m: StochasticSoftmax(SOFT, samples=m), "samples", 1),
@@ -98,6 +101,9 @@ KINDS = {
     "scores as a list": (lambda: Matching(2).argmax([[1.0, 0.0], [0.0, 1.0]]), "theta"),
     "a seed in place of a generator": (lambda: Perturbed(CUBE)(SCORES, 0), "generator"),
     "seeds in place of generators": (lambda: Perturbed(CUBE)(SCORES, [0, 1]), "generator"),
+    "a seed for a draw": (lambda: CUBE.sample(SCORES, 2, 0), "generator"),
+    "a number in place of a choice": (lambda: Arborescence(3, 0, 1), "single_root"),
+    "the k best of a layer": (lambda: k_best(Perturbed(CUBE), SCORES, 2), "polytope"),
     "a seed for direct loss": (
         lambda: DirectLoss(CUBE, Gumbel())(SCORES[None], SCORES[None], torch.ones(1), None, SCORES[None, :, 0], 3),
         "generators",

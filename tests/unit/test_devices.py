@@ -20,6 +20,7 @@ from structgrad.polytopes import (
     Arborescence,
     BlackBox,
     CorrelatedSubset,
+    ExponentialFamily,
     GridPath,
     Hypercube,
     Matching,
@@ -27,6 +28,7 @@ from structgrad.polytopes import (
     Simplex,
     SpanningTree,
     Subset,
+    k_best,
 )
 from structgrad.regularizers import (
     BinaryEntropy,
@@ -45,6 +47,7 @@ MAKE = {
     "Permutahedron": lambda: Permutahedron(4),
     "SpanningTree": lambda: SpanningTree(4),
     "Arborescence": lambda: Arborescence(3),
+    "Arborescence, single root": lambda: Arborescence(4, 1, single_root=True),
     "GridPath": lambda: GridPath(3, 3),
     "BlackBox": lambda: BlackBox(lambda scores: (scores > 0).astype(float), (4,)),
 }
@@ -72,6 +75,7 @@ def elsewhere(function):
         there = function()
     assert there.device.type == "cpu"
     assert torch.equal(here, there)
+    return here
 
 
 @pytest.mark.parametrize("polytope", MAKE)
@@ -82,6 +86,23 @@ def test_maximisers_and_vertices(polytope):
     elsewhere(lambda: make().argmax(theta.detach().double()))
     if polytope != "BlackBox":
         elsewhere(lambda: make().vertices())
+
+
+@pytest.mark.parametrize("polytope", [name for name, make in MAKE.items() if isinstance(make(), ExponentialFamily)])
+def test_draws_and_what_is_known_of_them(polytope):
+    make = MAKE[polytope]
+    theta = scores(make())
+    y = elsewhere(lambda: make().sample(theta, 3, torch.Generator().manual_seed(0)))
+    elsewhere(lambda: make().log_prob(theta, y))
+    elsewhere(lambda: torch.autograd.grad(make().entropy(theta).sum(), theta)[0])
+    elsewhere(lambda: make().kl(theta, theta.detach().flip(0)))
+    elsewhere(lambda: make()._plain_log_partition(theta.double(), None))
+
+
+@pytest.mark.parametrize("polytope", [name for name in MAKE if name not in ("Permutahedron", "GridPath", "BlackBox")])
+def test_the_best_structures(polytope):
+    make = MAKE[polytope]
+    elsewhere(lambda: k_best(make(), scores(make()), 3)[0])
 
 
 @pytest.mark.parametrize(("make", "regularizer"), PAIRS)

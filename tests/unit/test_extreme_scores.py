@@ -37,6 +37,7 @@ from structgrad.polytopes import (
 from structgrad.regularizers import BinaryEntropy, CategoricalEntropy, Euclidean, ExponentialEntropy, SinkhornEntropy
 
 FAMILIES = [Simplex(4), Hypercube(4), Subset(4, 2), CorrelatedSubset(3, 2), SpanningTree(3), Arborescence(3)]
+FAMILIES.append(Arborescence(4, single_root=True))
 POLYTOPES = [*FAMILIES, Matching(3), Permutahedron(4)]
 PAIRS = [
     *((polytope, ExponentialEntropy()) for polytope in FAMILIES),

@@ -391,7 +391,8 @@ def test_compiled_models(row, compiler):
         found.backward()
     assert not [str(warning.message) for warning in caught if "torch.jit.script" not in str(warning.message)]
     assert torch.equal(found, expected)
-    assert model.scale.grad is not None and plain.scale.grad is not None
+    assert model.scale.grad is not None
+    assert plain.scale.grad is not None
     assert torch.equal(model.scale.grad, plain.scale.grad)
     reasons = list(compiler.utils.counters["graph_break"])
     assert len(reasons) == (TABLE[row]["compile"] == "a break")

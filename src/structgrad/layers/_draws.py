@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from structgrad.arguments import kind
 from structgrad.autograd import constant
 from structgrad.finite import all_finite, largest
+from structgrad.generators import checked_generators
 from structgrad.noise import Generators, Noise, draw
 from structgrad.polytopes.base import Polytope
 from structgrad.portable import wide
@@ -26,13 +24,8 @@ def noise_for(noise: Noise, theta: Tensor, rank: int, samples: int | None, gener
         ValueError: no generator; a sequence of them that does not fit the first dimension of ``theta``.
         RuntimeError: within ``torch.func.vmap`` without ``randomness="same"``.
     """
-    if generator is None:
-        raise ValueError("generator must be given: this layer draws")
-    for one in (generator,) if not isinstance(generator, Sequence) else generator:
-        kind(one, "generator", torch.Generator, "a torch.Generator, or a sequence of them")
     leading = theta.dim() - rank
-    if not isinstance(generator, torch.Generator) and leading == 0:
-        raise ValueError(f"theta of shape {tuple(theta.shape)} has no first dimension for {len(generator)} generators")
+    generator = checked_generators(generator, theta.shape, leading, "this layer")
     check_draws()
     shape = theta.shape if samples is None else (*theta.shape[:leading], samples, *theta.shape[leading:])
     dtype = wide(theta[:0]).dtype

@@ -1,6 +1,7 @@
 """Noise that perturbs scores, one distribution a file. Every draw takes an explicit generator."""
 
-from structgrad.noise.base import Density, Generators, Noise, draw, sample_replicas
+from structgrad.generators import Generators
+from structgrad.noise.base import Density, Noise, draw, sample_replicas
 from structgrad.noise.exponential import NegativeExponential
 from structgrad.noise.gumbel import EULER_GAMMA, Gumbel
 from structgrad.noise.logistic import Logistic

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-Generators = torch.Generator | Sequence[torch.Generator]
+from structgrad.generators import Generators, draw_each, draw_replicas
 
 
 class Noise(ABC):
@@ -83,8 +83,7 @@ def sample_replicas(
 
     A replica's noise depends on its generator alone, not on which replicas train beside it.
     """
-    draws = [noise.sample(shape, generator, dtype) for generator in generators]
-    return draws[0].unsqueeze(0) if len(draws) == 1 else torch.stack(draws)
+    return draw_replicas(lambda shape, one: noise.sample(shape, one, dtype), shape, generators)
 
 
 def draw(
@@ -98,8 +97,4 @@ def draw(
     Raises:
         ValueError: a sequence of generators whose length is not the first dimension.
     """
-    if isinstance(generator, torch.Generator):
-        return noise.sample(shape, generator, dtype)
-    if not shape or len(generator) != shape[0]:
-        raise ValueError(f"{len(generator)} generators do not fit the first dimension of shape {tuple(shape)}")
-    return sample_replicas(noise, shape[1:], generator, dtype) if generator else torch.empty(tuple(shape), dtype=dtype)
+    return draw_each(lambda shape, one: noise.sample(shape, one, dtype), shape, generator, dtype)

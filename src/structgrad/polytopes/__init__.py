@@ -7,6 +7,7 @@ from structgrad.polytopes.correlated_subset import CorrelatedSubset
 from structgrad.polytopes.exponential import ExponentialFamily
 from structgrad.polytopes.grid_path import GridPath
 from structgrad.polytopes.hypercube import Hypercube
+from structgrad.polytopes.k_best import k_best
 from structgrad.polytopes.matching import Matching
 from structgrad.polytopes.permutahedron import Permutahedron
 from structgrad.polytopes.simplex import Simplex
@@ -26,4 +27,5 @@ __all__ = [
     "Simplex",
     "SpanningTree",
     "Subset",
+    "k_best",
 ]

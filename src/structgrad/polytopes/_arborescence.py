@@ -5,6 +5,10 @@ vertex walk backwards along best in-edges. If the walk meets what the root reach
 meets itself, the cycle becomes one vertex, whose in-edges count what they gain over the cycle's own, and the walk goes
 on. Opened again, a cycle keeps all its edges but the one into the vertex that its own in-edge enters (Camerini et al.
 1979). A contraction of k vertices costs O(k n), and there are at most n - 1 vertices to lose.
+
+Where only a ``single`` edge may leave the root, the root is the best origin only of a vertex that has no other: any
+number taken off all of its edges alike makes trees with few of them win (Gabow and Tarjan 1984; Stanojevic and Cohen
+2021), and one that is larger than every difference of scores need not be written down.
 """
 
 from __future__ import annotations
@@ -34,7 +38,7 @@ def _contract(c, members, m, best, into, edge):
 
 
 @njit(cache=True, nogil=True)
-def _search(m, into, edge, state, path, best, node, above, choice):
+def _search(m, single, into, edge, state, path, best, node, above, choice):
     """``choice[j]``: the name of the in-edge of each vertex j > 0 in the best arborescence from vertex 0.
 
     ``into[j, i]`` is the score of the edge from i to j and ``edge[j, i]`` its name ``i m + j``;
@@ -56,7 +60,7 @@ def _search(m, into, edge, state, path, best, node, above, choice):
             v = path[length - 1]
             u = 0
             for i in range(1, m):
-                if into[v, i] > into[v, u]:
+                if into[v, i] > into[v, u] or (single and u == 0 and into[v, i] > -np.inf):
                     u = i
             best[v] = into[v, u]
             choice[node[v]] = edge[v, u]
@@ -87,7 +91,7 @@ def _search(m, into, edge, state, path, best, node, above, choice):
 
 
 @njit(cache=True, nogil=True)
-def maximum_arborescences(index, into, vertices, counts, used):
+def maximum_arborescences(index, into, vertices, counts, single, used):
     """``used[b, e]``: whether edge e is in the best arborescence of graph b, as ``_graph.gather`` makes them.
 
     All vertices can be reached from the first one. The scores, at most 1e290, are overwritten.
@@ -103,6 +107,6 @@ def maximum_arborescences(index, into, vertices, counts, used):
         for j in range(m):
             for i in range(m):
                 edge[j, i] = i * m + j
-        _search(m, scores, edge, state, path, best, node, above, choice)
+        _search(m, single, scores, edge, state, path, best, node, above, choice)
         for j in range(1, m):
             used[b, index[vertices[b, choice[j] // m], vertices[b, j]]] = True

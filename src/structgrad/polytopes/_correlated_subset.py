@@ -57,8 +57,11 @@ def _plus(m, s, other, other_scale):
 
 
 @njit(cache=True, nogil=True)
-def best_subset(theta, allowed, y, k):
-    """The best vertex of each row; among equals the one that leaves out the last items."""
+def best_subset(theta, allowed, forced, y, k):
+    """The best vertex of each row with its forced items; among equals the one that leaves out the last items.
+
+    Where there is none with them, ``y`` is none.
+    """
     batch, n = theta.shape[0], (theta.shape[1] + 1) // 2
     values = np.empty((4, k + 1))
     before_out, before_in = np.zeros((n, k + 1), np.bool_), np.zeros((n, k + 1), np.bool_)
@@ -71,7 +74,7 @@ def best_subset(theta, allowed, y, k):
             pair = theta[b, n + i - 1] if i > 0 and allowed[b, n + i - 1] else -np.inf
             for c in range(k + 1):
                 before_out[i, c] = chosen[c] > out[c]
-                next_out[c] = max(out[c], chosen[c])
+                next_out[c] = -np.inf if forced[b, i] else max(out[c], chosen[c])
             for c in range(1, k + 1):
                 both = chosen[c - 1] + pair
                 before_in[i, c] = both > out[c - 1]
@@ -228,3 +231,11 @@ def correlated_product(theta, allowed, direction, product, k):
         _forward(theta[b], allowed[b], k, work, shares, rests)
         _forward_tangent(shares, rests, direction[b], work, slopes)
         _backward_tangent(shares, rests, slopes, work, product[b])
+
+
+@njit(cache=True, nogil=True)
+def correlated_shares(theta, allowed, shares, rests, k):
+    """The tables of :func:`_forward`, ``(B, 2, n + 1, k + 1)``."""
+    work = np.empty((8, k + 1))
+    for b in range(len(theta)):
+        _forward(theta[b], allowed[b], k, work, shares[b], rests[b])

@@ -65,3 +65,54 @@ def connected(index, allowed, found):
                     queue[reached] = x
                     reached += 1
         found[b] = reached == count
+
+
+@njit(cache=True, nogil=True)
+def _spread(into, m, start, forth, seen):
+    """Mark the vertices but the root that ``start`` reaches, or (not ``forth``) that reach it; how many are new."""
+    queue = np.empty(m, np.int64)
+    queue[0], reached, done = start, 1, 0
+    seen[start] = True
+    while done < reached:
+        u = queue[done]
+        done += 1
+        for v in range(1, m):
+            score = into[v, u] if forth else into[u, v]
+            if not seen[v] and score > -np.inf:
+                seen[v] = True
+                queue[reached] = v
+                reached += 1
+    return reached
+
+
+@njit(cache=True, nogil=True)
+def lead(into, vertices, counts, found):
+    """Bring to place 1 of each graph of :func:`gather` a child of the root from which all others can be reached.
+
+    ``found[b]``: whether there is one, or nobody but the root. If any vertex reaches all, the last one from which a
+    sweep had to start does, and those that reach it are all that do.
+    """
+    seen = np.empty(into.shape[1], np.bool_)
+    for b in range(len(into)):
+        m = counts[b]
+        found[b] = m == 1
+        seen[:] = False
+        start = 0
+        for v in range(1, m):
+            if not seen[v]:
+                start = v
+                _spread(into[b], m, v, True, seen)
+        seen[:] = False
+        if m == 1 or _spread(into[b], m, start, True, seen) < m - 1:
+            continue
+        seen[:] = False
+        _spread(into[b], m, start, False, seen)
+        for v in range(1, m):
+            if seen[v] and into[b, v, 0] > -np.inf:
+                found[b] = True
+                vertices[b, 1], vertices[b, v] = vertices[b, v], vertices[b, 1]
+                for x in range(m):
+                    into[b, 1, x], into[b, v, x] = into[b, v, x], into[b, 1, x]
+                for y in range(m):
+                    into[b, y, 1], into[b, y, v] = into[b, y, v], into[b, y, 1]
+                break

@@ -16,6 +16,11 @@ child j.
 
 What does not fit into a float is not computed here but said so: a weight below ``FLOOR`` that other paths between its
 ends do not make up for. Above it no product overflows either, since an adjoint is at most one over its weight.
+
+With a ``single`` edge out of the root (Koo et al. 2007, section 3.2) the root is not among the i of ``s_k`` and its
+``p_0 = w_0k / s_k``, which may exceed one, until k = 1 is left: then ``Z = w_01``. All other lines stay as they are, by
+the Markov chain tree theorem: trees from k have the weight ``sum_j w_kj T_j`` of what is left when k is out. Vertex 1
+must have a way to every other one, so that no ``s_k`` is zero (``_graph.lead``).
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-FLOOR = 1e-280
+FLOOR, CEILING = 1e-280, 1e280
 
 
 @njit(cache=True, nogil=True)
@@ -46,7 +51,7 @@ def _weigh(scores, w, m):
 
 
 @njit(cache=True, nogil=True)
-def _eliminate(w, m):
+def _eliminate(w, single, m):
     """``log Z``, or NaN where an entry does not fit.
 
     Afterwards, for i, j < k: ``w[k, k] = s_k``, ``w[k, i] = p_i``, ``w[j, k]`` = what it was when k was taken out.
@@ -54,7 +59,7 @@ def _eliminate(w, m):
     log_partition = 0.0
     for k in range(m - 1, 0, -1):
         total = 0.0
-        for i in range(k):
+        for i in range(1 if single and k > 1 else 0, k):
             total += w[k, i]
         log_partition += np.log(total)
         w[k, k] = total
@@ -63,6 +68,8 @@ def _eliminate(w, m):
             w[k, i] /= total
             if w[k, i] > 0.0:
                 least = min(least, w[k, i])
+        if w[k, 0] > CEILING:
+            return np.nan
         for j in range(1, k):
             weight = w[j, k]
             if weight == 0.0:
@@ -77,17 +84,17 @@ def _eliminate(w, m):
 
 
 @njit(cache=True, nogil=True)
-def _factor(scores, weights, w, m):
+def _factor(scores, weights, w, single, m):
     """``log Z`` of scores, or NaN; their weights, and in ``w`` what :func:`_eliminate` makes of them."""
     shift = _weigh(scores, weights, m)
     if np.isnan(shift):
         return shift
     w[:m, :m] = weights[:m, :m]
-    return shift + _eliminate(w, m)
+    return shift + _eliminate(w, single, m)
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # sums in any order: all terms are finite
-def _adjoint(w, a, m):
+def _adjoint(w, a, single, m):
     """``a[j, i]``: the derivative of ``log Z`` by the edge from i to j, after :func:`_eliminate`.
 
     Zero where there is no edge when its child is taken out: then there is none in any product before, so that this
@@ -98,11 +105,14 @@ def _adjoint(w, a, m):
         for j in range(1, k):
             for i in range(k):
                 a[k, i] += w[j, k] * a[j, i]
+        from_root = a[k, 0] / w[k, k] if w[k, 0] > 0.0 else 0.0
         total = 0.0
         for i in range(k):
             total += w[k, i] * a[k, i]
         for i in range(k):
             a[k, i] = (1.0 + a[k, i] - total) / w[k, k] if w[k, i] > 0.0 else 0.0
+        if single and k > 1:
+            a[k, 0] = from_root
         for j in range(1, k):
             through = 0.0
             for i in range(k):
@@ -111,14 +121,14 @@ def _adjoint(w, a, m):
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _eliminate_tangent(w, t, m):
+def _eliminate_tangent(w, t, single, m):
     """The tangent of :func:`_eliminate` (done before), in place, from that of the weights.
 
     Afterwards ``t[k, i]`` is the tangent of ``p_i``, ``t[j, k]`` that of ``w[j, k]``, ``t[k, k]`` that of ``log s_k``.
     """
     for k in range(m - 1, 0, -1):
         total = 0.0
-        for i in range(k):
+        for i in range(1 if single and k > 1 else 0, k):
             total += t[k, i]
         for i in range(k):
             t[k, i] = (t[k, i] - w[k, i] * total) / w[k, k]
@@ -129,18 +139,21 @@ def _eliminate_tangent(w, t, m):
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _adjoint_tangent(w, t, a, b, m):
+def _adjoint_tangent(w, t, a, b, single, m):
     """``b``, the tangent of :func:`_adjoint`'s ``a``, from the tangents of the elimination."""
     for k in range(1, m):
         b[k, : k + 1] = 0.0
         for j in range(1, k):
             for i in range(k):
                 b[k, i] += w[j, k] * b[j, i] + t[j, k] * a[j, i]
+        from_root = b[k, 0] / w[k, k] - a[k, 0] * t[k, k] if w[k, 0] > 0.0 else 0.0
         total = 0.0
         for i in range(k):
             total += t[k, i] * a[k, i] * w[k, k] + w[k, i] * b[k, i]  # the tangents of p sum to zero
         for i in range(k):
             b[k, i] = (b[k, i] - total) / w[k, k] - a[k, i] * t[k, k] if w[k, i] > 0.0 else 0.0
+        if single and k > 1:
+            b[k, 0] = from_root
         for j in range(1, k):
             through = 0.0
             for i in range(k):
@@ -149,7 +162,7 @@ def _adjoint_tangent(w, t, a, b, m):
 
 
 @njit(cache=True, nogil=True)
-def marginals(index, into, vertices, counts, fits, log_partition, out):
+def marginals(index, into, vertices, counts, single, fits, log_partition, out):
     """``log Z`` and marginals ``out`` ``(B, events)`` of graphs as ``_graph.gather`` makes them.
 
     ``fits`` is False where they are beyond floats. An undirected edge adds up its two directions.
@@ -158,11 +171,11 @@ def marginals(index, into, vertices, counts, fits, log_partition, out):
     weights, w, a = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
     for b in range(len(into)):
         m = counts[b]
-        log_partition[b] = _factor(into[b], weights, w, m)
+        log_partition[b] = _factor(into[b], weights, w, single, m)
         fits[b] = not np.isnan(log_partition[b])
         out[b] = 0.0
         if fits[b]:
-            _adjoint(w, a, m)
+            _adjoint(w, a, single, m)
             for y in range(1, m):
                 for x in range(m):
                     if weights[y, x] > 0.0:
@@ -170,14 +183,14 @@ def marginals(index, into, vertices, counts, fits, log_partition, out):
 
 
 @njit(cache=True, nogil=True)
-def product(index, into, vertices, counts, direction, fits, out):
+def product(index, into, vertices, counts, single, direction, fits, out):
     """``out``: the Hessian of ``log Z`` times ``direction``, both ``(B, events)``; the rest as in :func:`marginals`."""
     n = len(index)
     weights, w, t = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
     a, a_tangent = np.empty((n, n)), np.empty((n, n))
     for b in range(len(into)):
         m = counts[b]
-        fits[b] = not np.isnan(_factor(into[b], weights, w, m))
+        fits[b] = not np.isnan(_factor(into[b], weights, w, single, m))
         out[b] = 0.0
         if not fits[b]:
             continue
@@ -186,11 +199,18 @@ def product(index, into, vertices, counts, direction, fits, out):
                 t[y, x] = 0.0
                 if weights[y, x] > 0.0:
                     t[y, x] = weights[y, x] * direction[b, index[vertices[b, x], vertices[b, y]]]
-        _eliminate_tangent(w, t, m)
-        _adjoint(w, a, m)
-        _adjoint_tangent(w, t, a, a_tangent, m)
+        _eliminate_tangent(w, t, single, m)
+        _adjoint(w, a, single, m)
+        _adjoint_tangent(w, t, a, a_tangent, single, m)
         for y in range(1, m):
             for x in range(m):
                 if weights[y, x] > 0.0:
                     e = index[vertices[b, x], vertices[b, y]]
                     out[b, e] += weights[y, x] * (direction[b, e] * a[y, x] + a_tangent[y, x])
+
+
+@njit(cache=True, nogil=True)
+def eliminations(into, counts, single, fits, own, w):
+    """The weights ``own`` of in-edges, and in ``w`` what :func:`_eliminate` makes of them, both ``(B, n, n)``."""
+    for b in range(len(into)):
+        fits[b] = not np.isnan(_factor(into[b], own[b], w[b], single, counts[b]))

@@ -236,3 +236,15 @@ def subset_product(theta, allowed, direction, product, k):
             _forward(heads, tails, count, work[0], work[1], share, rest)
             _forward_tangent(share, rest, count, direction[b], items, work[0], work[1], slope)
             _backward_tangent(share, rest, slope, count, work, items, product[b])
+
+
+@njit(cache=True, nogil=True)
+def subset_shares(theta, allowed, share, rest, items, counts, k):
+    """The tables of :func:`_forward`, ``(B, n, k + 1)``, for each row's allowed ``items`` and their number."""
+    scores, heads, tails = np.empty((3, theta.shape[1]))
+    best, places, row, other = np.empty(k), np.empty(k, np.int64), np.empty(k + 1), np.empty(k + 1)
+    for b in range(len(theta)):
+        counts[b] = _gather(theta[b], allowed[b], items[b], scores)
+        _best(theta[b], allowed[b], best, places)
+        _coins(scores, counts[b], best[0], k, heads, tails)
+        _forward(heads, tails, counts[b], row, other, share[b], rest[b])

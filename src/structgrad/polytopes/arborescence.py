@@ -7,9 +7,11 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from structgrad.arguments import count
+from structgrad.arguments import count, kind
 from structgrad.polytopes._arborescence import maximum_arborescences
+from structgrad.polytopes._graph import lead
 from structgrad.polytopes._range import HUGE
+from structgrad.polytopes._tensors import run_tensors
 from structgrad.polytopes.matrix_tree import MatrixTree
 
 
@@ -24,12 +26,27 @@ class Arborescence(MatrixTree):
 
     A mask says which edges may be used. A vertex without any (the diagonal and the root's column do not count) is
     absent, as padding is; the others must be within reach of the root.
+
+    Args:
+        n: how many vertices there are, the root included.
+        root: the vertex from which all paths lead away.
+        single_root: exactly one edge leaves the root (none where it is alone), as in dependency trees (Koo et al. 2007,
+            section 3.2; Stanojevic and Cohen 2021 for the maximiser). A mask must then leave the root a child from
+            which all others can be reached.
+
+    Raises:
+        TypeError, ValueError: an argument of the wrong kind or out of range.
+
+    >>> theta = torch.tensor([[0.0, 4.0, 3.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    >>> Arborescence(3).argmax(theta)[0].tolist(), Arborescence(3, single_root=True).argmax(theta)[0].tolist()
+    ([0.0, 1.0, 1.0], [0.0, 1.0, 0.0])
     """
 
     adds = True
 
-    def __init__(self, n: int, root: int = 0) -> None:
+    def __init__(self, n: int, root: int = 0, single_root: bool = False) -> None:
         super().__init__(n)
+        self.single_root = kind(single_root, "single_root", bool, "True or False")
         root = count(root, "root", 0)
         if root >= n:
             raise ValueError(f"root must be a vertex from 0 to {n - 1}, not {root}")
@@ -70,12 +87,12 @@ class Arborescence(MatrixTree):
         y = torch.zeros(len(parents), self.n, self.n, dtype=torch.float64, device="cpu")
         y.scatter_(1, parents.unsqueeze(1), 1.0)
         y[:, :, self.root] = 0.0
-        return y
+        return y[y[:, self.root].sum(-1) == 1] if self.single_root and self.n > 1 else y
 
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         graphs = self._graphs(theta.cpu(), None if mask is None else mask.cpu())
         used = torch.empty(len(graphs[0]), self.n**2, dtype=torch.bool, device="cpu")
-        self._run(maximum_arborescences, *graphs, used)
+        self._run(maximum_arborescences, *graphs, self.single_root, used)
         return used.view(theta.shape).to(theta)
 
     def _within(self, theta: Tensor, size: float, mask: Tensor | None = None) -> Tensor:
@@ -84,8 +101,35 @@ class Arborescence(MatrixTree):
             mask = edges if mask is None else edges & mask
         return super()._within(theta, size, mask)
 
+    def _feasible(self, mask: Tensor) -> Tensor:
+        if not self.single_root:
+            return super()._feasible(mask)
+        here = mask.cpu()
+        return self._led(super()._graphs(here.double(), here))[1].view(self._leading(mask))
+
+    def _forcing(self, allowed: Tensor, forced: Tensor) -> tuple[Tensor, Tensor]:
+        """A forced edge is the only one into its child, and a forced single edge the only one out of the root."""
+        may = allowed & (forced | ~forced.any(-2, keepdim=True))
+        if self.single_root:
+            first = forced[:, self.root]
+            may[:, self.root] &= first | ~first.any(-1, keepdim=True)
+        return may, forced
+
+    def _argmax_forced(self, theta: Tensor, allowed: Tensor, forced: Tensor) -> Tensor:
+        return self._argmax(theta, allowed)
+
+    def _graphs(self, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        graphs = super()._graphs(theta, mask)
+        return self._led(graphs)[0] if self.single_root else graphs
+
+    def _led(self, graphs: tuple[Tensor, Tensor, Tensor]) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+        """The graphs, a possible child of the root first among the others, and which of them have one."""
+        found = torch.empty(len(graphs[0]), dtype=torch.bool, device="cpu")
+        run_tensors(lead, *graphs, found)
+        return graphs, found
+
     def _structure(self) -> str:
-        return f"arborescence from vertex {self.root}"
+        return f"arborescence from vertex {self.root}" + (" by a single edge" if self.single_root else "")
 
     def _edges(self, device: torch.device) -> Tensor:
         """The edges that an arborescence may have, ``(n, n)`` boolean."""

@@ -31,6 +31,8 @@ class Polytope(ABC):
     adds: bool = False  # whether the maximiser adds scores, which must then not overflow
     nonpositive: bool = False  # whether scores above zero count as zero
     has_offset: bool = False  # whether there is an h, so that <theta, y> + h(y) is maximised
+    nested: bool = False  # whether a structure may hold another one
+    telling: int | None = None  # how many coordinates, the first ones, tell structures apart; None: all of them
 
     @opaque
     def argmax(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -107,6 +109,17 @@ class Polytope(ABC):
             leading: the scores' leading dimensions, of which the contexts are.
         """
         return self
+
+    def _forcing(self, allowed: Tensor, forced: Tensor) -> tuple[Tensor, Tensor]:
+        """What may be used ``(M, *event_shape)`` beside what must be, and what of that no mask can say."""
+        return allowed, forced
+
+    def _argmax_forced(self, theta: Tensor, allowed: Tensor, forced: Tensor) -> Tensor:
+        """The maximisers that use forced coordinates and else allowed ones only, all ``(M, *event_shape)``, on the CPU.
+
+        The scores are float64, none above 1e290. Where there is none, anything that lacks a forced coordinate.
+        """
+        raise ValueError(f"{type(self).__name__} has no search that is held to coordinates, as its k best need")
 
     def _within(self, theta: Tensor, size: float, mask: Tensor | None = None) -> Tensor:
         """The checked scores, the largest of which is ``size``, as maximisers take them."""

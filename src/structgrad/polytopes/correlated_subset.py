@@ -10,8 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from structgrad.arguments import count
-from structgrad.parallel import run_kernel
-from structgrad.polytopes._correlated_subset import best_subset, correlated_marginals, correlated_product
+from structgrad.polytopes._correlated_subset import (
+    best_subset,
+    correlated_marginals,
+    correlated_product,
+    correlated_shares,
+)
+from structgrad.polytopes._subset_draws import by_rows, chain_draws, chain_entropy
+from structgrad.polytopes._tensors import run_tensors
 from structgrad.polytopes.exponential import ExponentialFamily
 
 
@@ -45,6 +51,7 @@ class CorrelatedSubset(ExponentialFamily):
             raise ValueError(f"k must lie between 0 and n = {n}, not {k}")
         self.n, self.k = n, k
         self.event_shape = (2 * n - 1,)
+        self.telling = n
         self.unaries = torch.arange(2 * n - 1, device="cpu") < n
 
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
@@ -53,9 +60,13 @@ class CorrelatedSubset(ExponentialFamily):
         if theta.device.type != "cpu":
             y = self._plain_argmax(scores, allowed)
         else:
-            y = torch.empty_like(scores)
-            self._run(best_subset, scores, allowed, y)
+            y = self._argmax_forced(scores, allowed, torch.zeros(scores.shape, dtype=torch.bool, device="cpu"))
         return y.view(theta.shape)
+
+    def _argmax_forced(self, theta: Tensor, allowed: Tensor | None, forced: Tensor) -> Tensor:
+        y = torch.empty_like(theta)
+        self._run(best_subset, theta, allowed, forced, y)
+        return y
 
     def _plain_argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         """The same sums and the same ties as the kernel, for all rows of float64 scores at once."""
@@ -125,6 +136,31 @@ class CorrelatedSubset(ExponentialFamily):
         self._run(correlated_product, theta, mask, direction, product)
         return product
 
+    def _kernel_entropy(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        def block(theta: Tensor, mask: Tensor | None) -> Tensor:
+            entropy = theta.new_empty(len(theta))
+            run_tensors(chain_entropy, *self._tables(theta, mask), entropy)
+            return entropy
+
+        return by_rows(block, 2 * (self.n + 1) * (self.k + 1), theta, mask)
+
+    def _kernel_sample(self, theta: Tensor, mask: Tensor | None, uniforms: Tensor) -> Tensor:
+        def block(theta: Tensor, mask: Tensor | None, uniforms: Tensor) -> Tensor:
+            y = torch.zeros(*uniforms.shape[:2], *self.event_shape, dtype=torch.bool, device="cpu")
+            run_tensors(chain_draws, self._tables(theta, mask)[0], uniforms, y)
+            return y
+
+        return by_rows(block, 2 * (self.n + 1) * (self.k + 1), theta, mask, uniforms)
+
+    def _uniforms(self) -> int:
+        return self.n + 1
+
+    def _tables(self, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The shares of each state."""
+        shares, rests = theta.new_zeros(2, len(theta), 2, self.n + 1, self.k + 1).unbind()
+        self._run(correlated_shares, theta, mask, shares, rests)
+        return shares, rests
+
     def _run(self, kernel: Callable[..., None], theta: Tensor, mask: Tensor | None, *tensors: Tensor) -> None:
         allowed = torch.ones(theta.shape, dtype=torch.bool, device="cpu") if mask is None else mask
-        run_kernel(kernel, *(tensor.detach().numpy() for tensor in (theta, allowed, *tensors)), self.k)
+        run_tensors(kernel, theta.detach(), allowed, *tensors, self.k)

@@ -1,27 +1,31 @@
-r"""Polytopes whose exponential family can be summed: log-partition, marginals and their products with the Hessian.
+r"""Polytopes whose exponential family can be summed: log-partition, marginals, entropy and exact draws.
 
 With ``p(y) \propto exp(<theta, y>)`` over the vertices, ``log Z(theta) = log sum_y exp <theta, y>`` has the mean
 ``mu(theta) = E_p[y]`` as its gradient (the marginals; paulus section 5, eq. 8), the covariance of ``y`` as its Hessian.
 
 Each structure brings a plain form of ``log Z`` in torch operations, which any device runs and which may be
 differentiated as often as one likes, and for the CPU compiled kernels of ``mu`` and of the Hessian-vector product. A
-first derivative of the marginals takes the kernel; a second one goes through the plain form.
+first derivative of the marginals takes the kernel; a second one goes through the plain form. Draws come from the same
+recursions, walked backwards, and the entropy adds up what each of their steps decides, so that nothing cancels.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from structgrad.autograd import Itemwise, constant
+from structgrad.arguments import count
+from structgrad.autograd import constant
 from structgrad.finite import in_range
+from structgrad.generators import Generators, checked_generators, draw_each
+from structgrad.polytopes._exponential import Entropy, LogPartition, Marginals
 from structgrad.polytopes._range import HUGE, Bounded
 from structgrad.polytopes.base import Polytope
-from structgrad.transforms import opaque
+from structgrad.transforms import check_draws, opaque
 
 
 class ExponentialFamily(Polytope):
@@ -42,7 +46,7 @@ class ExponentialFamily(Polytope):
             ValueError: what :meth:`argmax` refuses; a value beyond the range of the dtype.
         """
         scores, bounds, allowed = self._checked(theta, mask)
-        value = _LogPartition.apply(self, allowed, bounds)[0]
+        value = LogPartition.apply(self, allowed, bounds)[0]
         if bounds is not scores:  # all structures that matter have the same sum of what was taken off
             taken = (scores - bounds).detach() * constant(self._argmax, bounds.detach(), allowed)
             value = value + taken.flatten(1).sum(1)
@@ -52,7 +56,103 @@ class ExponentialFamily(Polytope):
     def marginals(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         r"""``E[y]`` under ``p(y) \propto exp <theta, y>``, ``(..., *event_shape)``, in the dtype of ``theta``."""
         _, bounds, allowed = self._checked(theta, mask)
-        return _Marginals.apply(self, allowed, bounds).view(theta.shape).to(theta.dtype)
+        return Marginals.apply(self, allowed, bounds).view(theta.shape).to(theta.dtype)
+
+    @opaque
+    def sample(self, theta: Tensor, samples: int | None, generator: Generators, mask: Tensor | None = None) -> Tensor:
+        r"""Independent draws ``(..., samples, *event_shape)`` from ``p(y) \propto exp <theta, y>``, without gradient.
+
+        Exact, in a number of steps that the sizes bound, at any finite scores. Uniforms come from ``generator`` and a
+        kernel on the CPU makes structures of them, for any device.
+
+        Args:
+            theta: scores, ``(..., *event_shape)``.
+            samples: draws an item, in a dimension before the event's; None: one draw, no such dimension.
+            generator: one, or a sequence with one for each index of the first dimension.
+            mask: as in :meth:`argmax`.
+
+        Raises:
+            TypeError, ValueError: what :meth:`argmax` refuses; no whole number of samples; generators that do not fit.
+            RuntimeError: within ``torch.func.vmap`` without ``randomness="same"``.
+
+        >>> from structgrad.polytopes import Subset
+        >>> y = Subset(5, 2).sample(torch.zeros(3, 5), 4, torch.Generator().manual_seed(0))
+        >>> y.shape, y.sum(-1).unique().tolist()
+        (torch.Size([3, 4, 5]), [2.0])
+        """
+        number = 1 if samples is None else count(samples, "samples")
+        _, bounds, allowed = self._checked(theta.detach(), mask)
+        leading = self._leading(theta)
+        generator = checked_generators(generator, theta.shape, len(leading), "sampling")
+        check_draws()
+        each = self._uniforms()
+
+        def uniforms() -> Tensor:
+            drawn = draw_each(_uniform, (*leading, number, each), generator, torch.float64)
+            return drawn.cpu().reshape(prod(leading), number, each).contiguous()
+
+        def structures(scores: Tensor, mask: Tensor | None, uniforms: Tensor) -> Tensor:
+            return self._kernel_sample(scores.cpu(), None if mask is None else mask.cpu(), uniforms).to(theta.device)
+
+        drawn = constant(structures, bounds, allowed, constant(uniforms))
+        inner = () if samples is None else (number,)
+        return drawn.view(*leading, *inner, *self.event_shape).to(theta.dtype)
+
+    def log_prob(self, theta: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
+        """``log p(y) = <theta, y> - log Z(theta)``, differentiable.
+
+        Args:
+            theta: scores, ``(..., *event_shape)``.
+            y: structures, which are not checked to be any: of the shape of ``theta``, or ``(..., samples, *event)`` as
+                :meth:`sample` draws them.
+            mask: the coordinates that may be used; those of ``y`` must be among them.
+
+        Returns:
+            ``(...)`` or ``(..., samples)``, in the dtype of ``theta``.
+
+        Raises:
+            ValueError: what :meth:`log_partition` refuses; ``y`` of another shape.
+        """
+        log_partition, scores = self.log_partition(theta.double(), mask), theta.double()
+        if y.dim() == theta.dim() + 1:
+            log_partition, scores = log_partition.unsqueeze(-1), scores.unsqueeze(-1 - len(self.event_shape))
+        samples = y.shape[len(log_partition.shape) - 1 : len(log_partition.shape)] if y.dim() > theta.dim() else ()
+        if y.shape != (*self._leading(theta), *samples, *self.event_shape):
+            raise ValueError(f"y of shape {tuple(y.shape)} does not fit theta of shape {tuple(theta.shape)}")
+        value = (scores * y).flatten(log_partition.dim()).sum(-1) - log_partition
+        return in_range(value, "a log-probability", theta)
+
+    @opaque
+    def entropy(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
+        r"""``H(p) = log Z(theta) - <theta, mu(theta)>`` in nats, ``(...)``; its gradient is ``-Cov(y) theta``.
+
+        On the CPU it is summed over the steps that decide about a structure, of terms that do not grow with the scores;
+        the plain form (other devices) is the difference above, and zero where rounding makes it negative. The gradient
+        is right to within the rounding of the scores.
+
+        >>> from structgrad.polytopes import SpanningTree
+        >>> round(float(SpanningTree(4).entropy(torch.zeros(6)).exp()), 4)  # 4^2 trees, all alike
+        16.0
+        """
+        _, bounds, allowed = self._checked(theta, mask)
+        return Entropy.apply(self, allowed, bounds).view(self._leading(theta)).to(theta.dtype)
+
+    def kl(self, theta: Tensor, other: Tensor, mask: Tensor | None = None) -> Tensor:
+        r"""``KL(p_theta || p_other) = log Z(other) - <other, mu(theta)> - H(p_theta)``, ``(...)``, in nats.
+
+        The Bregman divergence ``log Z(other) - log Z(theta) - <other - theta, mu(theta)>`` of the log-partition. It is
+        right to within the rounding of sums of ``other``, and zero where that would make it negative.
+
+        Raises:
+            ValueError: what :meth:`log_partition` refuses; scores of two shapes.
+        """
+        if other.shape != theta.shape:
+            raise ValueError(f"other of shape {tuple(other.shape)} does not fit theta of shape {tuple(theta.shape)}")
+        self._check(other, "other")
+        log_partition, marginals = self.log_partition(other.double(), mask), self.marginals(theta.double(), mask)
+        inner = (other.double() * marginals).flatten(log_partition.dim()).sum(-1)
+        value = log_partition - inner - self.entropy(theta.double(), mask)
+        return in_range(value + (value.detach().clamp_min(0.0) - value.detach()), "a divergence", theta)
 
     def capped(self, theta: Tensor, max_range: float, mask: Tensor | None = None) -> Tensor:
         """``max(theta, max(theta) - max_range)``: the authors' guard against ill-conditioned scores.
@@ -81,6 +181,18 @@ class ExponentialFamily(Polytope):
     def _kernel_product(self, theta: Tensor, mask: Tensor | None, direction: Tensor) -> Tensor:
         """The Hessian of ``log Z`` times ``direction``, both ``(B, *event_shape)`` float64 in CPU memory."""
 
+    @abstractmethod
+    def _kernel_entropy(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        """``H(p)`` ``(B,)``, at least zero, of float64 scores in CPU memory."""
+
+    @abstractmethod
+    def _kernel_sample(self, theta: Tensor, mask: Tensor | None, uniforms: Tensor) -> Tensor:
+        """Boolean structures ``(B, M, *event_shape)`` from uniforms ``(B, M, _uniforms())``, in CPU memory."""
+
+    @abstractmethod
+    def _uniforms(self) -> int:
+        """How many numbers from [0, 1) a draw takes."""
+
     def _checked(self, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """Float64 scores ``(B, *event_shape)``, the same as the kernels take them (:mod:`._range`), and the mask."""
         size = self._check(theta)
@@ -104,79 +216,5 @@ class ExponentialFamily(Polytope):
         return log_partition.detach(), derivative.detach()
 
 
-class _LogPartition(Itemwise):
-    """``log Z`` and, for its derivative, the marginals."""
-
-    @staticmethod
-    def forward(family: ExponentialFamily, mask: Tensor | None, theta: Tensor) -> tuple[Tensor, Tensor]:
-        if theta.device.type == "cpu":
-            log_partition, marginals = family._kernel_marginals(theta, mask)
-            return log_partition.detach(), marginals
-        return family._plain_marginals(theta, mask)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        ctx.family, *tensors = inputs
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*tensors, output[1])
-        ctx.save_for_forward(*tensors, output[1])
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[None, None, Tensor | None]:
-        mask, theta, marginals = ctx.saved_tensors  # the last an output: it carries this very node into second ones
-        weight, direction = grad_outputs
-        parts = []
-        if weight is not None:
-            parts.append(weight.view(-1, *(1,) * (theta.dim() - 1)) * marginals)
-        if direction is not None:
-            parts.append(_Marginals.apply(ctx.family, mask, theta, direction))
-        return None, None, sum(parts[1:], *parts[:1]) if parts else None
-
-    @staticmethod
-    def jvp(ctx: Any, *grad_inputs: Any) -> tuple[Tensor, Tensor]:
-        (mask, theta, marginals), tangent = ctx.saved_tensors, grad_inputs[2]
-        return (marginals * tangent).flatten(1).sum(1), _Marginals.apply(ctx.family, mask, theta, tangent)
-
-
-class _Marginals(Itemwise):
-    """The derivative of ``log Z`` of order ``1 + len(directions)``, along these in all of its arguments but one.
-
-    It is a symmetric multilinear map. So its own derivative in the scores is the next one, along one direction more,
-    and that in a direction is itself, along the new direction in place of that one.
-    """
-
-    @staticmethod
-    def forward(family: ExponentialFamily, mask: Tensor | None, theta: Tensor, *directions: Tensor) -> Tensor:
-        if theta.device.type != "cpu" or len(directions) > 1:
-            return family._plain_marginals(theta, mask, *directions)[1]
-        if directions:
-            return family._kernel_product(theta, mask, directions[0].contiguous())
-        return family._kernel_marginals(theta, mask)[1]
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.family, *tensors = inputs
-        ctx.set_materialize_grads(False)  # a potential's first derivative sends None: there is nothing to do then
-        ctx.save_for_backward(*tensors)
-        ctx.save_for_forward(*tensors)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-        direction, wanted = grad_outputs[0], ctx.needs_input_grad[2:]
-        if direction is None:
-            return (None,) * (2 + len(wanted))
-        return None, None, *_moved(ctx, *(direction if want else None for want in wanted))
-
-    @staticmethod
-    def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
-        return sum(part for part in _moved(ctx, *grad_inputs[2:]) if part is not None)  # type: ignore[return-value]
-
-
-def _moved(ctx: Any, *along: Tensor | None) -> list[Tensor | None]:
-    """The derivatives of a :class:`_Marginals` in its scores and in each of its directions, along these if any."""
-    mask, theta, *directions = ctx.saved_tensors
-    others = [directions, *([*directions[:i], *directions[i + 1 :]] for i in range(len(directions)))]
-    return [
-        None if direction is None else _Marginals.apply(ctx.family, mask, theta, *rest, direction)
-        for rest, direction in zip(others, along, strict=True)
-    ]
+def _uniform(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    return torch.rand(tuple(shape), generator=generator, dtype=torch.float64, device=generator.device)

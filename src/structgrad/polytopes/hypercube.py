@@ -28,7 +28,7 @@ class Hypercube(ExponentialFamily):
         ValueError: no size, or one below 1.
     """
 
-    takes_mask = True
+    takes_mask = nested = True
 
     def __init__(self, *shape: int) -> None:
         if not shape:
@@ -39,6 +39,9 @@ class Hypercube(ExponentialFamily):
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         chosen = theta > 0
         return (chosen if mask is None else chosen & mask).to(theta.dtype)
+
+    def _argmax_forced(self, theta: Tensor, allowed: Tensor, forced: Tensor) -> Tensor:
+        return self._argmax(theta.masked_fill(forced, 1.0), allowed)
 
     def vertices(self) -> Tensor:
         corners = list(product((0.0, 1.0), repeat=self._size))
@@ -55,6 +58,17 @@ class Hypercube(ExponentialFamily):
     def _kernel_product(self, theta: Tensor, mask: Tensor | None, direction: Tensor) -> Tensor:
         rows = self._rows(theta, mask)
         return self._events(torch.sigmoid(rows) * torch.sigmoid(-rows)) * direction
+
+    def _kernel_entropy(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        less = -self._rows(theta, mask).abs()  # a coin's entropy is that of its lesser side
+        return (torch.where(less > -torch.inf, -less, 0.0) * torch.sigmoid(less) - F.logsigmoid(-less)).sum(1)
+
+    def _kernel_sample(self, theta: Tensor, mask: Tensor | None, uniforms: Tensor) -> Tensor:
+        chances = self._events(torch.sigmoid(self._rows(theta, mask))).flatten(1)
+        return (uniforms < chances.unsqueeze(1)).unflatten(-1, self.event_shape)
+
+    def _uniforms(self) -> int:
+        return self._size
 
     def _rows(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         scores = theta if mask is None else theta.masked_fill(~mask, -torch.inf)

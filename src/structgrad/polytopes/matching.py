@@ -7,6 +7,7 @@ from itertools import permutations
 from math import prod
 
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from structgrad.arguments import count
@@ -44,6 +45,22 @@ class Matching(Polytope):
 
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         return self.indicator(self._columns(theta), theta)
+
+    def _argmax_forced(self, theta: Tensor, allowed: Tensor, forced: Tensor) -> Tensor:
+        """By scipy's solver, which takes forbidden entries; a row or column of none but them is zero in the result."""
+        columns = torch.zeros(theta.shape[:-1], dtype=torch.int64, device="cpu")
+        scores = theta.masked_fill(~allowed, -torch.inf).numpy()
+        there = torch.ones(len(theta), 1, 1, dtype=torch.bool, device="cpu")
+        for b in range(len(theta)):
+            try:
+                columns[b] = torch.from_numpy(linear_sum_assignment(scores[b], maximize=True)[1])
+            except ValueError:  # infeasible
+                there[b] = False
+        return self.indicator(columns, theta) * there
+
+    def _forcing(self, allowed: Tensor, forced: Tensor) -> tuple[Tensor, Tensor]:
+        taken = forced.any(-1, keepdim=True) | forced.any(-2, keepdim=True)
+        return allowed & (forced | ~taken), forced
 
     def argmax_pair(self, theta: Tensor, other: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Both maximisers; the second search starts from the first one's prices (ten times cheaper when near)."""

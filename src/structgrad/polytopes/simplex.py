@@ -35,6 +35,23 @@ class Simplex(Subset):
         marginals = torch.softmax(_within(theta, mask), -1)
         return marginals * (direction - (marginals * direction).sum(-1, keepdim=True))
 
+    def _kernel_entropy(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        scores = _within(theta, mask)
+        below = scores.amax(-1, keepdim=True) - theta  # not negative where it counts
+        shares = torch.softmax(scores, -1)
+        return torch.logsumexp(-below if mask is None else (-below).masked_fill(~mask, -torch.inf), -1) + (
+            shares * below
+        ).sum(-1)
+
+    def _kernel_sample(self, theta: Tensor, mask: Tensor | None, uniforms: Tensor) -> Tensor:
+        """By inversion: the first item up to which the shares add up to more than a uniform."""
+        sums = torch.softmax(_within(theta, mask), -1).cumsum(-1)
+        first = torch.searchsorted(sums, uniforms.squeeze(-1) * sums[:, -1:], right=True)
+        return torch.zeros(*first.shape, self.n, dtype=torch.bool, device="cpu").scatter_(-1, first.unsqueeze(-1), True)
+
+    def _uniforms(self) -> int:
+        return 1
+
 
 def _within(theta: Tensor, mask: Tensor | None) -> Tensor:
     return theta if mask is None else theta.masked_fill(~mask, -torch.inf)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from structgrad.polytopes._ranked import ranked
 from structgrad.polytopes._spanning_tree import maximum_trees, torch_maximum_trees
 from structgrad.polytopes.arborescence import Arborescence
 from structgrad.polytopes.matrix_tree import MatrixTree
@@ -63,6 +64,9 @@ class SpanningTree(MatrixTree):
         else:
             used = torch_maximum_trees(self._matrix(scores), self._matrix(allowed), self._index.to(theta.device))
         return used.view(theta.shape).to(theta.dtype)
+
+    def _argmax_forced(self, theta: Tensor, allowed: Tensor, forced: Tensor) -> Tensor:
+        return self._argmax(ranked(theta, forced), allowed)
 
     def _structure(self) -> str:
         return "spanning tree"

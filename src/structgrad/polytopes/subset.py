@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from structgrad.arguments import count
-from structgrad.parallel import run_kernel
-from structgrad.polytopes._subset import subset_marginals, subset_product, top
+from structgrad.polytopes._ranked import ranked
+from structgrad.polytopes._subset import subset_marginals, subset_product, subset_shares, top
+from structgrad.polytopes._subset_draws import by_rows, subset_draws, subset_entropy
+from structgrad.polytopes._tensors import run_tensors
 from structgrad.polytopes.exponential import ExponentialFamily
 
 
@@ -70,6 +72,9 @@ class Subset(ExponentialFamily):
     def _feasible(self, mask: Tensor) -> Tensor:
         return mask.sum(-1) >= self.k
 
+    def _argmax_forced(self, theta: Tensor, allowed: Tensor, forced: Tensor) -> Tensor:
+        return self._argmax(ranked(theta, forced), allowed)
+
     def _structure(self) -> str:
         return f"subset of {self.k} items"
 
@@ -110,13 +115,43 @@ class Subset(ExponentialFamily):
         self._run(subset_product, theta, mask, direction, product)
         return product
 
+    def _kernel_entropy(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        def block(theta: Tensor, mask: Tensor | None) -> Tensor:
+            entropy = theta.new_empty(len(theta))
+            share, rest, _, counts = self._tables(theta, mask)
+            run_tensors(subset_entropy, share, rest, counts, entropy)
+            return entropy
+
+        return by_rows(block, self.n * (self.k + 1), theta, mask)
+
+    def _kernel_sample(self, theta: Tensor, mask: Tensor | None, uniforms: Tensor) -> Tensor:
+        def block(theta: Tensor, mask: Tensor | None, uniforms: Tensor) -> Tensor:
+            y = torch.zeros(uniforms.shape, dtype=torch.bool, device="cpu")
+            share, _, items, counts = self._tables(theta, mask)
+            run_tensors(subset_draws, share, items, counts, uniforms, y)
+            return y
+
+        return by_rows(block, self.n * (self.k + 1), theta, mask, uniforms)
+
+    def _uniforms(self) -> int:
+        return self.n
+
+    def _tables(self, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The shares of each item and count, the allowed items, and how many these are."""
+        share, rest = theta.new_zeros(2, len(theta), self.n, self.k + 1).unbind()
+        items = torch.zeros(theta.shape, dtype=torch.int64, device="cpu")
+        counts = torch.zeros(len(theta), dtype=torch.int64, device="cpu")
+        if self.k > 0:
+            self._run(subset_shares, theta, mask, share, rest, items, counts)
+        return share, rest, items, counts
+
     def _run(self, kernel: Callable[..., None], theta: Tensor, mask: Tensor | None, *tensors: Tensor) -> None:
         allowed = (
             torch.ones(theta.shape, dtype=torch.bool, device="cpu")
             if mask is None
             else mask.reshape(theta.shape).contiguous()
         )
-        run_kernel(kernel, *(tensor.detach().numpy() for tensor in (theta, allowed, *tensors)), self.k)
+        run_tensors(kernel, theta.detach(), allowed, *tensors, self.k)
 
 
 def _convolve(first: Tensor, second: Tensor, size: int) -> Tensor:
