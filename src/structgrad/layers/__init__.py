@@ -2,6 +2,7 @@
 
 from structgrad.layers.base import Layer
 from structgrad.layers.finite_difference import finite_difference
+from structgrad.layers.frank_wolfe import FrankWolfe
 from structgrad.layers.gumbel_sinkhorn import GumbelSinkhorn
 from structgrad.layers.l2x import L2X
 from structgrad.layers.neural_sort import NeuralSort
@@ -12,6 +13,7 @@ from structgrad.layers.stochastic_softmax import StochasticSoftmax
 
 __all__ = [
     "L2X",
+    "FrankWolfe",
     "GumbelSinkhorn",
     "Layer",
     "NeuralSort",
