@@ -1,10 +1,12 @@
 """How a prediction becomes differentiable: one smoothed argmax a file."""
 
 from structgrad.layers.base import Layer
+from structgrad.layers.expectation import PerturbedExpectation
 from structgrad.layers.finite_difference import finite_difference
 from structgrad.layers.frank_wolfe import FrankWolfe
 from structgrad.layers.gumbel_sinkhorn import GumbelSinkhorn
 from structgrad.layers.l2x import L2X
+from structgrad.layers.multiplicative import PerturbedMultiplicative
 from structgrad.layers.neural_sort import NeuralSort
 from structgrad.layers.perturbed import Perturbed
 from structgrad.layers.relaxed import Relaxed
@@ -18,6 +20,8 @@ __all__ = [
     "Layer",
     "NeuralSort",
     "Perturbed",
+    "PerturbedExpectation",
+    "PerturbedMultiplicative",
     "Relaxed",
     "SoftSub",
     "StochasticSoftmax",

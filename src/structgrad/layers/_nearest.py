@@ -11,7 +11,6 @@ from functools import partial
 from math import inf, prod
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
@@ -76,7 +75,7 @@ class Nearest(Regularizer):
         )
 
     def _block(self, polytope: Polytope, mask: Tensor | None, shape: tuple[int, ...], p: Tensor) -> Combination:
-        items, size = p.shape
+        items = len(p)
         y = ask(polytope, mask, p, torch.arange(items, device="cpu")).contiguous()
         found, vertices, weights = y.clone(), y.unsqueeze(1).clone(), y.new_ones(items, 1)
         inner, factor = y.new_zeros(2, items, 1, 1)

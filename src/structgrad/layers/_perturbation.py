@@ -10,14 +10,17 @@ from torch import Tensor
 from torch.autograd import Function
 
 from structgrad.layers._contractions import mean
+from structgrad.layers._draws import drowned
+from structgrad.noise import Noise
 from structgrad.parallel import map_blocks
+from structgrad.polytopes.base import Polytope
 from structgrad.portable import dots
 
 BLOCK = 1 << 17  # scores a worker handles at once, on a CPU: they and their solutions stay in cache
 
 
 class Draws(NamedTuple):
-    """B items: their scores, magnitudes ``(B,)``, noise and solutions ``(B, M, *event)``.
+    """B items: their scores, magnitudes ``(B,)``, noise and solutions ``(B, M, *event)`` (or what is made of these).
 
     ``mask`` is the polytope's; ``active`` marks the coordinates whose noise matters; both ``(B, 1, *event)`` or None.
     """
@@ -49,6 +52,29 @@ def map_items(function: Callable[[slice], None], z: Tensor) -> None:
     map_blocks(function, items, size)
 
 
+def fill_added(polytope: Polytope, noise: Noise, draws: Draws) -> None:
+    """Put the maximisers at ``theta + sigma z`` into ``draws.y``; in float64 where scores would drown the noise."""
+    draws.y[:] = polytope.argmax_perturbed(draws.theta, draws.sigma, draws.z, draws.mask)
+    lost = drowned(noise, draws.theta, len(polytope.event_shape), draws.sigma)
+    if lost is not None:
+        theta, sigma, z = (x[lost].double() for x in (draws.theta, draws.sigma, draws.z))
+        mask = None if draws.mask is None else draws.mask[lost]
+        draws.y[lost] = polytope.argmax_perturbed(theta, sigma, z, mask).to(draws.y.dtype)
+
+
+def refuse_lifted(polytope: Polytope, scores: Tensor, y: Tensor, theta: Tensor) -> None:
+    """Refuse a potential where scores count as zero, some are above it, and a solution uses one of these.
+
+    Raises:
+        ValueError: there is one.
+    """
+    if bool(((scores > 0) & (y > 0)).any()):
+        raise ValueError(
+            f"theta of shape {tuple(theta.shape)} has no potential over {type(polytope).__name__}: scores that noise "
+            "lifts above zero count as zero; take PerturbedMultiplicative and scores below zero, or lower sigma"
+        )
+
+
 @torch.no_grad()
 def maxima_of(draws: Draws) -> Tensor:
     """``<theta + sigma z, y>``, ``(B, M)`` float64."""
@@ -78,7 +104,7 @@ def slopes_of(draws: Draws) -> Tensor:
 
 
 class Maximiser(Function):
-    """The mean of the solutions, with the derivatives of its expectation."""
+    """The mean of the solutions, or of values made of them, with the derivatives of its expectation."""
 
     @staticmethod
     def forward(ctx: Any, pull: Callable[..., Pulled], *draws: Tensor | None) -> Tensor:
@@ -103,17 +129,24 @@ class Maximiser(Function):
                     found[rows] = part
 
         map_items(fill, draws.z)
+        found = in_theta, in_sigma
+        if ctx.needs_input_grad[4]:  # values of a function that has parameters of its own
+            found = *found, (direction / draws.y.shape[1]).unsqueeze(1).expand_as(draws.y)
         if torch.is_grad_enabled():  # create_graph: what follows would silently lack these terms
-            in_theta, in_sigma = _Once.apply(in_theta, in_sigma, draws.theta, draws.sigma, direction)
-        return None, in_theta, in_sigma, None, None, None, None
+            found = once(found, draws.theta, draws.sigma, direction)
+        in_theta, in_sigma, *in_y = found
+        return None, in_theta, in_sigma, None, *(in_y or [None]), None, None
+
+
+def once(found: tuple[Tensor, ...], *inputs: Tensor) -> tuple[Tensor, ...]:
+    """What was found, as functions of the inputs that cannot be differentiated."""
+    return _Once.apply(len(found), *found, *inputs)
 
 
 class _Once(Function):
-    """The first two arguments, as functions of the others that cannot be differentiated."""
-
     @staticmethod
-    def forward(ctx: Any, in_theta: Tensor, in_sigma: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        return in_theta.clone(), in_sigma.clone()
+    def forward(ctx: Any, count: int, *found_and_inputs: Tensor) -> tuple[Tensor, ...]:
+        return tuple(part.clone() for part in found_and_inputs[:count])
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:

@@ -1,8 +1,8 @@
-r"""The regularised argmax over any polytope, from its maximiser alone: SparseMAP by a fully corrective Frank-Wolfe method.
+r"""The regularised argmax over any polytope, from its maximiser alone, by a fully corrective Frank-Wolfe method.
 
-    y_t(theta) = argmax_y <theta, y> - t |y|^2 / 2 = the point nearest to theta / t     (Niculae et al. 2018, eq. 4)
+    y_t(theta) = argmax_y <theta, y> - t |y|^2 / 2 = the point nearest to theta / t
 
-over the convex hull of the vertices, as a combination of few of them. Each round asks for the best vertex ``v`` at the
+over the convex hull of the vertices, as a combination of few of them: SparseMAP (Niculae et al. 2018). Each round asks for the best vertex ``v`` at the
 slope ``theta - t y`` (Frank-Wolfe; Dalle et al. 2022 make layers of it) and solves the problem on the active vertices
 exactly (Wolfe 1976), so that it ends after finitely many. The duality gap bounds the error (Jaggi 2013):
 
@@ -27,9 +27,10 @@ from structgrad.polytopes.base import Polytope
 
 
 class Decomposition(NamedTuple):
-    """``y = sum_j weights_j vertices_j``: vertices ``(..., m, *event)``, weights ``(..., m)`` and the duality gap ``(...)``.
+    """``y = sum_j weights_j vertices_j``, with vertices ``(..., m, *event)`` and weights ``(..., m)``.
 
-    The heaviest come first; items that need fewer than m have weights of zero at the end.
+    The heaviest come first; items that need fewer than m have weights of zero at the end. ``gap`` ``(...)`` is the
+    duality gap.
     """
 
     vertices: Tensor

@@ -23,15 +23,17 @@ from structgrad.arguments import count, kind
 from structgrad.estimate import Estimate, mean_of
 from structgrad.finite import in_range
 from structgrad.layers._contractions import along, weighted_mean
-from structgrad.layers._draws import checked_noisy, drowned, noise_for
+from structgrad.layers._draws import checked_noisy, noise_for
 from structgrad.layers._perturbation import (
     Draws,
     Maximiser,
     Potential,
     Pulled,
     columns,
+    fill_added,
     map_items,
     maxima_of,
+    refuse_lifted,
     slopes_of,
 )
 from structgrad.layers.base import Layer, Scale, fitted, hold
@@ -69,6 +71,7 @@ class Perturbed(Layer):
     """
 
     sigma: Scale
+    _maxima = staticmethod(maxima_of)
 
     def __init__(
         self,
@@ -145,7 +148,7 @@ class Perturbed(Layer):
         sigma: Scale | None = None,
     ) -> Estimate:
         """:meth:`potential`, without gradient, and its standard error (NaN for one sample)."""
-        value, deviation = mean_of(maxima_of(self._potential_draws(theta, generator, mask, sigma)), 1)
+        value, deviation = mean_of(self._maxima(self._potential_draws(theta, generator, mask, sigma)), 1)
         value = in_range(value.view(self._leading(theta)), "a potential", theta)
         return Estimate(value, deviation.view(self._leading(theta)).to(theta.dtype))
 
@@ -186,30 +189,20 @@ class Perturbed(Layer):
             active = self.noisy.expand(items, 1, *event) if mask is None else mask & self.noisy
         draws = Draws(theta.reshape(items, *event), magnitude, z, torch.empty_like(z), mask, active)
 
-        @torch.no_grad()
-        def solve(rows: slice) -> None:
-            part = draws.rows(rows)
-            part.y[:] = self.polytope.argmax_perturbed(part.theta, part.sigma, part.z, part.mask)
-            lost = drowned(self.noise, part.theta, len(event), part.sigma)
-            if lost is not None:
-                theta, sigma, z = (x[lost].double() for x in (part.theta, part.sigma, part.z))
-                mask = None if part.mask is None else part.mask[lost]
-                part.y[lost] = self.polytope.argmax_perturbed(theta, sigma, z, mask).to(part.y.dtype)
-
-        map_items(solve, z)
+        map_items(torch.no_grad()(lambda rows: self._fill(draws.rows(rows))), z)
         return draws
+
+    def _fill(self, draws: Draws) -> None:
+        """Put the solutions at the perturbed scores into ``draws.y``."""
+        fill_added(self.polytope, self.noise, draws)
 
     def _potential_draws(
         self, theta: Tensor, generator: Generators | None, mask: Tensor | None, sigma: Scale | None
     ) -> Draws:
         draws = self._solve(theta, generator, mask, sigma)
         if self.polytope.nonpositive:
-            lifted = (draws.theta.unsqueeze(1) + columns(draws.sigma, draws.z) * draws.z > 0) & (draws.y > 0)
-            if bool(lifted.any()):
-                raise ValueError(
-                    f"theta of shape {tuple(theta.shape)} has no potential over {type(self.polytope).__name__}: noise "
-                    "lifts scores above zero, where they count as zero; lower sigma or the scores, or take SquaredError"
-                )
+            scores = draws.theta.unsqueeze(1) + columns(draws.sigma, draws.z) * draws.z
+            refuse_lifted(self.polytope, scores, draws.y, theta)
         return draws
 
     def _magnitude(self, theta: Tensor, sigma: Scale | None) -> Tensor:
@@ -218,13 +211,13 @@ class Perturbed(Layer):
         fitted(given, "sigma", theta, len(self.polytope.event_shape))
         return torch.as_tensor(given, dtype=theta.dtype, device=theta.device).expand(self._leading(theta))
 
-    def _weights(self, draws: Draws, direction: Tensor) -> Tensor:
+    def _weights(self, draws: Draws, direction: Tensor, centred: bool = False) -> Tensor:
         """``<direction, y - b> / sigma`` of every sample, ``(B, M)``, for directions ``(B, *event)``."""
-        weights = along(direction, draws.y)
-        if self.baseline == "leave_one_out":  # y less the mean of the others, all at once
+        weights, baseline = along(direction, draws.y), None if centred else self.baseline
+        if baseline == "leave_one_out":  # y less the mean of the others, all at once
             mean = (row_sums(weights) / self.samples).to(weights.dtype)
             weights = (weights - mean.unsqueeze(1)) * (self.samples / (self.samples - 1))
-        elif self.baseline == "maximiser":
+        elif baseline == "maximiser":
             best = self.polytope.argmax(draws.theta, None if draws.mask is None else draws.mask.squeeze(1))
             weights = weights - dots(direction.flatten(1), best.flatten(1)).to(weights.dtype).unsqueeze(1)
         return weights / draws.sigma.unsqueeze(1)
@@ -238,14 +231,20 @@ class Perturbed(Layer):
         if self.noisy is not None:
             raise ValueError("noisy leaves scores without noise: the perturbed maximiser has no derivative in theta")
 
-    def _pull(self, draws: Draws, direction: Tensor, in_theta: bool, in_sigma: bool) -> Pulled:
-        """The derivatives of ``<direction, maximiser>`` in theta, ``(B, *event)``, and sigma, ``(B,)``, if wanted."""
+    def _pull(self, draws: Draws, direction: Tensor, in_theta: bool, in_sigma: bool, centred: bool = False) -> Pulled:
+        """The derivatives of ``<direction, E y>`` in theta, ``(B, *event)``, and sigma, ``(B,)``, if wanted.
+
+        ``centred``: the baseline has been taken off ``draws.y``.
+        """
         if in_theta:
             self._check_all_noisy()
-        weights, score = self._weights(draws, direction), self._score(draws)
+        weights, score = self._weights(draws, direction, centred), self._score(draws)
         by_sigma = None
         if in_sigma:
-            coordinates = prod(self.polytope.event_shape) if draws.active is None else draws.active.flatten(2).sum(-1)
-            slopes = dots(draws.z.flatten(2), score.flatten(2)) - coordinates
-            by_sigma = (dots(weights, slopes.to(weights.dtype)) / self.samples).to(weights.dtype)
+            by_sigma = (dots(weights, self._stretch(draws, score).to(weights.dtype)) / self.samples).to(weights.dtype)
         return weighted_mean(weights, score) if in_theta else None, by_sigma
+
+    def _stretch(self, draws: Draws, score: Tensor) -> Tensor:
+        """Sigma times the derivative of the perturbed scores' log density in sigma: ``<z, nu'(z)> - d``, ``(B, M)``."""
+        coordinates = prod(self.polytope.event_shape) if draws.active is None else draws.active.flatten(2).sum(-1)
+        return dots(draws.z.flatten(2), score.flatten(2)) - coordinates
