@@ -1,10 +1,10 @@
 """Wolfe's method for the nearest point of a polytope, compiled: what happens when a new vertex was found.
 
 Wolfe 1976, "Finding the nearest point in a polytope". An item keeps affinely independent vertices with positive
-weights, the active set, whose combination ``y`` is the point of their affine hull nearest to ``p``. A vertex that lies
-uphill, ``<p - y, v - y> > 0``, joins them with weight zero; then ``y`` moves to the nearest point of the larger hull or,
-where a weight would become negative on the way, as far as that weight allows: its vertex leaves, and ``y`` goes on from
-there. Each round ends nearer to ``p``, so no active set comes back and the rounds are finitely many.
+weights, the active set, whose combination ``y`` is the point of their affine hull nearest to ``p``. A vertex that
+lies uphill, ``<p - y, v - y> > 0``, joins them with weight zero; then ``y`` moves to the nearest point of the larger
+hull or, where a weight would become negative on the way, as far as that weight allows: its vertex leaves, and ``y``
+goes on from there. Each round ends nearer to ``p``, so no active set comes back and the rounds are finitely many.
 
 The quadratic solve goes through a Cholesky factor of the inner products of the differences to the first active vertex:
 a vertex that joins appends a row, one that leaves has the rows behind it made again. Everything is said in differences

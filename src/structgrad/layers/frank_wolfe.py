@@ -2,9 +2,9 @@ r"""The regularised argmax over any polytope, from its maximiser alone, by a ful
 
     y_t(theta) = argmax_y <theta, y> - t |y|^2 / 2 = the point nearest to theta / t
 
-over the convex hull of the vertices, as a combination of few of them: SparseMAP (Niculae et al. 2018). Each round asks for the best vertex ``v`` at the
-slope ``theta - t y`` (Frank-Wolfe; Dalle et al. 2022 make layers of it) and solves the problem on the active vertices
-exactly (Wolfe 1976), so that it ends after finitely many. The duality gap bounds the error (Jaggi 2013):
+over the convex hull of the vertices, as a combination of few of them: SparseMAP (Niculae et al. 2018). Each round asks
+for the best vertex ``v`` at the slope ``theta - t y`` (Frank-Wolfe; Dalle et al. 2022 make layers of it) and solves the
+problem on the active vertices exactly (Wolfe 1976): it ends after finitely many. The duality gap bounds the error:
 
     gap = max_v <theta - t y, v - y> >= t |y - y_t|^2
 

@@ -1,4 +1,4 @@
-r"""The maximiser under noise that multiplies the scores and keeps their signs (Dalle et al. 2022, section 3.2).
+r"""The maximiser under noise that multiplies the scores and keeps their signs (Dalle et al. 2022).
 
 With ``X = exp(sigma Z - sigma^2 / 2)``, Z standard normal, so that ``E X = 1``, and ``y = argmax_y <theta X, y>``:
 
