@@ -146,10 +146,14 @@ def once(found: tuple[Tensor, ...], *inputs: Tensor) -> tuple[Tensor, ...]:
 class _Once(Function):
     @staticmethod
     def forward(ctx: Any, count: int, *found_and_inputs: Tensor) -> tuple[Tensor, ...]:
+        ctx.arguments = 1 + len(found_and_inputs)
+        ctx.set_materialize_grads(False)  # a first derivative sends None
         return tuple(part.clone() for part in found_and_inputs[:count])
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        if all(direction is None for direction in grad_outputs):
+            return (None,) * ctx.arguments
         raise RuntimeError("the perturbed maximiser can be differentiated once, its potential twice")
 
 

@@ -72,16 +72,17 @@ class PerturbedExpectation(nn.Module):
         layer = self.layer
         draws = layer._solve(theta, generator, mask, sigma)
         values, shape = self._values(draws.y, theta, draws)
-        centred = layer.baseline == "maximiser"
-        if centred:
+        baseline = None
+        if layer.baseline == "maximiser":
             best = layer.polytope.argmax(draws.theta, None if draws.mask is None else draws.mask.squeeze(1))
             with torch.no_grad():
                 baseline, _ = self._values(best.unsqueeze(1), theta, draws)
             values = values - baseline
-        found = Maximiser.apply(partial(layer._pull, centred=centred), *draws._replace(y=values))
-        if centred:
+        pull = partial(layer._pull, centred=baseline is not None)
+        found = Maximiser.apply(pull, *draws._replace(y=values))
+        if baseline is not None:
             found = found + baseline.squeeze(1)
-        return found.view(*layer._leading(theta), *shape).to(theta.dtype)
+        return found.view((*layer._leading(theta), *shape)).to(theta.dtype)
 
     @torch.no_grad()
     def estimate(
