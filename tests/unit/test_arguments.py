@@ -7,9 +7,12 @@ from torch import nn
 
 from structgrad.layers import (
     L2X,
+    FrankWolfe,
     GumbelSinkhorn,
     NeuralSort,
     Perturbed,
+    PerturbedExpectation,
+    PerturbedMultiplicative,
     Relaxed,
     SoftSub,
     StochasticSoftmax,
@@ -52,6 +55,8 @@ COUNTS = {
     "BlackBox event_shape": (lambda size: BlackBox(np.sign, (size,)), "event_shape", 1),
     "SinkhornEntropy rounds": (SinkhornEntropy, "rounds", 1),
     "Perturbed samples": (lambda m: Perturbed(CUBE, Normal(), 1.0, m), "samples", 1),
+    "PerturbedMultiplicative samples": (lambda m: PerturbedMultiplicative(CUBE, 1.0, m), "samples", 1),
+    "FrankWolfe iterations": (lambda rounds: FrankWolfe(CUBE, 1.0, rounds), "iterations", 1),
     "StochasticSoftmax samples": (lambda m: StochasticSoftmax(SOFT, samples=m), "samples", 1),
     "GumbelSinkhorn n": (GumbelSinkhorn, "n", 1),
     "GumbelSinkhorn rounds": (lambda rounds: GumbelSinkhorn(3, rounds=rounds), "rounds", 1),
@@ -67,6 +72,8 @@ COUNTS = {
 SCALES = {
     "Perturbed sigma": (lambda s: Perturbed(CUBE, Normal(), s), "sigma"),
     "Perturbed sigma of a call": (lambda s: Perturbed(CUBE)(SCORES, torch.Generator(), sigma=s), "sigma"),
+    "PerturbedMultiplicative sigma": (lambda s: PerturbedMultiplicative(CUBE, s), "sigma"),
+    "FrankWolfe temperature": (lambda t: FrankWolfe(CUBE, t), "temperature"),
     "Relaxed temperature": (lambda t: Relaxed(Simplex(3), CategoricalEntropy(), t), "temperature"),
     "GumbelSinkhorn temperature": (lambda t: GumbelSinkhorn(3, t), "temperature"),
     "NeuralSort temperature": (NeuralSort, "temperature"),
@@ -90,6 +97,10 @@ KINDS = {
     "swapped arguments": (lambda: Relaxed(CategoricalEntropy(), Simplex(3)), "polytope"),
     "no regularizer": (lambda: Relaxed(Simplex(3), Simplex(3)), "regularizer"),
     "no noise": (lambda: Perturbed(CUBE, 0.5), "noise"),
+    "a tolerance that is no number": (lambda: FrankWolfe(CUBE, tolerance=None), "tolerance"),
+    "noise in place of a magnitude": (lambda: PerturbedMultiplicative(CUBE, Normal()), "sigma"),
+    "the mean of a function over a relaxation": (lambda: PerturbedExpectation(SOFT, torch.sum), "layer"),
+    "no function of solutions": (lambda: PerturbedExpectation(Perturbed(CUBE), 3), "function"),
     "a polytope in place of a relaxation": (lambda: StochasticSoftmax(Simplex(3)), "relaxed"),
     "a Fenchel-Young loss around a polytope": (lambda: FenchelYoung(CUBE), "layer"),
     "a squared error around a polytope": (lambda: SquaredError(CUBE), "layer"),
@@ -137,7 +148,12 @@ ITEMS = {
     "potential": lambda t: Relaxed(Simplex(3), CategoricalEntropy(), t).potential(SCORES),
     "SoftSub": lambda t: SoftSub(2, t)(SCORES, torch.Generator()),
     "NeuralSort": lambda t: NeuralSort(t)(SCORES),
+    "FrankWolfe": lambda t: FrankWolfe(CUBE, t)(SCORES),
     "Perturbed": lambda s: Perturbed(CUBE, sigma=s)(SCORES, torch.Generator()),
+    "PerturbedMultiplicative": lambda s: PerturbedMultiplicative(CUBE, s)(SCORES, torch.Generator()),
+    "PerturbedExpectation": lambda s: PerturbedExpectation(Perturbed(CUBE, sigma=s), lambda y: y)(
+        SCORES, torch.Generator()
+    ),
     "Blackbox": lambda step: Blackbox(CUBE, step)(SCORES.clone().requires_grad_()),
 }
 

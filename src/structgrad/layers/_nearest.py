@@ -120,8 +120,9 @@ class _NearestPoint(Function):
     def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, None, None, None]:
         if grad_outputs[0] is None:
             return None, None, None, None
+        residual, y, vertices = ctx.saved_tensors
         with torch.no_grad():
-            basis = face_basis(*ctx.saved_tensors, ctx.ask)
+            basis = face_basis(residual, y, vertices, ctx.ask)
         return Projected.apply(grad_outputs[0], basis), None, None, None
 
 
