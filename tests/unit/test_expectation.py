@@ -114,6 +114,24 @@ def test_the_identity_gives_the_layer_itself(layer, baseline):
     assert all(map(torch.equal, *outcomes))
 
 
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_derivatives_are_the_formula_of_the_draws(baseline):
+    theta, direction = randn(5, 4).requires_grad_(), randn(5, 2, 3, seed=1)
+    sigma = torch.full((5,), 0.6, dtype=torch.float64, requires_grad=True)
+    found = PerturbedExpectation(Perturbed(Simplex(4), samples=7, baseline=baseline), table)(
+        theta, generator(), sigma=sigma
+    )
+    slopes = torch.autograd.grad((found * direction).sum(), [theta, sigma])
+    z = Normal().sample((5, 7, 4), generator(), torch.float64)
+    value = (table(Simplex(4).argmax(theta.detach().unsqueeze(1) + 0.6 * z)) * direction.unsqueeze(1)).sum((-2, -1))
+    if baseline == "leave_one_out":
+        value = value - (value.sum(1, keepdim=True) - value) / 6
+    elif baseline == "maximiser":
+        value = value - (table(Simplex(4).argmax(theta)) * direction).sum((-2, -1)).unsqueeze(1)
+    assert torch.allclose(slopes[0], (value.unsqueeze(-1) * z).mean(1) / 0.6, rtol=1e-12)
+    assert torch.allclose(slopes[1], (value * ((z * z).sum(-1) - 4)).mean(1) / 0.6, rtol=1e-12)
+
+
 @pytest.mark.parametrize("noise", [Normal(), Logistic()], ids=str)
 def test_the_indicator_of_an_order_against_its_closed_form(noise):
     """``P(u_0 < u_1)``: of normal noise the normal distribution, of logistic noise by integration."""

@@ -128,8 +128,6 @@ class _NearestPoint(Function):
 
 def ask(polytope: Polytope, mask: Tensor | None, scores: Tensor, rows: Tensor) -> Tensor:
     """The maximisers of scores ``(b, d)`` for the items whose numbers are given, ``(b, d)``."""
-    if polytope.nonpositive:
-        scores = scores.clamp(max=0.0)
     scores = scores.view(-1, *polytope.event_shape)
     mask = None if mask is None else mask[rows].view(scores.shape)
     return polytope._argmax(polytope._within(scores, largest(scores), mask), mask).reshape(len(rows), -1)
