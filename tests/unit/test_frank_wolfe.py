@@ -190,7 +190,7 @@ def test_derivatives_at_equal_scores_in_closed_form():
     assert torch.allclose(jacobian(FrankWolfe(Hypercube(4)), torch.full((4,), 0.5).double()), torch.eye(4).double())
 
 
-@pytest.mark.parametrize("order", permutations(range(3)), ids=str)
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
 def test_at_a_kink_the_derivative_is_that_of_one_side(order):
     kink, inside = torch.tensor([[1.0, 0.0, -2.0], [0.9, 0.1, -2.0]], dtype=torch.float64)[:, list(order)]
     found = jacobian(FrankWolfe(Simplex(3)), kink)
