@@ -8,8 +8,8 @@ goes on from there. Each round ends nearer to ``p``, so no active set comes back
 
 The quadratic solve goes through a Cholesky factor of the inner products of the differences to the first active vertex:
 a vertex that joins appends a row, one that leaves has the rows behind it made again. Everything is said in differences
-of vertices: a huge score at a coordinate in which they agree multiplies an exact zero. Gaps and steps carry the factor
-``scale`` of the item, a power of two that keeps sums of scores near the end of the range finite.
+of vertices: a huge score at a coordinate in which they agree multiplies an exact zero. Where sums of huge
+scores overflow, so does the bound on their rounding, and the item is done: no vertex is known to be better.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DEPENDENT = 1e-12  # a squared distance to the hull, relative to that to its fir
 
 
 @njit(cache=True, nogil=True)
-def advance(p, scale, y, gap, done, count, vertices, weights, inner, factor, found, tolerance):
+def advance(p, y, gap, done, count, vertices, weights, inner, factor, found, tolerance):
     """Take in ``found`` ``(B, d)``, or mark the item done where it brings nothing: the gap is closed, to rounding.
 
     ``vertices`` ``(B, m, d)``, ``weights`` ``(B, m)``, inner products and factor ``(B, m, m)`` have room for one more
@@ -36,11 +36,11 @@ def advance(p, scale, y, gap, done, count, vertices, weights, inner, factor, fou
         for i in range(p.shape[1]):
             difference = found[b, i] - y[b, i]
             if difference != 0.0:
-                term = scale[b] * (p[b, i] - y[b, i]) * difference
+                term = (p[b, i] - y[b, i]) * difference
                 gain += term
                 rounding += abs(term)
-        gap[b] = max(gain, 0.0) / scale[b]
-        if gain <= scale[b] * tolerance + ROUNDING * rounding or _known(vertices[b], m, found[b]):
+        gap[b] = max(gain, 0.0)
+        if gain <= tolerance + ROUNDING * rounding or _known(vertices[b], m, found[b]):
             done[b] = True
             continue
         vertices[b, m] = found[b]
@@ -53,7 +53,7 @@ def advance(p, scale, y, gap, done, count, vertices, weights, inner, factor, fou
         if _row(inner[b], factor[b], m) <= DEPENDENT * inner[b, m, m]:
             done[b] = True
             continue
-        left = _settle(p[b], scale[b], y[b], vertices[b], weights[b], inner[b], factor[b], m + 1)
+        left = _settle(p[b], y[b], vertices[b], weights[b], inner[b], factor[b], m + 1)
         if left > 0:
             count[b] = left
         else:
@@ -83,7 +83,7 @@ def _row(inner, factor, i):
 
 
 @njit(cache=True, nogil=True)
-def _settle(p, scale, y, vertices, weights, inner, factor, m):
+def _settle(p, y, vertices, weights, inner, factor, m):
     """Move ``y`` to the nearest point of the hull of ``m`` vertices, the last of which is new; returns how many stay.
 
     0 says that the new one would leave at once: by rounding alone it lies uphill.
@@ -93,7 +93,7 @@ def _settle(p, scale, y, vertices, weights, inner, factor, m):
         for i in range(1, m):
             slope = 0.0
             for k in range(size):
-                slope += scale * (p[k] - y[k]) * (vertices[i, k] - vertices[0, k])
+                slope += (p[k] - y[k]) * (vertices[i, k] - vertices[0, k])
             for j in range(1, i):
                 slope -= factor[i, j] * step[j]
             step[i] = slope / factor[i, i]
@@ -106,9 +106,9 @@ def _settle(p, scale, y, vertices, weights, inner, factor, m):
         step[0] = -total
         if turn == 0 and step[m - 1] <= 0.0:
             return 0
-        length, first = 1.0 / scale, -1
+        length, first = 1.0, -1
         for i in range(m):
-            if scale * weights[i] + step[i] < 0.0 and weights[i] < -step[i] * length:
+            if weights[i] + step[i] < 0.0 and weights[i] < -step[i] * length:
                 length, first = weights[i] / -step[i], i
         for i in range(m):
             weights[i] = 0.0 if i == first else max(0.0, weights[i] + length * step[i])

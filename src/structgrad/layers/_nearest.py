@@ -24,8 +24,6 @@ from structgrad.polytopes.base import Polytope
 from structgrad.regularizers.base import Regularizer
 from structgrad.regularizers.euclidean import half_square
 
-LARGE, FACTOR = 1e270, 2.0**-64
-
 
 class Combination(NamedTuple):
     """Of B items the nearest points ``(B, d)``, the vertices ``(B, m, d)`` and weights ``(B, m)`` that make them, gaps.
@@ -81,14 +79,13 @@ class Nearest(Regularizer):
         inner, factor = y.new_zeros(2, items, 1, 1)
         gap, done = y.new_full((items,), inf), torch.zeros(items, dtype=torch.bool, device="cpu")
         count = torch.ones(items, dtype=torch.int64, device="cpu")
-        scale = torch.where(p.abs().amax(-1) > LARGE, FACTOR, y.new_ones(()))
         for _ in range(self.iterations):
             rows = (~done).nonzero().squeeze(1)
             found[rows] = ask(polytope, mask, p[rows] - y[rows], rows)
             if int(count.max()) == weights.shape[1]:
                 vertices, weights = _doubled(vertices, (1,)), _doubled(weights, (1,))
                 inner, factor = _doubled(inner, (1, 2)), _doubled(factor, (1, 2))
-            state = (p, scale, y, gap, done, count, vertices, weights, inner, factor, found)
+            state = (p, y, gap, done, count, vertices, weights, inner, factor, found)
             run_kernel(advance, *(part.numpy() for part in state), self.tolerance)
             if bool(done.all()):
                 break
