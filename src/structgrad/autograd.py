@@ -62,10 +62,13 @@ class Once(Itemwise):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        pass
+        ctx.set_materialize_grads(False)  # a first derivative may send None: there is nothing to do then
+        ctx.inputs = len(inputs)
 
     @classmethod
     def backward(cls, ctx: Any, *grad_outputs: Any) -> Any:  # type: ignore[override]
+        if all(direction is None for direction in grad_outputs):
+            return (None,) * ctx.inputs
         raise RuntimeError(cls.refusal)
 
     @classmethod

@@ -6,10 +6,13 @@ import torch
 from structgrad.functional import soft_rank, soft_sort, soft_top_k
 from structgrad.layers import (
     AdaptiveImplicitMLE,
+    FrankWolfe,
     GumbelSinkhorn,
     ImplicitMLE,
     NeuralSort,
     Perturbed,
+    PerturbedExpectation,
+    PerturbedMultiplicative,
     Relaxed,
     SoftSub,
     StochasticSoftmax,
@@ -116,6 +119,18 @@ def test_relaxations_and_their_gradients(make, regularizer):
     elsewhere(gradient)
 
 
+@pytest.mark.parametrize("polytope", MAKE)
+def test_projections_by_the_maximiser_and_their_gradients(polytope):
+    theta = scores(MAKE[polytope]())
+
+    def gradient():
+        return torch.autograd.grad(FrankWolfe(MAKE[polytope]())(theta), theta, theta.detach())[0]
+
+    elsewhere(gradient)
+    elsewhere(lambda: FrankWolfe(MAKE[polytope]()).decompose(theta).weights)
+    elsewhere(lambda: FrankWolfe(MAKE[polytope]()).potential(theta[:0]))
+
+
 @pytest.mark.parametrize("noise", [Gumbel(), Normal(), Logistic(), NegativeExponential(), SumOfGamma(3)], ids=str)
 def test_draws(noise):
     elsewhere(lambda: noise.sample((7, 3), torch.Generator().manual_seed(1)))
@@ -129,6 +144,11 @@ def test_layers_and_losses():
 
     target = Subset(4, 2).argmax(theta)
     elsewhere(lambda: torch.autograd.grad(Perturbed(Subset(4, 2), samples=3)(theta, draws())[:, 0].sum(), theta)[0])
+    layer = PerturbedMultiplicative(Subset(4, 2), samples=3)
+    elsewhere(lambda: torch.autograd.grad(layer(theta, draws())[:, 0].sum(), theta)[0])
+    elsewhere(lambda: torch.autograd.grad(FenchelYoung(layer)(theta, target, draws()).sum(), theta)[0])
+    mean = PerturbedExpectation(Perturbed(Subset(4, 2), samples=3), lambda y: y[..., 0] * y[..., 1])
+    elsewhere(lambda: torch.autograd.grad(mean(theta, draws()).sum(), theta)[0])
     elsewhere(lambda: FenchelYoung(Perturbed(Subset(4, 2)))(theta, target, draws()))
     elsewhere(lambda: StochasticSoftmax(Relaxed(Simplex(4), CategoricalEntropy()))(theta, draws()))
     elsewhere(lambda: GumbelSinkhorn(3)(square, draws()))

@@ -13,10 +13,13 @@ import torch
 from structgrad.layers import (
     L2X,
     AdaptiveImplicitMLE,
+    FrankWolfe,
     GumbelSinkhorn,
     ImplicitMLE,
     NeuralSort,
     Perturbed,
+    PerturbedExpectation,
+    PerturbedMultiplicative,
     Relaxed,
     SoftSub,
     StochasticSoftmax,
@@ -221,6 +224,32 @@ def test_soft_structures_are_finite_and_inside(polytope, regularizer, dtype, siz
         return
     for item in theta.detach():
         found = or_refused(layer.potential, item)
+        assert found is None or math.isfinite(found)
+
+
+@pytest.mark.parametrize("polytope", [*POLYTOPES, GridPath(3, 3)], ids=name)
+@ends
+def test_layers_from_a_maximiser_alone_are_finite_and_best(polytope, dtype, size):
+    """At huge scores nothing but them counts, and at tiny ones nothing of them."""
+    signs = whole(polytope, 40, seed=7)
+    signs = -signs.abs() if polytope.nonpositive else signs
+    theta, best = (signs * size).to(dtype).requires_grad_(), values(polytope, signs).amax(1)
+    y = FrankWolfe(polytope)(theta)
+    (gradient,) = torch.autograd.grad(y, theta, torch.ones_like(y))
+    assert (y.dtype, bool(torch.isfinite(gradient).all())) == (dtype, True)
+    if size > 1:
+        assert torch.allclose(
+            (signs * y.double()).flatten(1).sum(1), best, rtol=0, atol=1e-2 if dtype in HALVES else 1e-6
+        )
+    else:
+        assert torch.allclose(y, FrankWolfe(polytope)(theta.detach() * 0), atol=1e-12)
+    layer = PerturbedMultiplicative(polytope, 0.1, samples=3)
+    mean = PerturbedExpectation(layer, lambda y: y.flatten(2).sum(-1))
+    for call in (layer, mean, PerturbedExpectation(Perturbed(polytope, samples=3), mean.function)):
+        found = call(theta, generator())
+        assert (found.dtype, bool(torch.isfinite(found).all())) == (dtype, True)
+    for item in theta.detach():
+        found = or_refused(lambda t: layer.potential(t, generator()), item)
         assert found is None or math.isfinite(found)
 
 

@@ -15,12 +15,13 @@ from structgrad.noise import Noise
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.base import Polytope
 from structgrad.portable import dots
+from structgrad.transforms import concrete
 
 BLOCK = 1 << 17  # scores a worker handles at once, on a CPU: they and their solutions stay in cache
 
 
 class Draws(NamedTuple):
-    """B items: their scores, magnitudes ``(B,)``, noise and solutions ``(B, M, *event)``.
+    """B items: their scores, magnitudes ``(B,)``, noise and solutions ``(B, M, *event)`` (or what is made of these).
 
     ``mask`` is the polytope's; ``active`` marks the coordinates whose noise matters; both ``(B, 1, *event)`` or None.
     ``polytope`` is that of these items. Where ``offset``, ``y`` is h of the solutions, ``(B, M, 1)``: one more
@@ -68,22 +69,36 @@ def map_items(function: Callable[[slice], None], z: Tensor) -> None:
     map_blocks(function, items, size)
 
 
-def solutions(noise: Noise, polytope: Polytope, theta: Tensor, sigma: Tensor, z: Tensor, mask: Tensor | None) -> Tensor:
-    """The maximisers at ``theta + sigma z``, shaped as ``z``; in float64 where scores leave nothing of the noise."""
+def solutions(
+    fill: Callable[[Draws], None], polytope: Polytope, theta: Tensor, sigma: Tensor, z: Tensor, mask: Tensor | None
+) -> Tensor:
+    """The maximisers at the perturbed scores, shaped as ``z``; ``fill`` puts those of a block into its ``y``."""
     draws = Draws(theta, sigma, z, torch.empty_like(z), mask, None, polytope)
-
-    @torch.no_grad()
-    def fill(rows: slice) -> None:
-        part = draws.rows(rows)
-        part.y[:] = part.polytope.argmax_perturbed(part.theta, part.sigma, part.z, part.mask)
-        lost = drowned(noise, part.theta, part.theta.dim() - 1, part.sigma)
-        if lost is not None:
-            some = part.rows(lost)
-            scores, sizes, noises = (x.double() for x in some[:3])
-            part.y[lost] = some.polytope.argmax_perturbed(scores, sizes, noises, some.mask).to(part.y.dtype)
-
-    map_items(fill, draws.z)
+    map_items(torch.no_grad()(lambda rows: fill(draws.rows(rows))), z)
     return draws.y
+
+
+def fill_added(noise: Noise, draws: Draws) -> None:
+    """Put the maximisers at ``theta + sigma z`` into ``draws.y``; in float64 where scores would drown the noise."""
+    draws.y[:] = draws.polytope.argmax_perturbed(draws.theta, draws.sigma, draws.z, draws.mask)
+    lost = drowned(noise, draws.theta, draws.theta.dim() - 1, draws.sigma)
+    if lost is not None:
+        some = draws.rows(lost)
+        theta, sigma, z = (x.double() for x in some[:3])
+        draws.y[lost] = some.polytope.argmax_perturbed(theta, sigma, z, some.mask).to(draws.y.dtype)
+
+
+def refuse_lifted(polytope: Polytope, scores: Tensor, y: Tensor, theta: Tensor) -> None:
+    """Refuse a potential where scores count as zero, some are above it, and a solution uses one of these.
+
+    Raises:
+        ValueError: there is one.
+    """
+    if bool(concrete((scores > 0) & (y > 0)).any()):
+        raise ValueError(
+            f"theta of shape {tuple(theta.shape)} has no potential over {type(polytope).__name__}: scores that noise "
+            "lifts above zero count as zero; take PerturbedMultiplicative and scores below zero, or lower sigma"
+        )
 
 
 @torch.no_grad()
@@ -116,7 +131,7 @@ def slopes_of(z: Tensor, y: Tensor) -> Tensor:
 
 
 class Maximiser(Itemwise):
-    """The mean of the solutions, with the derivatives of its expectation."""
+    """The mean of the solutions, or of values made of them, with the derivatives of its expectation."""
 
     @staticmethod
     def forward(pull: Callable[..., Pulled], push: Callable[..., Tensor], *draws: Any) -> Tensor:
@@ -135,11 +150,14 @@ class Maximiser(Itemwise):
         if grad_outputs[0] is None:
             return (None,) * 10
         pulled = _Pulled.apply(ctx.pull, ctx.needs_input_grad[2:4], grad_outputs[0], *ctx.saved_tensors, *ctx.others)
-        return None, None, *pulled, *(None,) * 6
+        y = ctx.saved_tensors[3]  # or values of a function that has parameters of its own
+        in_y = _Shared.apply(grad_outputs[0], y) if ctx.needs_input_grad[5] else None
+        return None, None, *pulled, None, in_y, *(None,) * 4
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
-        return _Pushed.apply(ctx.push, *grad_inputs[2:4], *ctx.saved_tensors, *ctx.others)
+        moved = _Pushed.apply(ctx.push, *grad_inputs[2:4], *ctx.saved_tensors, *ctx.others)
+        return moved if grad_inputs[5] is None else moved + grad_inputs[5].mean(1)
 
 
 class _Pulled(Once):
@@ -161,6 +179,16 @@ class _Pulled(Once):
 
         map_items(fill, draws.z)
         return in_theta, in_sigma
+
+
+class _Shared(Once):
+    """What each of the values gets of the gradient of their mean."""
+
+    refusal = _Pulled.refusal
+
+    @staticmethod
+    def forward(direction: Tensor, y: Tensor) -> Tensor:
+        return (direction / y.shape[1]).unsqueeze(1).expand_as(y)
 
 
 class _Pushed(Once):

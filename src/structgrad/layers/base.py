@@ -52,6 +52,8 @@ class Layer(nn.Module, ABC):
     def potential(self, theta: Tensor, generator: Generators | None = None, mask: Tensor | None = None) -> Tensor:
         """The convex function ``F`` ``(...)`` whose gradient the layer is; the gradient that arrives is exactly that.
 
+        (:class:`structgrad.layers.PerturbedMultiplicative` says what its gradient is instead.)
+
         Raises:
             ValueError: this layer is not the gradient of a potential.
         """

@@ -31,8 +31,10 @@ from structgrad.layers._perturbation import (
     Maximiser,
     Potential,
     columns,
+    fill_added,
     maxima_of,
     offset_of,
+    refuse_lifted,
     slopes_of,
     solutions,
 )
@@ -40,7 +42,7 @@ from structgrad.layers.base import Scale, fitted, hold
 from structgrad.noise import Density, Generators, Noise, Normal
 from structgrad.polytopes.base import Polytope
 from structgrad.portable import dots, wide
-from structgrad.transforms import concrete, opaque
+from structgrad.transforms import opaque
 
 STANDARD_NORMAL = Normal()
 
@@ -71,6 +73,7 @@ class Perturbed(ByParts):
     """
 
     sigma: Scale
+    _maxima = staticmethod(maxima_of)
 
     def __init__(
         self,
@@ -151,7 +154,7 @@ class Perturbed(ByParts):
         sigma: Scale | None = None,
     ) -> Estimate:
         """:meth:`potential`, without gradient, and its standard error (NaN for one sample)."""
-        value, deviation = mean_of(maxima_of(self._potential_draws(theta, generator, mask, sigma)), 1)
+        value, deviation = mean_of(self._maxima(self._potential_draws(theta, generator, mask, sigma)), 1)
         value = in_range(value.view(self._leading(theta)), "a potential", theta)
         return Estimate(value, deviation.view(self._leading(theta)).to(theta.dtype))
 
@@ -192,20 +195,20 @@ class Perturbed(ByParts):
             active = self.noisy.expand(items, 1, *event) if mask is None else mask & self.noisy
         polytope = self.polytope.of_items(..., self._leading(theta))
         theta = theta.reshape(items, *event)
-        y = constant(partial(solutions, self.noise, polytope), theta, magnitude, z, mask)
+        y = constant(partial(solutions, self._fill, polytope), theta, magnitude, z, mask)
         return Draws(theta, magnitude, z, y, mask, active, polytope)
+
+    def _fill(self, draws: Draws) -> None:
+        """Put the solutions at the perturbed scores into ``draws.y``."""
+        fill_added(self.noise, draws)
 
     def _potential_draws(
         self, theta: Tensor, generator: Generators | None, mask: Tensor | None, sigma: Scale | None
     ) -> Draws:
         draws = self._solve(theta, generator, mask, sigma)
         if self.polytope.nonpositive:
-            lifted = (draws.theta.unsqueeze(1) + columns(draws.sigma, draws.z) * draws.z > 0) & (draws.y > 0)
-            if bool(concrete(lifted).any()):
-                raise ValueError(
-                    f"theta of shape {tuple(theta.shape)} has no potential over {type(self.polytope).__name__}: noise "
-                    "lifts scores above zero, where they count as zero; lower sigma or the scores, or take SquaredError"
-                )
+            scores = draws.theta.unsqueeze(1) + columns(draws.sigma, draws.z) * draws.z
+            refuse_lifted(self.polytope, scores, draws.y, theta)
         return draws
 
     def _magnitude(self, theta: Tensor, sigma: Scale | None) -> Tensor:

@@ -58,7 +58,8 @@ class FenchelYoung(nn.Module):
     ) -> Tensor:
         """The loss of each item, ``(...)``, in the dtype of ``theta``; exact to that dtype's rounding of ``F``.
 
-        The gradient in ``theta`` is ``layer(theta, generator, mask) - y`` for the same draws: a Monte-Carlo potential
+        The gradient in ``theta`` is ``layer(theta, generator, mask) - y`` for the same draws (of a layer whose noise
+        multiplies, the mean of the noise times the solutions less ``y``): a Monte-Carlo potential
         gives the Monte-Carlo gradient (berthet, eq. 6), and differentiating that again goes through the layer.
 
         Args:

@@ -25,7 +25,8 @@ class GridPath(Polytope):
     goes, at each step, right, down, left or up before it goes diagonally.
 
     Because of the zero the maximum is no convex function of the scores: where noise lifts a score of the path above it,
-    :meth:`structgrad.layers.Perturbed.potential`, and Fenchel-Young losses with it, raise ValueError.
+    :meth:`structgrad.layers.Perturbed.potential`, and Fenchel-Young losses with it, raise ValueError. Noise that keeps
+    signs does not: :class:`structgrad.layers.PerturbedMultiplicative`.
 
     Args:
         h, w: rows and columns.

@@ -48,8 +48,13 @@ class Euclidean(Regularizer):
     def value(self, polytope: Polytope, y: Tensor) -> Tensor:
         if not isinstance(polytope, Subset | Hypercube | Permutahedron):
             raise unknown_pair(self, polytope)
-        polytope._check(y, "y")
-        return 0.5 * y.double().square().sum(tuple(range(-len(polytope.event_shape), 0))).to(y.dtype)
+        return half_square(polytope, y)
+
+
+def half_square(polytope: Polytope, y: Tensor) -> Tensor:
+    """``|y|^2 / 2``, ``(...)``."""
+    polytope._check(y, "y")
+    return 0.5 * y.double().square().sum(tuple(range(-len(polytope.event_shape), 0))).to(y.dtype)
 
 
 def _free(y: Tensor) -> Tensor:
