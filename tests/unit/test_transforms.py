@@ -23,6 +23,7 @@ from structgrad.polytopes import (
     SpanningTree,
     Subset,
 )
+from structgrad.polytopes._range import Bounded
 from structgrad.regularizers import (
     BinaryEntropy,
     CategoricalEntropy,
@@ -155,9 +156,9 @@ def scores(polytope, *leading):
 
 
 def weighted(function, theta):
-    """A scalar of everything that the function returns."""
+    """A scalar of everything that the function returns, not linear in it: what comes back depends on the scores."""
     weights = torch.randn(function(theta).shape, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
-    return lambda theta: (function(theta) * weights).sum()
+    return lambda theta: (function(theta) * weights).sin().sum()
 
 
 def derivative(value, theta, create_graph=False):
@@ -306,6 +307,14 @@ def test_masks_and_targets_are_mapped_too():
     )
 
 
+def test_items_are_mapped_along_any_dimension():
+    theta, mask = scores(SUBSET, 3, 2) * 1e295, torch.tensor([[True, True, False, True], [True, True, True, False]])
+    expected = torch.stack([Bounded.apply(one, mask) for one in theta])
+    for place in range(3):
+        moved = func.vmap(Bounded.apply, in_dims=(place, None))(theta.movedim(0, place), mask)
+        assert torch.equal(moved, expected)
+
+
 def test_scores_that_are_mapped_are_checked():
     theta = scores(SUBSET, 3)
     theta[2, 1] = torch.nan
@@ -391,7 +400,8 @@ def test_compiled_models(row, compiler):
         found.backward()
     assert not [str(warning.message) for warning in caught if "torch.jit.script" not in str(warning.message)]
     assert torch.equal(found, expected)
-    assert model.scale.grad is not None and plain.scale.grad is not None
+    assert model.scale.grad is not None
+    assert plain.scale.grad is not None
     assert torch.equal(model.scale.grad, plain.scale.grad)
     reasons = list(compiler.utils.counters["graph_break"])
     assert len(reasons) == (TABLE[row]["compile"] == "a break")
