@@ -23,6 +23,7 @@ from structgrad.polytopes import (
     SpanningTree,
     Subset,
 )
+from structgrad.polytopes._range import Bounded
 from structgrad.regularizers import (
     BinaryEntropy,
     CategoricalEntropy,
@@ -155,9 +156,9 @@ def scores(polytope, *leading):
 
 
 def weighted(function, theta):
-    """A scalar of everything that the function returns."""
+    """A scalar of everything that the function returns, not linear in it: what comes back depends on the scores."""
     weights = torch.randn(function(theta).shape, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
-    return lambda theta: (function(theta) * weights).sum()
+    return lambda theta: (function(theta) * weights).sin().sum()
 
 
 def derivative(value, theta, create_graph=False):
@@ -304,6 +305,14 @@ def test_masks_and_targets_are_mapped_too():
         func.vmap(FenchelYoung(BINARY))(scores(SUBSET, 3), TARGET.expand(3, 4)),
         FenchelYoung(BINARY)(scores(SUBSET, 3), TARGET),
     )
+
+
+def test_items_are_mapped_along_any_dimension():
+    theta, mask = scores(SUBSET, 3, 2) * 1e295, torch.tensor([[True, True, False, True], [True, True, True, False]])
+    expected = torch.stack([Bounded.apply(one, mask) for one in theta])
+    for place in range(3):
+        moved = func.vmap(Bounded.apply, in_dims=(place, None))(theta.movedim(0, place), mask)
+        assert torch.equal(moved, expected)
 
 
 def test_scores_that_are_mapped_are_checked():

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from numba import njit
 from torch import Tensor
-from torch.autograd import Function
 
+from structgrad.autograd import Itemwise
 from structgrad.parallel import run_kernel
 from structgrad.portable import product
 
@@ -30,17 +30,25 @@ MOST = 1.7e308
 DEPENDENT = 1e-6  # a distance to the span, relative to the length, that counts as none
 
 
-class Projected(Function):
+class Projected(Itemwise):
     """``directions`` ``(B, d)`` projected onto the rows of ``basis`` ``(B, r, d)``; it is its own transpose."""
 
     @staticmethod
-    def forward(ctx: Any, directions: Tensor, basis: Tensor) -> Tensor:
-        ctx.save_for_backward(basis)
+    def forward(directions: Tensor, basis: Tensor) -> Tensor:
         return project(directions, basis)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
+        ctx.save_for_forward(inputs[1])
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
         return Projected.apply(grad_outputs[0], ctx.saved_tensors[0]), None
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
+        return Projected.apply(grad_inputs[0], ctx.saved_tensors[0])
 
 
 def project(directions: Tensor, basis: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
 
+from structgrad.autograd import Itemwise, constant
 from structgrad.finite import largest
 from structgrad.layers._active_set import advance
 from structgrad.layers._face import Projected, face_basis
@@ -23,6 +23,7 @@ from structgrad.parallel import map_blocks, run_kernel
 from structgrad.polytopes.base import Polytope
 from structgrad.regularizers.base import Regularizer
 from structgrad.regularizers.euclidean import half_square
+from structgrad.transforms import concrete
 
 
 class Combination(NamedTuple):
@@ -44,8 +45,8 @@ class Nearest(Regularizer):
         self.iterations, self.tolerance = iterations, tolerance
 
     def maximise(self, polytope: Polytope, theta: Tensor, mask: Tensor | None = None) -> Tensor:
-        p, mask = _rows(polytope, theta, mask)
-        y = _NearestPoint.apply(p, polytope, mask, partial(self._combine, polytope, mask, tuple(theta.shape)))
+        p, mask, polytope = _rows(polytope, theta, mask)
+        y, _ = _NearestPoint.apply(p, mask, polytope, partial(self._combine, polytope, tuple(theta.shape)))
         return y.view(theta.shape).to(theta.device, theta.dtype)
 
     def value(self, polytope: Polytope, y: Tensor) -> Tensor:
@@ -54,12 +55,13 @@ class Nearest(Regularizer):
     @torch.no_grad()
     def combination(self, polytope: Polytope, theta: Tensor, mask: Tensor | None) -> Combination:
         """The nearest points of scores ``(..., *event)``, their leading dimensions made one."""
-        p, mask = _rows(polytope, theta, mask)
-        return self._combine(polytope, mask, tuple(theta.shape), p)
+        p, mask, polytope = _rows(polytope, theta, mask)
+        return self._combine(polytope, tuple(theta.shape), p, mask)
 
-    def _combine(self, polytope: Polytope, mask: Tensor | None, shape: tuple[int, ...], p: Tensor) -> Combination:
+    def _combine(self, polytope: Polytope, shape: tuple[int, ...], p: Tensor, mask: Tensor | None) -> Combination:
         def block(rows: slice) -> Combination:
-            return self._block(polytope, None if mask is None else mask[rows], shape, p[rows])
+            some = polytope.of_items(rows, (len(p),))
+            return self._block(some, None if mask is None else mask[rows], shape, p[rows])
 
         found = map_blocks(block, len(p), max(1, BLOCK // max(1, p.shape[1])))
         if not found:
@@ -74,14 +76,14 @@ class Nearest(Regularizer):
 
     def _block(self, polytope: Polytope, mask: Tensor | None, shape: tuple[int, ...], p: Tensor) -> Combination:
         items = len(p)
-        y = ask(polytope, mask, p, torch.arange(items, device="cpu")).contiguous()
+        y = ask(polytope, mask, items, p, torch.arange(items, device="cpu")).contiguous()
         found, vertices, weights = y.clone(), y.unsqueeze(1).clone(), y.new_ones(items, 1)
         inner, factor = y.new_zeros(2, items, 1, 1)
         gap, done = y.new_full((items,), inf), torch.zeros(items, dtype=torch.bool, device="cpu")
         count = torch.ones(items, dtype=torch.int64, device="cpu")
         for _ in range(self.iterations):
             rows = (~done).nonzero().squeeze(1)
-            found[rows] = ask(polytope, mask, p[rows] - y[rows], rows)
+            found[rows] = ask(polytope, mask, items, p[rows] - y[rows], rows)
             if int(count.max()) == weights.shape[1]:
                 vertices, weights = _doubled(vertices, (1,)), _doubled(weights, (1,))
                 inner, factor = _doubled(inner, (1, 2)), _doubled(factor, (1, 2))
@@ -102,49 +104,66 @@ class Nearest(Regularizer):
         return Combination(y, vertices[:, :room], weights[:, :room], gap)
 
 
-class _NearestPoint(Function):
-    """The nearest point; its derivative asks the maximiser for what else the face holds."""
+class _NearestPoint(Itemwise):
+    """The nearest point, and the vertices that make it; its derivative asks for what else the face holds."""
 
     @staticmethod
-    def forward(ctx: Any, p: Tensor, polytope: Polytope, mask: Tensor | None, combine: Any) -> Tensor:
-        found = combine(p.detach())
-        ctx.ask = partial(ask, polytope, mask)
+    def forward(p: Tensor, mask: Tensor | None, polytope: Polytope, combine: Any) -> tuple[Tensor, Tensor]:
+        found = combine(p.detach(), mask)
+        return found.y.clone(), found.vertices
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        p, mask, ctx.polytope, _ = inputs
+        ctx.mark_non_differentiable(output[1])
         ctx.set_materialize_grads(False)  # a potential's first derivative sends None: there is nothing to do then
-        ctx.save_for_backward(p.detach() - found.y, found.y, found.vertices)
-        return found.y.clone()
+        ctx.save_for_backward(p, mask, *output)
+        ctx.save_for_forward(p, mask, *output)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, None, None, None]:
         if grad_outputs[0] is None:
             return None, None, None, None
-        residual, y, vertices = ctx.saved_tensors
-        with torch.no_grad():
-            basis = face_basis(residual, y, vertices, ctx.ask)
-        return Projected.apply(grad_outputs[0], basis), None, None, None
+        return Projected.apply(grad_outputs[0], _NearestPoint._basis(ctx)), None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> tuple[Tensor, None]:
+        return Projected.apply(grad_inputs[0], _NearestPoint._basis(ctx)), None
+
+    @staticmethod
+    def _basis(ctx: Any) -> Tensor:
+        def basis(p: Tensor, mask: Tensor | None, y: Tensor, vertices: Tensor) -> Tensor:
+            with torch.no_grad():
+                return face_basis(p - y, y, vertices, partial(ask, ctx.polytope, mask, len(p)))
+
+        p, mask, y, vertices = ctx.saved_tensors
+        return constant(basis, p.detach(), mask, y.detach(), vertices)
 
 
-def ask(polytope: Polytope, mask: Tensor | None, scores: Tensor, rows: Tensor) -> Tensor:
-    """The maximisers of scores ``(b, d)`` for the items whose numbers are given, ``(b, d)``."""
+def ask(polytope: Polytope, mask: Tensor | None, items: int, scores: Tensor, rows: Tensor) -> Tensor:
+    """The maximisers of scores ``(b, d)`` for those of the ``items`` whose numbers are given, ``(b, d)``."""
+    polytope = polytope.of_items(rows, (items,))
     scores = scores.view(-1, *polytope.event_shape)
     mask = None if mask is None else mask[rows].view(scores.shape)
     return polytope._argmax(polytope._within(scores, largest(scores), mask), mask).reshape(len(rows), -1)
 
 
-def _rows(polytope: Polytope, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Checked scores and mask, ``(B, d)`` on the CPU, the scores in float64 and zero out of the mask."""
+def _rows(polytope: Polytope, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None, Polytope]:
+    """Checked scores and mask, ``(B, d)`` on the CPU, the scores in float64 and zero out of the mask; whose they are."""
     polytope._check(theta)
     mask = polytope._check_mask(theta, mask)
-    if polytope.nonpositive and bool((theta > 0).any()):
+    if polytope.nonpositive and bool(concrete(theta > 0).any()):
         raise ValueError(
             f"theta of shape {tuple(theta.shape)} holds scores above zero, which count as zero over "
             f"{type(polytope).__name__}: there is no nearest point to them"
         )
-    items, size = prod(theta.shape[: theta.dim() - len(polytope.event_shape)]), prod(polytope.event_shape)
+    leading, size = theta.shape[: theta.dim() - len(polytope.event_shape)], prod(polytope.event_shape)
+    items, polytope = prod(leading), polytope.of_items(..., leading)
     p = theta.to("cpu", torch.float64).reshape(items, size)
     if mask is None:
-        return p, None
+        return p, None, polytope
     mask = mask.to("cpu").reshape(items, size)
-    return p.masked_fill(~mask, 0.0), mask
+    return p.masked_fill(~mask, 0.0), mask, polytope
 
 
 def _doubled(value: Tensor, dimensions: Sequence[int]) -> Tensor:

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
 
 from structgrad.arguments import count, kind
+from structgrad.autograd import Node, Once
 from structgrad.finite import in_range
 from structgrad.layers._draws import noise_for
 from structgrad.layers.base import Layer, Scale, fitted, hold
@@ -18,6 +18,7 @@ from structgrad.layers.finite_difference import finite_difference
 from structgrad.noise import Generators, Noise
 from structgrad.polytopes.base import Polytope
 from structgrad.portable import column_sums
+from structgrad.transforms import opaque
 
 
 class PerturbAndMap(Layer):
@@ -34,6 +35,7 @@ class PerturbAndMap(Layer):
         self.samples = None if samples is None else count(samples, "samples")
         self.two_sided = two_sided
 
+    @opaque
     def forward(self, theta: Tensor, generator: Generators | None = None, mask: Tensor | None = None) -> Tensor:
         """The sampled structures at scores ``(..., *event)``: ``(..., [samples,] *event)``, vertices."""
         self.polytope._check(theta)
@@ -46,7 +48,7 @@ class PerturbAndMap(Layer):
         mask = self.polytope._check_mask(theta, mask)
         if mask is not None:
             mask = self._with_samples(mask).expand(eps.shape)
-        return _Difference.apply(theta, self, eps * temperature, mask)
+        return _Sampled.apply(theta, eps * temperature, mask, self)
 
     @abstractmethod
     def _check_step(self, theta: Tensor) -> None:
@@ -66,20 +68,40 @@ class PerturbAndMap(Layer):
         return value if self.samples is None else value.unsqueeze(-len(self.polytope.event_shape) - 1)
 
 
-class _Difference(Function):
-    @staticmethod
-    def forward(ctx: Any, theta: Tensor, layer: PerturbAndMap, noise: Tensor, mask: Tensor | None) -> Tensor:
-        y = layer.polytope.argmax(layer._with_samples(theta.detach().double()) + noise, mask).to(theta.dtype)
-        ctx.layer = layer
-        ctx.save_for_backward(theta, noise, y, mask)
-        return y
+class _Sampled(Node):
+    """The maximisers at the noisy scores."""
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    def forward(theta: Tensor, noise: Tensor, mask: Tensor | None, layer: PerturbAndMap) -> Tensor:
+        return layer.polytope.argmax(layer._with_samples(theta.detach().double()) + noise, mask).to(theta.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        *tensors, ctx.layer = inputs
+        ctx.save_for_backward(*tensors, output)
+
+    @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        layer, (theta, noise, y, mask) = ctx.layer, ctx.saved_tensors
+        return _Difference.apply(grad_outputs[0], *ctx.saved_tensors, ctx.layer), None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
+        raise NotImplementedError("implicit MLE has no forward derivative, only one of an incoming gradient: take vjp")
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> Any:
+        raise NotImplementedError("implicit MLE cannot be mapped by vmap: give theta another leading dimension")
+
+
+class _Difference(Once):
+    refusal = "implicit MLE can be differentiated once: its derivative is a difference of two vertices"
+
+    @staticmethod
+    def forward(
+        incoming: Tensor, theta: Tensor, noise: Tensor, mask: Tensor | None, y: Tensor, layer: PerturbAndMap
+    ) -> Tensor:
         scores = layer._with_samples(theta.detach().double())
-        direction, step, weight = layer._move(scores, grad_outputs[0].double())
+        direction, step, weight = layer._move(scores, incoming.double())
 
         def solve(moved: Tensor) -> Tensor:
             return y.double() if moved is scores else layer.polytope.argmax(moved + noise, mask)  # y was solved forward
@@ -92,4 +114,4 @@ class _Difference(Function):
             gradient = column_sums(gradient.reshape(prod(items), layer.samples, prod(event))).view(theta.shape)
         narrow = in_range(gradient, "a gradient", theta)
         layer._learn(gradient)
-        return narrow, None, None, None
+        return narrow

@@ -15,15 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from structgrad.arguments import count, kind
-from structgrad.autograd import Node, Once
 from structgrad.estimate import Estimate, mean_of
 from structgrad.layers.finite_difference import finite_difference
+from structgrad.losses._surrogate import Surrogate, column
 from structgrad.noise import Generators, Noise, sample_replicas
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.base import Polytope
@@ -126,7 +126,7 @@ class DirectLoss:
             )
             return tuple(torch.cat(column) for column in zip(*parts, strict=True))
 
-        surrogate, loss, used, _, _ = _Surrogate.apply(mu, sigma, cost, epsilon, solve)
+        surrogate, loss, used, _, _ = Surrogate.apply(mu, sigma, cost, epsilon, solve)
         return DirectStep(surrogate.to(dtype), loss, used)
 
     @torch.no_grad()
@@ -142,8 +142,8 @@ class DirectLoss:
         mu, sigma, cost = wide(mu), None if sigma is None else wide(sigma), wide(cost)
         theta, gamma = self._perturb(mu.unsqueeze(2), sigma, generators)
         direction = cost.expand_as(mu).unsqueeze(2)
-        start, moved = finite_difference(self.polytope, theta, direction, _column(epsilon, theta), self.two_sided)
-        quotient = (moved - start) / _column(self._width(epsilon), theta)
+        start, moved = finite_difference(self.polytope, theta, direction, column(epsilon, theta), self.two_sided)
+        quotient = (moved - start) / column(self._width(epsilon), theta)
         inner = quotient.new_zeros(quotient.shape[:3]) if gamma is None else (gamma * quotient).flatten(3).sum(-1)
         return DirectEstimate(mean_of(quotient, 2), mean_of(inner, 2))
 
@@ -168,7 +168,7 @@ class DirectLoss:
             theta, gamma = self._perturb(mu[rows, part].unsqueeze(2), some_sigma, generators[rows])
             direction = cost[rows, part].unsqueeze(2)
             polytope = self.polytope.of_items((rows, part), mu.shape[:2])
-            ends = finite_difference(polytope, theta, direction, _column(step, theta), self.two_sided)
+            ends = finite_difference(polytope, theta, direction, column(step, theta), self.two_sided)
             y = polytope.argmax(theta) if self.two_sided else ends[0]
             parts.append(_Part(polytope, theta, direction, gamma, *ends, task_loss(y, rows, part)))
         loss = row_sums(torch.cat([part.loss for part in parts], 1)) / mu.shape[1]
@@ -218,53 +218,6 @@ class DirectLoss:
         return generators
 
 
-class _Surrogate(Node):
-    """Zeros whose derivatives are the direct gradients, the losses and the steps."""
-
-    @staticmethod
-    def forward(
-        mu: Tensor, sigma: Tensor | None, cost: Tensor, epsilon: Tensor, solve: Callable[..., tuple[Tensor, ...]]
-    ) -> tuple[Tensor, ...]:
-        gradient_mu, gradient_sigma, loss, used = solve(mu, sigma, cost, epsilon)
-        return mu.new_zeros(len(mu)), loss, used, gradient_mu, gradient_sigma
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        ctx.mark_non_differentiable(*output[1:])
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*inputs[:2], *output[3:])
-        ctx.save_for_forward(*inputs[:2], *output[3:])
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-        if grad_outputs[0] is None:
-            return (None,) * 5
-        mu, sigma, *gradients = ctx.saved_tensors
-        in_mu, in_sigma = _Gradients.apply(grad_outputs[0], mu, sigma, *gradients)
-        return in_mu, None if sigma is None else in_sigma, None, None, None
-
-    @staticmethod
-    def jvp(ctx: Any, *grad_inputs: Any) -> tuple[Tensor | None, ...]:
-        mu, sigma, *gradients = ctx.saved_tensors
-        parts = _Gradients.apply(mu.new_ones(len(mu)), mu, sigma, *gradients)
-        moved = sum((x * t).flatten(1).sum(1) for x, t in zip(parts, grad_inputs, strict=False) if t is not None)
-        return moved, None, None, None, None  # type: ignore[return-value]
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> Any:
-        raise NotImplementedError("DirectLoss cannot be mapped by vmap: give mu more replicas, its first dimension")
-
-
-class _Gradients(Once):
-    refusal = "DirectLoss can be differentiated once: its gradients are differences of vertices"
-
-    @staticmethod
-    def forward(
-        weight: Tensor, mu: Tensor, sigma: Tensor | None, gradient_mu: Tensor, gradient_sigma: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        return _column(weight, gradient_mu) * gradient_mu, _column(weight, gradient_sigma) * gradient_sigma
-
-
 @dataclass(frozen=True)
 class _Part:
     """Some items of some replicas: scores, both ends, losses; all ``(r, m, samples or 1, *event)``."""
@@ -284,8 +237,4 @@ class _Part:
         gradient_sigma = gradient_mu.new_zeros(gradient_mu.shape[:2])
         if self.gamma is not None:
             gradient_sigma = dots(self.gamma.flatten(2), difference.flatten(2)).to(gradient_mu.dtype)
-        return gradient_mu / _column(scale, gradient_mu), gradient_sigma / _column(scale, gradient_sigma)
-
-
-def _column(per_replica: Tensor, like: Tensor) -> Tensor:
-    return per_replica.to(like.dtype).view(-1, *(1,) * (like.dim() - 1))
+        return gradient_mu / column(scale, gradient_mu), gradient_sigma / column(scale, gradient_sigma)
