@@ -43,6 +43,7 @@ COUNTS = {
     "CorrelatedSubset n": (lambda n: CorrelatedSubset(n, 0), "n", 1),
     "CorrelatedSubset k": (lambda k: CorrelatedSubset(3, k), "k", 0),
     "Matching n": (Matching, "n", 1),
+    "Matching m": (lambda m: Matching(2, m), "m", 1),
     "Permutahedron n": (Permutahedron, "n", 1),
     "SpanningTree n": (SpanningTree, "n", 1),
     "Arborescence n": (Arborescence, "n", 1),
@@ -102,7 +103,7 @@ KINDS = {
 def test_whole_numbers(call):
     make, name, least = COUNTS[call]
     for wrong in (1.5, 2.0, "2", None, True):
-        if wrong is None and name in ("samples", "top"):
+        if wrong is None and name in ("samples", "top", "m"):
             continue  # None is a choice there
         with pytest.raises(TypeError, match=rf"^{name} must be a whole number, not {wrong!r}$"):
             make(wrong)

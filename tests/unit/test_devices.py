@@ -32,6 +32,7 @@ MAKE = {
     "Subset": lambda: Subset(4, 2),
     "CorrelatedSubset": lambda: CorrelatedSubset(4, 2),
     "Matching": lambda: Matching(3),
+    "Matching of more rows": lambda: Matching(4, 2),
     "Permutahedron": lambda: Permutahedron(4),
     "SpanningTree": lambda: SpanningTree(4),
     "Arborescence": lambda: Arborescence(3),

@@ -27,7 +27,7 @@ from structgrad.polytopes import (
 from structgrad.regularizers import BinaryEntropy, CategoricalEntropy, Euclidean, ExponentialEntropy, SinkhornEntropy
 
 FAMILIES = [Simplex(4), Hypercube(4), Subset(4, 2), CorrelatedSubset(3, 2), SpanningTree(3), Arborescence(3)]
-POLYTOPES = [*FAMILIES, Matching(3), Permutahedron(4)]
+POLYTOPES = [*FAMILIES, Matching(3), Matching(2, 4), Matching(4, 2), Permutahedron(4)]
 PAIRS = [
     *((polytope, ExponentialEntropy()) for polytope in FAMILIES),
     *((p, r) for p in (Simplex(4), Subset(4, 2)) for r in (Euclidean(), CategoricalEntropy(), BinaryEntropy())),
