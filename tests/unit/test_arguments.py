@@ -28,7 +28,7 @@ from structgrad.polytopes import (
     SpanningTree,
     Subset,
 )
-from structgrad.regularizers import CategoricalEntropy, SinkhornEntropy
+from structgrad.regularizers import CategoricalEntropy, SinkhornEntropy, TransportEntropy
 
 CUBE = Hypercube(3)
 SOFT = Relaxed(Simplex(3), CategoricalEntropy())
@@ -52,6 +52,7 @@ COUNTS = {
     "GridPath w": (lambda w: GridPath(2, w), "w", 1),
     "BlackBox event_shape": (lambda size: BlackBox(np.sign, (size,)), "event_shape", 1),
     "SinkhornEntropy rounds": (SinkhornEntropy, "rounds", 1),
+    "TransportEntropy max_rounds": (lambda rounds: TransportEntropy(max_rounds=rounds), "max_rounds", 1),
     "Perturbed samples": (lambda m: Perturbed(CUBE, Normal(), 1.0, m), "samples", 1),
     "StochasticSoftmax samples": (lambda m: StochasticSoftmax(SOFT, samples=m), "samples", 1),
     "GumbelSinkhorn n": (GumbelSinkhorn, "n", 1),

@@ -24,6 +24,7 @@ from structgrad.regularizers import (
     Euclidean,
     ExponentialEntropy,
     SinkhornEntropy,
+    TransportEntropy,
 )
 
 MAKE = {
@@ -48,6 +49,7 @@ PAIRS = [
     (lambda: Arborescence(3), ExponentialEntropy),
     (lambda: CorrelatedSubset(4, 2), ExponentialEntropy),
     (lambda: Matching(3), SinkhornEntropy),
+    (lambda: Matching(2, 3), TransportEntropy),
 ]
 
 

@@ -24,10 +24,11 @@ from structgrad.arguments import count, kind
 from structgrad.autograd import envelope
 from structgrad.estimate import Estimate, mean_of
 from structgrad.layers.finite_difference import finite_difference
+from structgrad.losses._parts import Lost, Part, column, lost_items
 from structgrad.noise import Generators, Noise, sample_replicas
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.base import Polytope
-from structgrad.portable import dots, row_sums, wide
+from structgrad.portable import row_sums, wide
 
 TaskLoss = Callable[[Tensor, slice, slice], Tensor]
 BLOCK = 1 << 17  # scores a worker handles at once: they and their solutions stay in cache
@@ -137,10 +138,10 @@ class DirectLoss:
         """
         generators = self._check(mu, epsilon, sigma, generators)
         mu, sigma, cost = wide(mu), None if sigma is None else wide(sigma), wide(cost)
-        theta, gamma = self._perturb(mu.unsqueeze(2), sigma, generators)
         direction = cost.expand_as(mu).unsqueeze(2)
-        start, moved = finite_difference(self.polytope, theta, direction, _column(epsilon, theta), self.two_sided)
-        quotient = (moved - start) / _column(self._width(epsilon), theta)
+        theta, gamma, lost = self._perturb(mu.unsqueeze(2), sigma, generators, direction)
+        start, moved = self._ends(theta, direction, epsilon, lost)
+        quotient = (moved - start) / column(self._width(epsilon), theta)
         inner = quotient.new_zeros(quotient.shape[:3]) if gamma is None else (gamma * quotient).flatten(3).sum(-1)
         return DirectEstimate(mean_of(quotient, 2), mean_of(inner, 2))
 
@@ -162,35 +163,57 @@ class DirectLoss:
         for start in range(0, mu.shape[1], items):
             part = slice(start, min(start + items, mu.shape[1]))
             some_sigma = None if sigma is None else sigma[rows, part]
-            theta, gamma = self._perturb(mu[rows, part].unsqueeze(2), some_sigma, generators[rows])
             direction = cost[rows, part].unsqueeze(2)
-            ends = finite_difference(self.polytope, theta, direction, _column(step, theta), self.two_sided)
-            y = self.polytope.argmax(theta) if self.two_sided else ends[0]
-            parts.append(_Part(theta, direction, gamma, *ends, task_loss(y, rows, part)))
+            theta, gamma, lost = self._perturb(mu[rows, part].unsqueeze(2), some_sigma, generators[rows], direction)
+            ends = self._ends(theta, direction, step, lost)
+            y = self._maximiser(theta, lost) if self.two_sided else ends[0]
+            parts.append(Part(theta, direction, gamma, lost, *ends, task_loss(y, rows, part)))
         loss = row_sums(torch.cat([part.loss for part in parts], 1)) / mu.shape[1]
         for r in (loss > 0).nonzero().flatten().tolist():
             while self._stuck(parts, r) and abs(float(step[r])) < self.cap:
                 step[r] = (step[r] * self.growth).clamp(-self.cap, self.cap)
                 for part in parts:
-                    part.moved[r] = self.polytope.argmax(part.theta[r] + step[r] * part.direction[r])
+                    lost = None if part.lost is None else part.lost.of(r)
+                    part.moved[r] = self._maximiser(part.theta[r], lost, step[r], part.direction[r])
                     if self.two_sided:
-                        part.start[r] = self.polytope.argmax(part.theta[r] - step[r] * part.direction[r])
+                        part.start[r] = self._maximiser(part.theta[r], lost, -step[r], part.direction[r])
         scale = (self._width(step) * self.samples).to(mu.dtype)
         gradients = [part.gradients(scale) for part in parts]
         gradient_mu, gradient_sigma = (torch.cat(column, 1) for column in zip(*gradients, strict=True))
         return gradient_mu, gradient_sigma, loss, step
 
+    def _ends(self, theta: Tensor, direction: Tensor, step: Tensor, lost: Lost | None) -> tuple[Tensor, Tensor]:
+        """Both ends of the difference, in float64 where noise is lost otherwise."""
+        ends = finite_difference(self.polytope, theta, direction, column(step, theta), self.two_sided)
+        if lost is not None:
+            steps = column(step[lost.replica], lost.theta)
+            again = finite_difference(self.polytope, lost.theta, lost.direction, steps, self.two_sided)
+            for solutions, end in zip(again, ends, strict=True):
+                lost.put(solutions, end)
+        return ends
+
+    def _maximiser(
+        self, theta: Tensor, lost: Lost | None, step: Tensor | None = None, direction: Tensor | None = None
+    ) -> Tensor:
+        """The argmax of ``theta + step direction``, in float64 where noise is lost otherwise."""
+        y = self.polytope.argmax(theta if step is None or direction is None else theta + step * direction)
+        if lost is not None:
+            scores = lost.theta if step is None else lost.theta + step * lost.direction
+            lost.put(self.polytope.argmax(scores), y)
+        return y
+
     def _perturb(
-        self, mu: Tensor, sigma: Tensor | None, generators: Sequence[torch.Generator]
-    ) -> tuple[Tensor, Tensor | None]:
+        self, mu: Tensor, sigma: Tensor | None, generators: Sequence[torch.Generator], direction: Tensor
+    ) -> tuple[Tensor, Tensor | None, Lost | None]:
         if self.noise is None or sigma is None:
-            return mu, None
+            return mu, None, None
         event = self.polytope.event_shape
         shape = (mu.shape[1], self.samples, *event)
         gamma = sample_replicas(self.noise, shape, generators, mu.dtype)
-        return mu + sigma.view(*sigma.shape, 1, *(1,) * len(event)) * gamma, gamma
+        lost = lost_items(self.noise, mu, sigma, gamma, direction)
+        return mu + sigma.view(*sigma.shape, 1, *(1,) * len(event)) * gamma, gamma, lost
 
-    def _stuck(self, parts: list[_Part], replica: int) -> bool:
+    def _stuck(self, parts: list[Part], replica: int) -> bool:
         return self.growth > 1 and all(torch.equal(p.start[replica], p.moved[replica]) for p in parts)
 
     def _width(self, step: Tensor) -> Tensor:
@@ -210,28 +233,3 @@ class DirectLoss:
         if epsilon.shape != mu.shape[:1] or not bool(epsilon.all()):
             raise ValueError(f"epsilon of shape {tuple(epsilon.shape)} must hold {len(mu)} steps other than zero")
         return generators
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Some items of some replicas: scores, both ends, losses; all ``(r, m, samples or 1, *event)``."""
-
-    theta: Tensor
-    direction: Tensor
-    gamma: Tensor | None
-    start: Tensor
-    moved: Tensor
-    loss: Tensor
-
-    def gradients(self, scale: Tensor) -> tuple[Tensor, Tensor]:
-        """With respect to mu ``(r, m, *event)`` and sigma ``(r, m)``; ``scale`` is the ends' distance times samples."""
-        difference = self.moved - self.start
-        gradient_mu = difference.sum(2)
-        gradient_sigma = gradient_mu.new_zeros(gradient_mu.shape[:2])
-        if self.gamma is not None:
-            gradient_sigma = dots(self.gamma.flatten(2), difference.flatten(2)).to(gradient_mu.dtype)
-        return gradient_mu / _column(scale, gradient_mu), gradient_sigma / _column(scale, gradient_sigma)
-
-
-def _column(per_replica: Tensor, like: Tensor) -> Tensor:
-    return per_replica.to(like.dtype).view(-1, *(1,) * (like.dim() - 1))

@@ -64,7 +64,7 @@ def _recentred(scores, prices, carried):
 
 @njit(cache=True, nogil=True)
 def _hold(prices, column_to_row, n):
-    """Give the row of zeros, ``n``, as many columns as n leaves over: those of the lowest price, raised to one level."""
+    """Give the row of zeros, ``n``, the columns that n rows leave over: those of lowest price, raised to one level."""
     left = len(prices) - n
     level = np.partition(prices, left - 1)[left - 1]
     for below in (True, False):  # ties at the level go by the order of columns
@@ -219,4 +219,27 @@ def assign_pair(theta, other, chain, carried, held, columns, other_columns):
             _column_maxima(scores, others)
         if not _search(scores, others, other_columns[b], column_to_row, parent, distance, closed, held):
             return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def reduce(scores, held, owners):
+    """Take prices and profits of the best assignment off scores: what it pairs is zero then, and nothing is above.
+
+    Each problem starts from its own prices. Fewer rows than columns come with the row of zeros below them, which holds
+    what they leave over. ``owners[b, j]`` = the row that holds column j. False: it cannot be done.
+    """
+    batch, rows, m = scores.shape
+    columns, prices, profits = np.empty(rows if held is None else rows - 1, np.int64), np.empty(m), np.empty(rows)
+    parent, distance, closed = np.empty(m, np.int64), np.empty(m), np.empty(m, np.bool_)
+    for b in range(batch):
+        own = scores[b]
+        _column_maxima(own, prices)
+        if not _search(own, prices, columns, owners[b], parent, distance, closed, held):
+            return False
+        for j in range(m):
+            profits[owners[b, j]] = own[owners[b, j], j] - prices[j]
+        for i in range(rows):
+            for j in range(m):  # above zero by rounding alone
+                own[i, j] = 0.0 if owners[b, j] == i else min(own[i, j] - prices[j] - profits[i], 0.0)
     return True

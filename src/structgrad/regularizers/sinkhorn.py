@@ -35,6 +35,10 @@ class SinkhornEntropy(Regularizer):
     def maximise(self, polytope: Polytope, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         if not isinstance(polytope, Matching):
             raise unknown_pair(self, polytope)
+        if polytope.n != polytope.m:
+            raise ValueError(
+                f"SinkhornEntropy takes square matchings, not {polytope.event_shape}: TransportEntropy all"
+            )
         size = polytope._check(theta)
         polytope._check_mask(theta, mask)
         matrices = wide(theta).reshape(-1, *polytope.event_shape)
