@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from structgrad.arguments import real
 from structgrad.portable.elementary import BOX_MULLER, gumbel_, normal_
 
 EULER_GAMMA = 0.57721566490153286
@@ -219,7 +220,7 @@ _COTH = (1 / 3, -1 / 45, 2 / 945, -1 / 4725, 2 / 93555, -1382 / 638512875)
 
 
 def _check_scale(scale: float) -> None:
-    if not 0 < scale < math.inf:
+    if not 0 < real(scale, "scale") < math.inf:
         raise ValueError(f"scale must be positive and finite, not {scale}")
 
 

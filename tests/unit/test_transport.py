@@ -208,11 +208,11 @@ def test_what_is_refused():
         ValueError, match=r"2 of 3 plans are off by more than tolerance 1e-12 after 1 rounds: raise max_"
     ):
         transport(torch.stack([torch.zeros(3, 3), *scores(2, 3, 3)]).double(), max_rounds=1)
-    for wrong in (0.0, -1.0, 1.0, float("nan"), True):
+    for wrong in (0.0, -1.0, 1.0, float("nan")):
         with pytest.raises(ValueError, match="tolerance must be between 0 and 1"):
             TransportEntropy(wrong)
-    with pytest.raises(TypeError, match="tolerance must be a number, not str"):
-        TransportEntropy("1")
+    with pytest.raises(TypeError, match="tolerance must be a number, not bool"):
+        TransportEntropy(True)
     with pytest.raises(ValueError, match="not defined here for Simplex"):
         TransportEntropy().maximise(Simplex(3), torch.zeros(3))
     with pytest.raises(ValueError, match="not defined here for Simplex"):

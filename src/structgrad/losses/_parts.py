@@ -66,3 +66,9 @@ class Part:
 def column(per_replica: Tensor, like: Tensor) -> Tensor:
     """A number of each replica in the dtype of ``like``, with ones behind it."""
     return per_replica.to(like.dtype).view(-1, *(1,) * (like.dim() - 1))
+
+
+def fits(value: Tensor, like: Tensor) -> bool:
+    """Whether it broadcasts to the shape of ``like``."""
+    sizes = zip(value.shape[::-1], like.shape[::-1], strict=False)
+    return value.dim() <= like.dim() and all(size in (1, wanted) for size, wanted in sizes)

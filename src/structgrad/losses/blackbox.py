@@ -54,12 +54,13 @@ class Blackbox(nn.Module):
 
         The solver is given no domain: where it takes positive costs only, moved costs must be made positive by it.
         """
+        kind(theta, "theta", Tensor, "a tensor (torch.as_tensor makes one)")
         fitted(self.interpolation, "interpolation", theta, len(self.polytope.event_shape))
         return _Interpolated.apply(theta, self, mask)
 
     def solve(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         """The same structures without gradient."""
-        return self.polytope.argmax(-theta if self.minimise else theta, mask)
+        return self.polytope.argmax(-theta if self.minimise and theta.is_floating_point() else theta, mask)
 
 
 class _Interpolated(Function):

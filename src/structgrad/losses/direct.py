@@ -20,11 +20,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from structgrad.arguments import count, kind
+from structgrad.arguments import count, kind, real
 from structgrad.autograd import envelope
 from structgrad.estimate import Estimate, mean_of
 from structgrad.layers.finite_difference import finite_difference
-from structgrad.losses._parts import Lost, Part, column, lost_items
+from structgrad.losses._parts import Lost, Part, column, fits, lost_items
 from structgrad.noise import Generators, Noise, sample_replicas
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.base import Polytope
@@ -84,8 +84,10 @@ class DirectLoss:
             kind(noise, "noise", Noise, "a noise, or None")
         if noise is None and samples != 1:
             raise ValueError(f"samples must be 1 without noise, not {samples}")
-        if growth < 1.0:
+        if not real(growth, "growth") >= 1.0:
             raise ValueError(f"growth must be at least 1, not {growth}")
+        if not real(cap, "cap") > 0:
+            raise ValueError(f"cap must be positive, not {cap}")
         self.polytope, self.noise, self.samples = polytope, noise, samples
         self.growth, self.cap = growth, cap
         self.two_sided = two_sided
@@ -114,7 +116,9 @@ class DirectLoss:
             ValueError: noise without sigma or with another number of generators; an epsilon of zero or of another
                 shape; what the polytope refuses.
         """
-        generators = self._check(mu, epsilon, sigma, generators)
+        generators = self._check(mu, cost, epsilon, sigma, generators)
+        if not callable(task_loss):
+            raise TypeError(f"task_loss must be a function, not {type(task_loss).__name__}")
         dtype, mu, sigma = mu.dtype, wide(mu), None if sigma is None else wide(sigma)
         cost = wide(cost).expand_as(mu)
         size = max(1, BLOCK // (mu[0].numel() * self.samples))
@@ -136,7 +140,7 @@ class DirectLoss:
         The values are those of :meth:`__call__` for the same draws where epsilon does not grow, which it never does
         here. All scores are held at once. Items are independent: errors of a sum over them add in squares.
         """
-        generators = self._check(mu, epsilon, sigma, generators)
+        generators = self._check(mu, cost, epsilon, sigma, generators)
         mu, sigma, cost = wide(mu), None if sigma is None else wide(sigma), wide(cost)
         direction = cost.expand_as(mu).unsqueeze(2)
         theta, gamma, lost = self._perturb(mu.unsqueeze(2), sigma, generators, direction)
@@ -167,7 +171,10 @@ class DirectLoss:
             theta, gamma, lost = self._perturb(mu[rows, part].unsqueeze(2), some_sigma, generators[rows], direction)
             ends = self._ends(theta, direction, step, lost)
             y = self._maximiser(theta, lost) if self.two_sided else ends[0]
-            parts.append(Part(theta, direction, gamma, lost, *ends, task_loss(y, rows, part)))
+            loss = kind(task_loss(y, rows, part), "task_loss", Tensor, "a function that returns a tensor")
+            if loss.shape != y.shape[:2]:
+                raise ValueError(f"task_loss must return losses {tuple(y.shape[:2])}, not {tuple(loss.shape)}")
+            parts.append(Part(theta, direction, gamma, lost, *ends, loss))
         loss = row_sums(torch.cat([part.loss for part in parts], 1)) / mu.shape[1]
         for r in (loss > 0).nonzero().flatten().tolist():
             while self._stuck(parts, r) and abs(float(step[r])) < self.cap:
@@ -220,16 +227,23 @@ class DirectLoss:
         return 2 * step if self.two_sided else step
 
     def _check(
-        self, mu: Tensor, epsilon: Tensor, sigma: Tensor | None, generators: Generators
+        self, mu: Tensor, cost: Tensor, epsilon: Tensor, sigma: Tensor | None, generators: Generators
     ) -> Sequence[torch.Generator]:
         if not kind(mu, "mu", Tensor, "a tensor").numel():
             raise ValueError(f"mu of shape {tuple(mu.shape)} holds no scores: it needs a replica and an item")
+        for value, name in ((cost, "cost"), (epsilon, "epsilon"), *(() if sigma is None else ((sigma, "sigma"),))):
+            if kind(value, name, Tensor, "a tensor").is_complex():
+                raise ValueError(f"{name} of shape {tuple(value.shape)} must hold real numbers, not {value.dtype}")
+        if not fits(cost, mu):
+            raise ValueError(f"cost of shape {tuple(cost.shape)} does not fit mu of shape {tuple(mu.shape)}")
         if isinstance(generators, torch.Generator):
             generators = [generators]
         for generator in kind(generators, "generators", Sequence, "a sequence of torch.Generator"):  # type: ignore[type-abstract]
             kind(generator, "generators", torch.Generator, "a sequence of torch.Generator")
         if self.noise is not None and (sigma is None or len(generators) != len(mu)):
             raise ValueError(f"noise needs sigma and {len(mu)} generators, not {len(generators)}")
+        if sigma is not None and sigma.shape != mu.shape[:2]:
+            raise ValueError(f"sigma of shape {tuple(sigma.shape)} must hold one an item, {tuple(mu.shape[:2])}")
         if epsilon.shape != mu.shape[:1] or not bool(epsilon.all()):
             raise ValueError(f"epsilon of shape {tuple(epsilon.shape)} must hold {len(mu)} steps other than zero")
         return generators

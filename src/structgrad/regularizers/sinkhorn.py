@@ -58,6 +58,9 @@ class SinkhornEntropy(Regularizer):
 
     def value(self, polytope: Polytope, y: Tensor) -> Tensor:
         """``sum y log y`` over the matrix, with ``0 log 0 = 0``."""
+        if not isinstance(polytope, Matching):
+            raise unknown_pair(self, polytope)
+        polytope._check(y, "y")
         y_wide = wide(y)
         return torch.special.xlogy(y_wide, y_wide).sum((-2, -1)).to(y.dtype)
 

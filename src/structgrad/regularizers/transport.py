@@ -16,7 +16,6 @@ entry by entry, with the a of rows and b of columns that keep all sums as they a
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn.functional import pad
 
-from structgrad.arguments import count, kind
+from structgrad.arguments import count, real
 from structgrad.parallel import run_kernel
 from structgrad.polytopes._assignment import reduce
 from structgrad.polytopes._range import bounded
@@ -54,7 +53,7 @@ class TransportEntropy(Regularizer):
     """
 
     def __init__(self, tolerance: float = 1e-12, max_rounds: int = 200) -> None:
-        if isinstance(kind(tolerance, "tolerance", Real, "a number"), bool) or not 0 < tolerance < 1:
+        if not 0 < real(tolerance, "tolerance") < 1:
             raise ValueError(f"tolerance must be between 0 and 1, not {tolerance}")
         self.tolerance = float(tolerance)
         self.max_rounds = count(max_rounds, "max_rounds")
