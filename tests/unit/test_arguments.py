@@ -216,6 +216,7 @@ CALLS = {
     "maximiser": CUBE.argmax,
     "ranks": Permutahedron(3).argmax,
     "relaxed": SOFT,
+    "blackbox": Blackbox(CUBE, 1.0, minimise=True),
     "perturbed": lambda theta: Perturbed(CUBE)(theta, torch.Generator()),
 }
 
@@ -253,6 +254,9 @@ def test_a_squared_error_of_several_samples_an_item_is_refused():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
+        ({"mu": torch.zeros(3, 3)}, r"mu must be \(replicas, items, \*\(3,\)\), not \(3, 3\)"),
+        ({"mu": torch.zeros(2, 3, 4)}, r"mu must end in \(3,\), not \(1, 1, 4\)"),
+        ({"mu": torch.zeros(2, 3, 3, device="meta")}, r"mu of shape \(1, 1, 3\) must hold dense"),
         ({"cost": torch.zeros(9)}, r"cost of shape \(9,\) does not fit mu of shape \(2, 3, 3\)"),
         ({"cost": torch.zeros(1, 2, 3, 3)}, r"cost of shape \(1, 2, 3, 3\) does not fit mu"),
         ({"cost": torch.zeros(3, dtype=torch.complex64)}, r"cost of shape \(3,\) must hold real numbers"),

@@ -60,7 +60,9 @@ class Blackbox(nn.Module):
 
     def solve(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         """The same structures without gradient."""
-        return self.polytope.argmax(-theta if self.minimise and theta.is_floating_point() else theta, mask)
+        if self.minimise:
+            self.polytope._check(theta)
+        return self.polytope.argmax(-theta if self.minimise else theta, mask)
 
 
 class _Interpolated(Function):

@@ -89,8 +89,7 @@ class DirectLoss:
         if not real(cap, "cap") > 0:
             raise ValueError(f"cap must be positive, not {cap}")
         self.polytope, self.noise, self.samples = polytope, noise, samples
-        self.growth, self.cap = growth, cap
-        self.two_sided = two_sided
+        self.growth, self.cap, self.two_sided = growth, cap, two_sided
 
     def __call__(
         self,
@@ -117,8 +116,7 @@ class DirectLoss:
                 shape; what the polytope refuses.
         """
         generators = self._check(mu, cost, epsilon, sigma, generators)
-        if not callable(task_loss):
-            raise TypeError(f"task_loss must be a function, not {type(task_loss).__name__}")
+        kind(task_loss, "task_loss", Callable, "a function")  # type: ignore[arg-type]
         dtype, mu, sigma = mu.dtype, wide(mu), None if sigma is None else wide(sigma)
         cost = wide(cost).expand_as(mu)
         size = max(1, BLOCK // (mu[0].numel() * self.samples))
@@ -215,8 +213,7 @@ class DirectLoss:
         if self.noise is None or sigma is None:
             return mu, None, None
         event = self.polytope.event_shape
-        shape = (mu.shape[1], self.samples, *event)
-        gamma = sample_replicas(self.noise, shape, generators, mu.dtype)
+        gamma = sample_replicas(self.noise, (mu.shape[1], self.samples, *event), generators, mu.dtype)
         lost = lost_items(self.noise, mu, sigma, gamma, direction)
         return mu + sigma.view(*sigma.shape, 1, *(1,) * len(event)) * gamma, gamma, lost
 
@@ -231,7 +228,11 @@ class DirectLoss:
     ) -> Sequence[torch.Generator]:
         if not kind(mu, "mu", Tensor, "a tensor").numel():
             raise ValueError(f"mu of shape {tuple(mu.shape)} holds no scores: it needs a replica and an item")
-        for value, name in ((cost, "cost"), (epsilon, "epsilon"), *(() if sigma is None else ((sigma, "sigma"),))):
+        if mu.dim() != 2 + len(self.polytope.event_shape):
+            raise ValueError(f"mu must be (replicas, items, *{self.polytope.event_shape}), not {tuple(mu.shape)}")
+        self.polytope._check(mu[:1, :1], "mu")
+        given = {"cost": cost, "epsilon": epsilon} | ({} if sigma is None else {"sigma": sigma})
+        for name, value in given.items():
             if kind(value, name, Tensor, "a tensor").is_complex():
                 raise ValueError(f"{name} of shape {tuple(value.shape)} must hold real numbers, not {value.dtype}")
         if not fits(cost, mu):
