@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from operator import index
 from typing import Any, TypeVar
 
@@ -24,6 +25,17 @@ def count(value: Any, name: str, least: int = 1) -> int:
     if number < least:
         raise ValueError(f"{name} must be at least {least}, not {number}")
     return number
+
+
+def real(value: Any, name: str) -> float:
+    """``value`` itself if it is a number.
+
+    Raises:
+        TypeError: it is none (a boolean or a tensor is none).
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+    return value  # type: ignore[return-value]
 
 
 def kind(value: T, name: str, wanted: type | tuple[type, ...], words: str) -> T:

@@ -36,11 +36,25 @@ from structgrad.polytopes import (
     k_best,
 )
 from structgrad.pool import SolverPool
-from structgrad.regularizers import CategoricalEntropy, SinkhornEntropy
+from structgrad.regularizers import CategoricalEntropy, ExponentialEntropy, SinkhornEntropy, TransportEntropy
 
 CUBE = Hypercube(3)
 SOFT = Relaxed(Simplex(3), CategoricalEntropy())
 SCORES = torch.zeros(2, 3)
+
+
+def direct(**wrong):
+    """Direct loss of two replicas of three items, with one argument replaced."""
+    given = {
+        "mu": torch.zeros(2, 3, 3),
+        "cost": torch.ones(3),
+        "epsilon": -torch.ones(2),
+        "task_loss": lambda y, rows, items: y.double().flatten(2).mean(-1),
+        "sigma": torch.ones(2, 3),
+        "generators": [torch.Generator(), torch.Generator()],
+    }
+    return DirectLoss(CUBE, Gumbel())(**(given | wrong))
+
 
 # A call with one argument, the argument's name, and the least whole number that it takes.
 COUNTS = {
@@ -51,6 +65,7 @@ COUNTS = {
     "CorrelatedSubset n": (lambda n: CorrelatedSubset(n, 0), "n", 1),
     "CorrelatedSubset k": (lambda k: CorrelatedSubset(3, k), "k", 0),
     "Matching n": (Matching, "n", 1),
+    "Matching m": (lambda m: Matching(2, m), "m", 1),
     "Permutahedron n": (Permutahedron, "n", 1),
     "SpanningTree n": (SpanningTree, "n", 1),
     "Arborescence n": (Arborescence, "n", 1),
@@ -61,6 +76,7 @@ COUNTS = {
     "sample samples": (lambda m: CUBE.sample(SCORES, m, torch.Generator()), "samples", 1),
     "k_best k": (lambda k: k_best(CUBE, SCORES, k), "k", 1),
     "SinkhornEntropy rounds": (SinkhornEntropy, "rounds", 1),
+    "TransportEntropy max_rounds": (lambda rounds: TransportEntropy(max_rounds=rounds), "max_rounds", 1),
     "Perturbed samples": (lambda m: Perturbed(CUBE, Normal(), 1.0, m), "samples", 1),
     "PerturbedMultiplicative samples": (lambda m: PerturbedMultiplicative(CUBE, 1.0, m), "samples", 1),
     "FrankWolfe iterations": (lambda rounds: FrankWolfe(CUBE, 1.0, rounds), "iterations", 1),
@@ -141,6 +157,25 @@ KINDS = {
     "a squared error around a polytope": (lambda: SquaredError(CUBE), "layer"),
     "direct loss around a layer": (lambda: DirectLoss(Perturbed(CUBE)), "polytope"),
     "blackbox around a layer": (lambda: Blackbox(Perturbed(CUBE), 1.0), "polytope"),
+    "a blackbox of nothing": (lambda: Blackbox(CUBE, 1.0, True)(None), "theta"),
+    "ranks of nothing": (lambda: Permutahedron(3).argmax(None), "theta"),
+    "a mask as a list": (lambda: Subset(3, 1).argmax(SCORES, [True]), "mask"),
+    "a mask where none is taken": (lambda: Matching(2).argmax(torch.eye(2), [True]), "mask"),
+    "noisy as a list": (lambda: Perturbed(CUBE, noisy=[True] * 3), "noisy"),
+    "a target as an array": (lambda: FenchelYoung(SOFT)(SCORES, np.zeros((2, 3))), "y"),
+    "no target": (lambda: SquaredError(SOFT)(SCORES, None), "y"),
+    "a soft point as an array": (lambda: SinkhornEntropy().value(Matching(2), np.eye(2)), "y"),
+    "a vertex as an array": (lambda: ExponentialEntropy().value(CUBE, np.zeros(3)), "y"),
+    "a number as cost": (lambda: direct(cost=1.0), "cost"),
+    "a number as epsilon": (lambda: direct(epsilon=-1.0), "epsilon"),
+    "a number as sigma": (lambda: direct(sigma=1.0), "sigma"),
+    "no task loss": (lambda: direct(task_loss=None), "task_loss"),
+    "a task loss of numbers": (lambda: direct(task_loss=lambda y, rows, items: 1.0), "task_loss"),
+    "a noise's scale": (lambda: Normal("1"), "scale"),
+    "growth": (lambda: DirectLoss(CUBE, growth=None), "growth"),
+    "cap": (lambda: DirectLoss(CUBE, cap="1"), "cap"),
+    "a range": (lambda: ExponentialEntropy("1"), "max_range"),
+    "a difference": (lambda: Relaxed(CUBE, CategoricalEntropy(), 1.0, True), "difference"),
 }
 
 
@@ -148,7 +183,7 @@ KINDS = {
 def test_whole_numbers(call):
     make, name, least = COUNTS[call]
     for wrong in (1.5, 2.0, "2", None, True):
-        if wrong is None and name in ("samples", "top", "replicas", "processes"):
+        if wrong is None and name in ("samples", "top", "replicas", "processes", "m"):
             continue  # None is a choice there
         with pytest.raises(TypeError, match=rf"^{name} must be a whole number, not {wrong!r}$"):
             make(wrong)
@@ -230,3 +265,67 @@ def test_direct_loss_needs_an_item(shape):
     mu = torch.zeros(shape)
     with pytest.raises(ValueError, match="holds no scores: it needs a replica and an item"):
         DirectLoss(CUBE)(mu, mu, torch.ones(shape[0]), lambda y, rows, items: y)
+
+
+OTHER = [torch.zeros(2, 3).to(torch.float8_e5m2), torch.zeros(2, 3).to_sparse(), torch.zeros(2, 3, device="meta")]
+CALLS = {
+    "maximiser": CUBE.argmax,
+    "ranks": Permutahedron(3).argmax,
+    "relaxed": SOFT,
+    "blackbox": Blackbox(CUBE, 1.0, minimise=True),
+    "perturbed": lambda theta: Perturbed(CUBE)(theta, torch.Generator()),
+}
+
+
+@pytest.mark.parametrize("theta", OTHER, ids=["float8", "sparse", "meta"])
+@pytest.mark.parametrize("call", CALLS)
+def test_tensors_that_no_solver_reads(call, theta):
+    with pytest.raises(
+        ValueError, match=r"theta of shape \(2, 3\) must hold dense 16-bit floats or wider, not torch.float"
+    ):
+        CALLS[call](theta)
+
+
+def test_a_mask_of_another_device():
+    with pytest.raises(ValueError, match=r"mask of shape \(3,\) lies on meta, the scores on cpu"):
+        Subset(3, 1).argmax(SCORES, torch.ones(3, dtype=torch.bool, device="meta"))
+
+
+@pytest.mark.parametrize("loss", [FenchelYoung, SquaredError])
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), 1j])
+def test_targets_are_finite_real_numbers(loss, wrong):
+    with pytest.raises(ValueError, match=r"y of shape \(2, 3\) must hold finite real numbers"):
+        loss(SOFT)(SCORES, torch.full((2, 3), wrong))
+    for dtype in (torch.bool, torch.int64, torch.float64):
+        assert loss(SOFT)(SCORES, torch.eye(3)[:2].to(dtype)).shape == (2,)
+
+
+def test_a_squared_error_of_several_samples_an_item_is_refused():
+    """As many samples as items would broadcast to nonsense without a word."""
+    layer = StochasticSoftmax(SOFT, samples=2)
+    with pytest.raises(ValueError, match=r"layer makes structures \(2, 2, 3\) of scores \(2, 3\)"):
+        SquaredError(layer)(SCORES, SCORES, torch.Generator())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"mu": torch.zeros(3, 3)}, r"mu must be \(replicas, items, \*\(3,\)\), not \(3, 3\)"),
+        ({"mu": torch.zeros(2, 3, 4)}, r"mu must end in \(3,\), not \(1, 1, 4\)"),
+        ({"mu": torch.zeros(2, 3, 3, device="meta")}, r"mu of shape \(1, 1, 3\) must hold dense"),
+        ({"cost": torch.zeros(9)}, r"cost of shape \(9,\) does not fit mu of shape \(2, 3, 3\)"),
+        ({"cost": torch.zeros(1, 2, 3, 3)}, r"cost of shape \(1, 2, 3, 3\) does not fit mu"),
+        ({"cost": torch.zeros(3, dtype=torch.complex64)}, r"cost of shape \(3,\) must hold real numbers"),
+        ({"sigma": torch.ones(1, 3)}, r"sigma of shape \(1, 3\) must hold one an item, \(2, 3\)"),
+        ({"sigma": torch.ones(2, 3, 1)}, r"sigma of shape \(2, 3, 1\) must hold one an item"),
+        ({"task_loss": lambda y, rows, items: y.sum()}, r"task_loss must return losses \(2, 3\), not \(\)"),
+    ],
+)
+def test_direct_loss_names_what_does_not_fit(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        direct(**wrong)
+
+
+def test_a_cap_is_positive():
+    with pytest.raises(ValueError, match="cap must be positive, not 0"):
+        DirectLoss(CUBE, cap=0)

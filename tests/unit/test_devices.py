@@ -39,6 +39,7 @@ from structgrad.regularizers import (
     Euclidean,
     ExponentialEntropy,
     SinkhornEntropy,
+    TransportEntropy,
 )
 
 MAKE = {
@@ -47,6 +48,7 @@ MAKE = {
     "Subset": lambda: Subset(4, 2),
     "CorrelatedSubset": lambda: CorrelatedSubset(4, 2),
     "Matching": lambda: Matching(3),
+    "Matching of more rows": lambda: Matching(4, 2),
     "Permutahedron": lambda: Permutahedron(4),
     "SpanningTree": lambda: SpanningTree(4),
     "Arborescence": lambda: Arborescence(3),
@@ -63,6 +65,7 @@ PAIRS = [
     (lambda: Arborescence(3), ExponentialEntropy),
     (lambda: CorrelatedSubset(4, 2), ExponentialEntropy),
     (lambda: Matching(3), SinkhornEntropy),
+    (lambda: Matching(2, 3), TransportEntropy),
 ]
 
 

@@ -37,11 +37,18 @@ from structgrad.polytopes import (
     SpanningTree,
     Subset,
 )
-from structgrad.regularizers import BinaryEntropy, CategoricalEntropy, Euclidean, ExponentialEntropy, SinkhornEntropy
+from structgrad.regularizers import (
+    BinaryEntropy,
+    CategoricalEntropy,
+    Euclidean,
+    ExponentialEntropy,
+    SinkhornEntropy,
+    TransportEntropy,
+)
 
 FAMILIES = [Simplex(4), Hypercube(4), Subset(4, 2), CorrelatedSubset(3, 2), SpanningTree(3), Arborescence(3)]
 FAMILIES.append(Arborescence(4, single_root=True))
-POLYTOPES = [*FAMILIES, Matching(3), Permutahedron(4)]
+POLYTOPES = [*FAMILIES, Matching(3), Matching(2, 4), Matching(4, 2), Permutahedron(4)]
 PAIRS = [
     *((polytope, ExponentialEntropy()) for polytope in FAMILIES),
     *((p, r) for p in (Simplex(4), Subset(4, 2)) for r in (Euclidean(), CategoricalEntropy(), BinaryEntropy())),
@@ -49,6 +56,7 @@ PAIRS = [
     (Hypercube(4), BinaryEntropy()),
     (Permutahedron(4), Euclidean()),
     (Matching(3), SinkhornEntropy()),
+    *((matching, TransportEntropy()) for matching in (Matching(3), Matching(2, 4), Matching(4, 2))),
 ]
 ENDS = [(torch.float64, 1.7e308), (torch.float64, 5e-324), (torch.float32, 3e38), (torch.float16, 6e4)]
 ENDS.append((torch.bfloat16, 3e38))
@@ -260,7 +268,7 @@ def test_soft_structures_at_huge_scores_are_hard(size):
         scores = whole(polytope, 200, seed=6)
         value = values(polytope, scores).sort(-1, descending=True).values
         single = value[:, 0] > value[:, 1]
-        if isinstance(polytope, Hypercube | Permutahedron | Matching):
+        if isinstance(polytope, Hypercube | Permutahedron) or isinstance(regularizer, SinkhornEntropy):
             continue  # coordinates at zero, ranks that are equal, rounds that have not converged
         y = Relaxed(polytope, regularizer)(scores[single] * size)
         assert torch.allclose(y, polytope.argmax(scores[single]), atol=1e-12), name(regularizer)
@@ -373,6 +381,54 @@ def test_equal_scores_win_equally_often_at_any_level(dtype, level, training):
     for share in shares:
         assert share.dtype == dtype
         assert (share.double().mean(0) - 0.1).abs().max() < 4 * math.sqrt(0.09 / 2000)
+
+
+def direct_of(level, items=2000, two_sided=False, beside=None, epsilon=-1.0, growth=1.0):
+    """Direct loss of one replica of equal float32 scores ``(1, items, 10)`` with a cost of the first one."""
+    mu = torch.full((1, items, 10), level)
+    if beside is not None:
+        mu = torch.cat([mu, torch.full((1, 3, 10), beside)], 1)
+    mu.requires_grad_()
+    sigma = torch.full(mu.shape[:2], 0.5, requires_grad=True)
+    cost = torch.eye(10)[0]
+    direct = DirectLoss(Simplex(10), Gumbel(), 1, growth=growth, two_sided=two_sided)
+    seen = []
+
+    def task(y, rows, items):
+        seen.append(y)
+        return y[..., 0].double().mean(-1) + 1
+
+    step = direct(mu, cost, torch.tensor([epsilon]), task, sigma, [generator(1)])
+    by_mu, by_sigma = torch.autograd.grad(step.surrogate.sum(), (mu, sigma))
+    return torch.cat(seen, 1), by_mu, by_sigma, step.epsilon
+
+
+@pytest.mark.parametrize("two_sided", [False, True])
+def test_direct_loss_keeps_its_noise_at_any_level(two_sided):
+    """At 1e9 its solutions and gradients are those at level zero: the same draws, and float64 holds both."""
+    wanted, found = direct_of(0.0, two_sided=two_sided), direct_of(1e9, two_sided=two_sided)
+    for one, other in zip(wanted, found, strict=True):
+        assert one.dtype == other.dtype
+        assert torch.allclose(one, other, rtol=0, atol=1e-6)
+    assert (found[0].mean((0, 1, 2)) - 0.1).abs().max() < 4 * math.sqrt(0.09 / 2000)
+    assert found[1].any()
+
+
+def test_direct_loss_grows_its_step_where_noise_would_be_lost():
+    wanted, found = (direct_of(level, 3, epsilon=-1e-6, growth=2.0) for level in (0.0, 1e9))
+    assert torch.equal(wanted[3], found[3])
+    assert abs(float(found[3])) > 1e-3
+    assert torch.equal(wanted[1], found[1])
+
+
+def test_direct_loss_of_an_item_does_not_see_that_another_ones_noise_was_lost():
+    alone, beside = direct_of(3.0), direct_of(3.0, beside=1e9)
+    for one, other in zip(alone[:3], beside[:3], strict=True):
+        assert torch.equal(one, other[:, :2000])
+    wide = DirectLoss(Simplex(10), Gumbel()).estimate(
+        torch.full((1, 5, 10), 1e9), torch.eye(10)[0], torch.tensor([-1.0]), torch.full((1, 5), 0.5), [generator(1)]
+    )
+    assert torch.equal(wide.mu.value, direct_of(1e9, 5)[1])
 
 
 def test_rates_beyond_a_type_win_equally_often():

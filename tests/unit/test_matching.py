@@ -1,5 +1,7 @@
 """Matchings against enumeration and scipy."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
+from structgrad.parallel import set_threads
 from structgrad.polytopes.matching import Matching
 
 
@@ -154,3 +157,70 @@ def test_half_precision_goes_in_and_comes_out(dtype):
     assert torch.equal(first, y)
     assert torch.equal(second, y)
     assert torch.equal(Matching(5).columns(theta), Matching(5).columns(theta.double()))
+
+
+# More rows than columns, or fewer
+
+
+@pytest.mark.parametrize("n", range(1, 6))
+@pytest.mark.parametrize("m", range(1, 6))
+def test_rectangles_against_enumeration(n, m):
+    """With ties, chained, in pairs, at both ends of float64; the smaller set is matched, nothing twice."""
+    generator, matching = torch.Generator().manual_seed(10 * n + m), Matching(n, m)
+    vertices = matching.vertices()
+    assert vertices.shape == (math.perm(max(n, m), min(n, m)), n, m)
+    assert len(vertices.flatten(1).unique(dim=0)) == len(vertices)
+    assert vertices.sum(1).max() == vertices.sum(2).max() == 1
+    for theta in (
+        torch.randn(2, 20, n, m, generator=generator, dtype=torch.float64),
+        torch.randint(-2, 3, (2, 20, n, m), generator=generator).double(),
+    ):
+        other = theta.flip(0)
+        for scale in (5e-324, 1e-300, 1.0, 1e300, 5e307) if theta.frac().eq(0).all() else (1.0,):
+            first, second = matching.argmax_pair(theta * scale, other * scale)
+            assert torch.equal(first, matching.argmax(theta * scale))
+            for y, scores in ((first, theta), (second, other)):
+                assert torch.equal(y.sum((-2, -1)), torch.full((2, 20), min(n, m)).double())
+                best = torch.einsum("rbij,vij->rbv", scores, vertices).amax(-1)
+                assert torch.allclose((y * scores).sum((-2, -1)), best, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("shape", [(7, 30), (30, 7), (20, 21), (3, 200), (60, 59)])
+@pytest.mark.parametrize("step", [0.01, 10.0])
+def test_rectangles_equal_scipy(shape, step):
+    generator, matching = torch.Generator().manual_seed(1), Matching(*shape)
+    theta = torch.randn(2, 1, *shape, generator=generator) + step * torch.randn(2, 5, *shape, generator=generator)
+    columns = matching.columns(theta)
+    assert columns.shape == theta.shape[:-1]
+    assert torch.equal(matching.argmax(theta), matching.argmax(theta.mT.contiguous().mT))
+    for score, found in zip(theta.flatten(0, 1), columns.flatten(0, 1), strict=True):
+        rows, taken = linear_sum_assignment(score.double().numpy(), maximize=True)
+        expected = np.full(shape[0], -1)
+        expected[rows] = taken
+        assert np.array_equal(found.numpy(), expected)
+
+
+def test_rectangles_in_half_precision_in_empty_batches_and_by_hand():
+    assert Matching(2, 5).argmax(torch.zeros(0, 2, 5)).shape == (0, 2, 5)
+    assert Matching(5, 2).argmax(torch.zeros(3, 0, 5, 2)).shape == (3, 0, 5, 2)
+    theta = torch.randn(4, 5, 3, generator=torch.Generator().manual_seed(1)).bfloat16()
+    assert torch.equal(Matching(5, 3).argmax(theta).double(), Matching(5, 3).argmax(theta.double()))
+    assert Matching(3, 1).columns(torch.tensor([[0.0], [2.0], [1.0]])).tolist() == [-1, 0, -1]
+    with pytest.raises(ValueError, match=r"theta must end in \(2, 3\), not \(3, 2\)"):
+        Matching(2, 3).argmax(torch.zeros(3, 2))
+
+
+def test_a_rectangle_is_a_square_with_rows_of_zeros():
+    theta = torch.randn(3, 50, 4, 9, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    square = torch.cat([theta, torch.zeros(3, 50, 5, 9).double()], -2)
+    assert torch.equal(Matching(4, 9).argmax(theta), Matching(9).argmax(square)[..., :4, :])
+
+
+def test_threads_do_not_change_a_rectangle():
+    theta = torch.randint(0, 4, (6, 20, 4, 7), generator=torch.Generator().manual_seed(1)).float()
+    alone = Matching(4, 7).argmax(theta)
+    set_threads(3)
+    try:
+        assert Matching(4, 7).argmax(theta).equal(alone)
+    finally:
+        set_threads(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from structgrad.arguments import kind
 from structgrad.autograd import constant
 from structgrad.finite import all_finite, largest
 from structgrad.generators import checked_generators
@@ -54,6 +55,7 @@ def checked_noisy(noisy: Tensor | None, polytope: Polytope) -> Tensor | None:
     """The mask of the coordinates that get noise, or None where all of them do."""
     if noisy is None:
         return None
+    kind(noisy, "noisy", Tensor, "a tensor of booleans, or None")
     if noisy.dtype != torch.bool or tuple(noisy.shape) != polytope.event_shape:
         given = f"{tuple(noisy.shape)}, {noisy.dtype}"
         raise ValueError(f"noisy of shape {given} must be boolean and of the event's shape {polytope.event_shape}")

@@ -149,7 +149,7 @@ def ask(polytope: Polytope, mask: Tensor | None, items: int, scores: Tensor, row
 
 
 def _rows(polytope: Polytope, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None, Polytope]:
-    """Checked scores and mask, ``(B, d)`` on the CPU, the scores in float64 and zero out of the mask; whose they are."""
+    """Checked float64 scores, zero out of the mask, and the mask, ``(B, d)`` on the CPU; the items' polytope."""
     polytope._check(theta)
     mask = polytope._check_mask(theta, mask)
     if polytope.nonpositive and bool(concrete(theta > 0).any()):

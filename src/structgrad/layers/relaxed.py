@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from structgrad.arguments import kind
+from structgrad.arguments import kind, real
 from structgrad.autograd import Itemwise, Once
 from structgrad.finite import all_finite, in_range
 from structgrad.layers.base import Layer, Scale, fitted, hold
@@ -40,7 +40,7 @@ class Relaxed(Layer):
         super().__init__(polytope)
         self.regularizer = kind(regularizer, "regularizer", Regularizer, "a regularizer")
         hold(self, "temperature", temperature)
-        if difference is not None and not difference > 0:
+        if difference is not None and not real(difference, "difference") > 0:
             raise ValueError(f"difference must be positive, not {difference}")
         self.difference = difference
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from structgrad.autograd import Node, Once
+from structgrad.losses._parts import column
 
 
 class Surrogate(Node):
@@ -55,8 +56,3 @@ class _Gradients(Once):
         weight: Tensor, mu: Tensor, sigma: Tensor | None, gradient_mu: Tensor, gradient_sigma: Tensor
     ) -> tuple[Tensor, Tensor]:
         return column(weight, gradient_mu) * gradient_mu, column(weight, gradient_sigma) * gradient_sigma
-
-
-def column(per_replica: Tensor, like: Tensor) -> Tensor:
-    """A number a replica with ones behind it, as many as ``like`` has dimensions more, in its dtype."""
-    return per_replica.to(like.dtype).view(-1, *(1,) * (like.dim() - 1))

@@ -55,6 +55,7 @@ class Blackbox(nn.Module):
 
         The solver is given no domain: where it takes positive costs only, moved costs must be made positive by it.
         """
+        kind(theta, "theta", Tensor, "a tensor (torch.as_tensor makes one)")
         event = self.polytope.event_shape
         size = fitted(self.interpolation, "interpolation", theta, len(event))
         size = size.detach() if isinstance(size, Tensor) else size
@@ -69,6 +70,8 @@ class Blackbox(nn.Module):
 
     def solve(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         """The same structures without gradient."""
+        if self.minimise:
+            self.polytope._check(theta)
         return self.polytope.argmax(-theta if self.minimise else theta, mask)
 
 

@@ -20,14 +20,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from structgrad.arguments import count, kind
+from structgrad.arguments import count, kind, real
 from structgrad.estimate import Estimate, mean_of
 from structgrad.layers.finite_difference import finite_difference
-from structgrad.losses._surrogate import Surrogate, column
+from structgrad.losses._parts import Lost, Part, column, fits, lost_items
+from structgrad.losses._surrogate import Surrogate
 from structgrad.noise import Generators, Noise, sample_replicas
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.base import Polytope
-from structgrad.portable import dots, row_sums, wide
+from structgrad.portable import row_sums, wide
 from structgrad.transforms import check_export, concrete, opaque
 
 TaskLoss = Callable[[Tensor, slice, slice], Tensor]
@@ -84,11 +85,12 @@ class DirectLoss:
             kind(noise, "noise", Noise, "a noise, or None")
         if noise is None and samples != 1:
             raise ValueError(f"samples must be 1 without noise, not {samples}")
-        if growth < 1.0:
+        if not real(growth, "growth") >= 1.0:
             raise ValueError(f"growth must be at least 1, not {growth}")
+        if not real(cap, "cap") > 0:
+            raise ValueError(f"cap must be positive, not {cap}")
         self.polytope, self.noise, self.samples = polytope, noise, samples
-        self.growth, self.cap = growth, cap
-        self.two_sided = two_sided
+        self.growth, self.cap, self.two_sided = growth, cap, two_sided
 
     @opaque
     def __call__(
@@ -115,7 +117,8 @@ class DirectLoss:
             ValueError: noise without sigma or with another number of generators; an epsilon of zero or of another
                 shape; what the polytope refuses.
         """
-        generators = self._check(mu, epsilon, sigma, generators)
+        generators = self._check(mu, cost, epsilon, sigma, generators)
+        kind(task_loss, "task_loss", Callable, "a function")  # type: ignore[arg-type]
         dtype, mu, sigma = mu.dtype, wide(mu), None if sigma is None else wide(sigma)
         cost = wide(cost).expand_as(mu)
         size = max(1, BLOCK // (mu[0].numel() * self.samples))
@@ -138,11 +141,11 @@ class DirectLoss:
         The values are those of :meth:`__call__` for the same draws where epsilon does not grow, which it never does
         here. All scores are held at once. Items are independent: errors of a sum over them add in squares.
         """
-        generators = self._check(mu, epsilon, sigma, generators)
+        generators = self._check(mu, cost, epsilon, sigma, generators)
         mu, sigma, cost = wide(mu), None if sigma is None else wide(sigma), wide(cost)
-        theta, gamma = self._perturb(mu.unsqueeze(2), sigma, generators)
         direction = cost.expand_as(mu).unsqueeze(2)
-        start, moved = finite_difference(self.polytope, theta, direction, column(epsilon, theta), self.two_sided)
+        theta, gamma, lost = self._perturb(self.polytope, mu.unsqueeze(2), sigma, generators, direction)
+        start, moved = self._ends(self.polytope, theta, direction, epsilon, lost)
         quotient = (moved - start) / column(self._width(epsilon), theta)
         inner = quotient.new_zeros(quotient.shape[:3]) if gamma is None else (gamma * quotient).flatten(3).sum(-1)
         return DirectEstimate(mean_of(quotient, 2), mean_of(inner, 2))
@@ -165,76 +168,102 @@ class DirectLoss:
         for start in range(0, mu.shape[1], items):
             part = slice(start, min(start + items, mu.shape[1]))
             some_sigma = None if sigma is None else sigma[rows, part]
-            theta, gamma = self._perturb(mu[rows, part].unsqueeze(2), some_sigma, generators[rows])
             direction = cost[rows, part].unsqueeze(2)
-            polytope = self.polytope.of_items((rows, part), mu.shape[:2])
-            ends = finite_difference(polytope, theta, direction, column(step, theta), self.two_sided)
-            y = polytope.argmax(theta) if self.two_sided else ends[0]
-            parts.append(_Part(polytope, theta, direction, gamma, *ends, task_loss(y, rows, part)))
+            polytope, scores = self.polytope.of_items((rows, part), mu.shape[:2]), mu[rows, part].unsqueeze(2)
+            theta, gamma, lost = self._perturb(polytope, scores, some_sigma, generators[rows], direction)
+            ends = self._ends(polytope, theta, direction, step, lost)
+            y = self._maximiser(polytope, theta, lost) if self.two_sided else ends[0]
+            loss = kind(task_loss(y, rows, part), "task_loss", Tensor, "a function that returns a tensor")
+            if loss.shape != y.shape[:2]:
+                raise ValueError(f"task_loss must return losses {tuple(y.shape[:2])}, not {tuple(loss.shape)}")
+            parts.append(Part(polytope, theta, direction, gamma, lost, *ends, loss))
         loss = row_sums(torch.cat([part.loss for part in parts], 1)) / mu.shape[1]
         for r in (loss > 0).nonzero().flatten().tolist():
             while self._stuck(parts, r) and abs(float(step[r])) < self.cap:
                 step[r] = (step[r] * self.growth).clamp(-self.cap, self.cap)
                 for part in parts:
                     polytope = part.polytope.of_items(r, part.theta.shape[:2])
-                    part.moved[r] = polytope.argmax(part.theta[r] + step[r] * part.direction[r])
+                    lost = None if part.lost is None else part.lost.of(r)
+                    part.moved[r] = self._maximiser(polytope, part.theta[r], lost, step[r], part.direction[r])
                     if self.two_sided:
-                        part.start[r] = polytope.argmax(part.theta[r] - step[r] * part.direction[r])
+                        part.start[r] = self._maximiser(polytope, part.theta[r], lost, -step[r], part.direction[r])
         scale = (self._width(step) * self.samples).to(mu.dtype)
         gradients = [part.gradients(scale) for part in parts]
         gradient_mu, gradient_sigma = (torch.cat(column, 1) for column in zip(*gradients, strict=True))
         return gradient_mu, gradient_sigma, loss, step
 
-    def _perturb(
-        self, mu: Tensor, sigma: Tensor | None, generators: Sequence[torch.Generator]
-    ) -> tuple[Tensor, Tensor | None]:
-        if self.noise is None or sigma is None:
-            return mu, None
-        event = self.polytope.event_shape
-        shape = (mu.shape[1], self.samples, *event)
-        gamma = sample_replicas(self.noise, shape, generators, mu.dtype)
-        return mu + sigma.view(*sigma.shape, 1, *(1,) * len(event)) * gamma, gamma
+    def _ends(
+        self, polytope: Polytope, theta: Tensor, direction: Tensor, step: Tensor, lost: Lost | None
+    ) -> tuple[Tensor, Tensor]:
+        """Both ends of the difference, in float64 where noise is lost otherwise."""
+        ends = finite_difference(polytope, theta, direction, column(step, theta), self.two_sided)
+        if lost is not None:
+            steps = column(step[lost.replica], lost.theta)
+            again = finite_difference(lost.polytope, lost.theta, lost.direction, steps, self.two_sided)
+            for solutions, end in zip(again, ends, strict=True):
+                lost.put(solutions, end)
+        return ends
 
-    def _stuck(self, parts: list[_Part], replica: int) -> bool:
+    def _maximiser(
+        self,
+        polytope: Polytope,
+        theta: Tensor,
+        lost: Lost | None,
+        step: Tensor | None = None,
+        direction: Tensor | None = None,
+    ) -> Tensor:
+        """The argmax of ``theta + step direction``, in float64 where noise is lost otherwise."""
+        y = polytope.argmax(theta if step is None or direction is None else theta + step * direction)
+        if lost is not None:
+            scores = lost.theta if step is None else lost.theta + step * lost.direction
+            lost.put(lost.polytope.argmax(scores), y)
+        return y
+
+    def _perturb(
+        self,
+        polytope: Polytope,
+        mu: Tensor,
+        sigma: Tensor | None,
+        generators: Sequence[torch.Generator],
+        direction: Tensor,
+    ) -> tuple[Tensor, Tensor | None, Lost | None]:
+        if self.noise is None or sigma is None:
+            return mu, None, None
+        event = self.polytope.event_shape
+        gamma = sample_replicas(self.noise, (mu.shape[1], self.samples, *event), generators, mu.dtype)
+        lost = lost_items(polytope, self.noise, mu, sigma, gamma, direction)
+        return mu + sigma.view(*sigma.shape, 1, *(1,) * len(event)) * gamma, gamma, lost
+
+    def _stuck(self, parts: list[Part], replica: int) -> bool:
         return self.growth > 1 and all(torch.equal(p.start[replica], p.moved[replica]) for p in parts)
 
     def _width(self, step: Tensor) -> Tensor:
         return 2 * step if self.two_sided else step
 
     def _check(
-        self, mu: Tensor, epsilon: Tensor, sigma: Tensor | None, generators: Generators
+        self, mu: Tensor, cost: Tensor, epsilon: Tensor, sigma: Tensor | None, generators: Generators
     ) -> Sequence[torch.Generator]:
         check_export()
         if not kind(mu, "mu", Tensor, "a tensor").numel():
             raise ValueError(f"mu of shape {tuple(mu.shape)} holds no scores: it needs a replica and an item")
+        if mu.dim() != 2 + len(self.polytope.event_shape):
+            raise ValueError(f"mu must be (replicas, items, *{self.polytope.event_shape}), not {tuple(mu.shape)}")
+        first = (slice(0, 1), slice(0, 1))
+        self.polytope.of_items(first, mu.shape[:2])._check(mu[first], "mu")
+        given = {"cost": cost, "epsilon": epsilon} | ({} if sigma is None else {"sigma": sigma})
+        for name, value in given.items():
+            if kind(value, name, Tensor, "a tensor").is_complex():
+                raise ValueError(f"{name} of shape {tuple(value.shape)} must hold real numbers, not {value.dtype}")
+        if not fits(cost, mu):
+            raise ValueError(f"cost of shape {tuple(cost.shape)} does not fit mu of shape {tuple(mu.shape)}")
         if isinstance(generators, torch.Generator):
             generators = [generators]
         for generator in kind(generators, "generators", Sequence, "a sequence of torch.Generator"):  # type: ignore[type-abstract]
             kind(generator, "generators", torch.Generator, "a sequence of torch.Generator")
         if self.noise is not None and (sigma is None or len(generators) != len(mu)):
             raise ValueError(f"noise needs sigma and {len(mu)} generators, not {len(generators)}")
+        if sigma is not None and sigma.shape != mu.shape[:2]:
+            raise ValueError(f"sigma of shape {tuple(sigma.shape)} must hold one an item, {tuple(mu.shape[:2])}")
         if epsilon.shape != mu.shape[:1] or not bool(concrete(epsilon).all()):
             raise ValueError(f"epsilon of shape {tuple(epsilon.shape)} must hold {len(mu)} steps other than zero")
         return generators
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Some items of some replicas: scores, both ends, losses; all ``(r, m, samples or 1, *event)``."""
-
-    polytope: Polytope
-    theta: Tensor
-    direction: Tensor
-    gamma: Tensor | None
-    start: Tensor
-    moved: Tensor
-    loss: Tensor
-
-    def gradients(self, scale: Tensor) -> tuple[Tensor, Tensor]:
-        """With respect to mu ``(r, m, *event)`` and sigma ``(r, m)``; ``scale`` is the ends' distance times samples."""
-        difference = self.moved - self.start
-        gradient_mu = difference.sum(2)
-        gradient_sigma = gradient_mu.new_zeros(gradient_mu.shape[:2])
-        if self.gamma is not None:
-            gradient_sigma = dots(self.gamma.flatten(2), difference.flatten(2)).to(gradient_mu.dtype)
-        return gradient_mu / column(scale, gradient_mu), gradient_sigma / column(scale, gradient_sigma)

@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from structgrad.arguments import real
 from structgrad.generators import Generators, draw_each, draw_replicas
 
 
@@ -63,7 +64,7 @@ class Density(Noise):
 
 
 def check_scale(scale: float) -> None:
-    if not 0 < scale < math.inf:
+    if not 0 < real(scale, "scale") < math.inf:
         raise ValueError(f"scale must be positive and finite, not {scale}")
 
 

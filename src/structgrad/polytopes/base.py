@@ -133,6 +133,9 @@ class Polytope(ABC):
             raise ValueError(f"{name} must end in {self.event_shape}, not {tuple(theta.shape)}")
         if not theta.is_floating_point():
             raise ValueError(f"{name} of shape {tuple(theta.shape)} must be floating point, not {theta.dtype}")
+        if theta.dtype.itemsize < 2 or theta.layout != torch.strided or theta.is_meta:
+            held = f"{theta.dtype}, {theta.layout}, {theta.device}"
+            raise ValueError(f"{name} of shape {tuple(theta.shape)} must hold dense 16-bit floats or wider, not {held}")
 
     def _check(self, theta: Tensor, name: str = "theta") -> float:
         """The largest magnitude of the scores, which must be finite, floating point and of the event's shape."""
@@ -149,10 +152,13 @@ class Polytope(ABC):
         """The mask expanded to the shape of ``theta``."""
         if mask is None:
             return None
+        kind(mask, "mask", Tensor, "a tensor of booleans, or None")
         if not self.takes_mask:
             raise ValueError(f"{type(self).__name__} takes no mask, and one of shape {tuple(mask.shape)} was given")
         if mask.dtype != torch.bool:
             raise ValueError(f"mask of shape {tuple(mask.shape)} must be boolean, not {mask.dtype}")
+        if mask.device != theta.device:
+            raise ValueError(f"mask of shape {tuple(mask.shape)} lies on {mask.device}, the scores on {theta.device}")
         try:
             expanded = mask.expand(theta.shape)
         except RuntimeError:

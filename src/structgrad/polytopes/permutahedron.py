@@ -34,7 +34,7 @@ class Permutahedron(Polytope):
         Raises:
             ValueError: also if that type does not hold all whole numbers below n.
         """
-        if theta.is_floating_point() and self.n - 1 > 2 / torch.finfo(theta.dtype).eps:
+        if isinstance(theta, Tensor) and theta.is_floating_point() and self.n - 1 > 2 / torch.finfo(theta.dtype).eps:
             raise ValueError(
                 f"theta of shape {tuple(theta.shape)} and {theta.dtype} cannot hold ranks up to {self.n - 1}: "
                 "give a wider type"

@@ -6,6 +6,7 @@ from structgrad.regularizers.categorical import CategoricalEntropy
 from structgrad.regularizers.euclidean import Euclidean
 from structgrad.regularizers.exponential import ExponentialEntropy
 from structgrad.regularizers.sinkhorn import SinkhornEntropy
+from structgrad.regularizers.transport import TransportEntropy
 
 __all__ = [
     "BinaryEntropy",
@@ -14,4 +15,5 @@ __all__ = [
     "ExponentialEntropy",
     "Regularizer",
     "SinkhornEntropy",
+    "TransportEntropy",
 ]

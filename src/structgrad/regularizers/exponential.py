@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from structgrad.arguments import real
 from structgrad.polytopes.base import Polytope
 from structgrad.polytopes.exponential import ExponentialFamily
 from structgrad.regularizers.base import Regularizer, unknown_pair
@@ -21,7 +22,7 @@ class ExponentialEntropy(Regularizer):
     """
 
     def __init__(self, max_range: float | None = None) -> None:
-        if max_range is not None and not max_range > 0:
+        if max_range is not None and not real(max_range, "max_range") > 0:
             raise ValueError(f"max_range must be positive, not {max_range}")
         self.max_range = max_range
 
@@ -35,6 +36,7 @@ class ExponentialEntropy(Regularizer):
         Raises:
             ValueError: ``y`` is not a vertex (its entries are not all 0 or 1).
         """
+        polytope._check(y, "y")
         if not bool(concrete((y == 0) | (y == 1)).all()):
             raise ValueError(f"y of shape {tuple(y.shape)} must hold vertices: between them the entropy is not known")
         return y.new_zeros(y.shape[: y.dim() - len(polytope.event_shape)])

@@ -38,6 +38,10 @@ class SinkhornEntropy(Regularizer):
     def maximise(self, polytope: Polytope, theta: Tensor, mask: Tensor | None = None) -> Tensor:
         if not isinstance(polytope, Matching):
             raise unknown_pair(self, polytope)
+        if polytope.n != polytope.m:
+            raise ValueError(
+                f"SinkhornEntropy takes square matchings, not {polytope.event_shape}: TransportEntropy all"
+            )
         size = polytope._check(theta)
         polytope._check_mask(theta, mask)
         matrices = wide(theta).reshape(-1, *polytope.event_shape)
@@ -61,6 +65,9 @@ class SinkhornEntropy(Regularizer):
 
     def value(self, polytope: Polytope, y: Tensor) -> Tensor:
         """``sum y log y`` over the matrix, with ``0 log 0 = 0``."""
+        if not isinstance(polytope, Matching):
+            raise unknown_pair(self, polytope)
+        polytope._check(y, "y")
         y_wide = wide(y)
         return torch.special.xlogy(y_wide, y_wide).sum((-2, -1)).to(y.dtype)
 
