@@ -79,7 +79,7 @@ def test_the_audit_holds(reproduced, python):
     [
         ("polytopes/matching.py", 'count(n, "n")', 'count(n, "n", 1)', {"train": 2, **dict.fromkeys(DERIVED, 1)}),
         (
-            "experiments/sorting/data.py",
+            "experiments/indelman/sorting/data.py",
             "import hashlib",
             "import hashlib\nimport sys",
             {"data": 1, "train": 2, **dict.fromkeys(DERIVED, 1)},
@@ -97,7 +97,11 @@ def test_the_audit_holds(reproduced, python):
         ("repro/verdicts.py", "import floor,", "import pi, floor,", dict.fromkeys(DERIVED - {"tracking"}, 1)),
         ("repro/tracking.py", "\n\nimport ", "\n\nimport sys\nimport ", {"tracking": 1, "all": 1}),
         ("repro/templates/report.html.j2", "</body>", "<!-- new --></body>", {"report": 1, "all": 1}),
-        ("repro/published_numbers.csv", "98.5", "98.6", dict.fromkeys(DERIVED - {"tracking"}, 1)),
+        ("experiments/indelman/published_numbers.csv", "98.5", "98.6", dict.fromkeys(DERIVED - {"tracking"}, 1)),
+        ("experiments/indelman/claims.yaml", "kind: better", "kind:  better", {"claims": 1, "report": 1, "all": 1}),
+        ("experiments/indelman/sorting/indelman_1a.rst", "Learning", "To learn", {"report": 1, "all": 1}),
+        ("experiments/indelman/sorting/spec.py", "Fixed sigma", "Constant sigma", dict.fromkeys(DERIVED, 1)),
+        ("experiments/berthet/paper.py", "Learning", "To learn", dict.fromkeys(DERIVED, 1)),
         ("repro/doctor.py", "\n\nimport ", "\n\nimport sys\nimport ", {}),
     ],
 )

@@ -1,12 +1,11 @@
 """Validate the configuration and name files. What is computed, and how, is the package's business."""
 
 import sys
-from pathlib import Path
 from shlex import quote
 
 from structgrad.errors import UserError
 from structgrad.repro import lock, overrides
-from structgrad.repro.digests import source_digest
+from structgrad.repro.digests import declared_digest, source_digest
 from structgrad.repro.paths import project_root
 from structgrad.repro.plan import load_plan
 from structgrad.repro.run import config_digest, trainer_digest
@@ -33,7 +32,7 @@ wildcard_constraints:
     span=r"\d+-\d+",
 
 
-CAPTIONS = sorted(str(path) for path in Path("workflow/report").glob("*.rst"))
+CAPTIONS = "*/*.rst"  # of tables and figures, below each paper's folder
 
 
 def hold_lock():
@@ -62,7 +61,7 @@ def sources_of(wildcards):
 
 def generator_of(wildcards):
     """The digest of the sources that make an experiment's data."""
-    return source_digest(PLAN.experiments[wildcards.experiment].experiment.digester.partition(":")[0])
+    return source_digest(f"{PLAN.experiments[wildcards.experiment].experiment.package}.data")
 
 
 def config_of(wildcards):

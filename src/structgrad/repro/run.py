@@ -17,7 +17,7 @@ from structgrad.repro.paths import work
 from structgrad.repro.plan import Plan, Shard
 from structgrad.repro.provenance import hardware, libraries, peak_memory_mb
 from structgrad.repro.realdata import data_folder
-from structgrad.repro.resolve import resolve
+from structgrad.repro.resolve import trainer
 
 OUT_OF_TIME = 75  # EX_TEMPFAIL: what a cluster requeues and the workflow retries
 Show = Callable[[int, int, dict[str, float]], None]
@@ -25,7 +25,7 @@ Show = Callable[[int, int, dict[str, float]], None]
 
 def trainer_digest(plan: Plan, experiment: str) -> str:
     """The source digest of what trains an experiment: the trainer's module and all that it imports."""
-    return source_digest(plan.experiments[experiment].experiment.trainer.partition(":")[0])
+    return source_digest(f"{plan.experiments[experiment].experiment.package}.train")
 
 
 def config_digest(plan: Plan, shard: Shard) -> str:
@@ -67,7 +67,7 @@ def run_shard(
     commit, dirty, _ = git.state()  # before the training: the checkout may change during it
     with data_folder(plan):
         data = datasets.verified_digest(plan, shard, config, seeds)
-        outcome = resolve(experiment.trainer)(job)
+        outcome = trainer(experiment)(job)
     run = {
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
