@@ -44,6 +44,7 @@ def run_shard(
         UserError: the device or the data is missing, the data is damaged, or the disk is full.
     """
     from structgrad.parallel import set_threads
+    from structgrad.repro.outcomes import checked
     from structgrad.training.checkpoint import Checkpoint
     from structgrad.training.heap import keep_freed_memory
     from structgrad.training.job import Job
@@ -67,7 +68,7 @@ def run_shard(
     commit, dirty, _ = git.state()  # before the training: the checkout may change during it
     with data_folder(plan):
         data = datasets.verified_digest(plan, shard, config, seeds)
-        outcome = trainer(experiment)(job)
+        outcome = checked(trainer(experiment)(job), experiment, shard)
     run = {
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
