@@ -166,8 +166,6 @@ def test_every_answer_has_a_number():
             where = [(experiment.paper, experiment.table, setting, arm.answers) for setting in experiment.settings]
             printed = [any(lookup(*place, metric.published) for metric in experiment.metrics) for place in where]
             assert any(printed) == (arm.answers is not None)
-            if experiment.name != "indelman_2":  # which has a network of ours, and a column with k = 5 only
-                assert len(set(printed)) == 1
     assert len(VERDICTS) == 6
 
 
