@@ -38,4 +38,4 @@ rule all:
 
 # One run at a time for each scale; `structgrad reproduce` holds the lock for the snakemake that it starts.
 onstart:
-    hold_lock()
+    begin()

@@ -23,9 +23,9 @@ import torch
 from measure import Candidate, Spread, in_child, peak_growth, take_turns
 from plain_graph_layout import Plain
 
-from structgrad.experiments.graph_layout.data import make
-from structgrad.experiments.graph_layout.objective import Softmax
-from structgrad.experiments.graph_layout.spec import TABLE_1
+from structgrad.experiments.paulus.graph_layout.data import make
+from structgrad.experiments.paulus.graph_layout.objective import Softmax
+from structgrad.experiments.paulus.graph_layout.spec import TABLE_1
 from structgrad.noise import Gumbel
 from structgrad.parallel import set_threads
 from structgrad.training.heap import keep_freed_memory

@@ -26,13 +26,13 @@ from bench_label_ranking import own_time
 from measure import Candidate, Spread, in_child, peak_growth, take_turns
 from plain_listops import plain as plain_network
 
-from structgrad.experiments.listops import trial as trials
-from structgrad.experiments.listops.batches import Shuffle, batch_of
-from structgrad.experiments.listops.data import Data, make
-from structgrad.experiments.listops.edges import NOISES, Sampler
-from structgrad.experiments.listops.lstm import _Recurrence
-from structgrad.experiments.listops.model import GraphClassifier
-from structgrad.experiments.listops.spec import TABLE_2
+from structgrad.experiments.paulus.listops import trial as trials
+from structgrad.experiments.paulus.listops.batches import Shuffle, batch_of
+from structgrad.experiments.paulus.listops.data import Data, make
+from structgrad.experiments.paulus.listops.edges import NOISES, Sampler
+from structgrad.experiments.paulus.listops.lstm import _Recurrence
+from structgrad.experiments.paulus.listops.model import GraphClassifier
+from structgrad.experiments.paulus.listops.spec import TABLE_2
 from structgrad.noise import Gumbel, Logistic
 from structgrad.parallel import set_threads
 from structgrad.polytopes.hypercube import Hypercube

@@ -33,13 +33,13 @@ from bench_label_ranking import own_time
 from measure import Candidate, Spread, in_child, peak_growth, take_turns
 from plain_nearest_neighbours import Plain
 
-from structgrad.experiments.nearest_neighbours import objectives
-from structgrad.experiments.nearest_neighbours.data import Data, Labelled, make
-from structgrad.experiments.nearest_neighbours.objectives import Batch, Objective
-from structgrad.experiments.nearest_neighbours.settings import resolved
-from structgrad.experiments.nearest_neighbours.spec import TABLE_2
-from structgrad.experiments.nearest_neighbours.stream import Stream
-from structgrad.experiments.nearest_neighbours.trial import NeighboursTrial
+from structgrad.experiments.indelman.nearest_neighbours import objectives
+from structgrad.experiments.indelman.nearest_neighbours.data import Data, Labelled, make
+from structgrad.experiments.indelman.nearest_neighbours.objectives import Batch, Objective
+from structgrad.experiments.indelman.nearest_neighbours.settings import resolved
+from structgrad.experiments.indelman.nearest_neighbours.spec import TABLE_2
+from structgrad.experiments.indelman.nearest_neighbours.stream import Stream
+from structgrad.experiments.indelman.nearest_neighbours.trial import NeighboursTrial
 from structgrad.layers.neural_sort import NeuralSort
 from structgrad.layers.soft_sub import SoftSub
 from structgrad.noise import Gumbel

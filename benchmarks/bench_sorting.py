@@ -24,11 +24,11 @@ import torch
 from plain_sorting import PlainDirect
 
 from structgrad import noise as noise_module
-from structgrad.experiments.sorting import direct as direct_module
-from structgrad.experiments.sorting.data import make
-from structgrad.experiments.sorting.direct import DirectLearner
-from structgrad.experiments.sorting.model import MeanScores
-from structgrad.experiments.sorting.spec import TABLE_1A
+from structgrad.experiments.indelman.sorting import direct as direct_module
+from structgrad.experiments.indelman.sorting.data import make
+from structgrad.experiments.indelman.sorting.direct import DirectLearner
+from structgrad.experiments.indelman.sorting.model import MeanScores
+from structgrad.experiments.indelman.sorting.spec import TABLE_1A
 from structgrad.parallel import set_threads
 from structgrad.polytopes import matching as matching_module
 from structgrad.training.seeds import seed_for

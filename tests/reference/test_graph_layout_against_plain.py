@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from structgrad.experiments import REGISTRY
-from structgrad.experiments.graph_layout.data import make
-from structgrad.experiments.graph_layout.objective import Softmax
+from structgrad.experiments.paulus.graph_layout.data import make
+from structgrad.experiments.paulus.graph_layout.objective import Softmax
 from structgrad.noise import Gumbel
 from structgrad.parallel import set_threads
 from structgrad.polytopes import SpanningTree

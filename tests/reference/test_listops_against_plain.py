@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from structgrad.experiments.listops.batches import batch_of
-from structgrad.experiments.listops.data import make
-from structgrad.experiments.listops.edges import NOISES
-from structgrad.experiments.listops.spec import TABLE_2
-from structgrad.experiments.listops.trial import build
+from structgrad.experiments.paulus.listops.batches import batch_of
+from structgrad.experiments.paulus.listops.data import make
+from structgrad.experiments.paulus.listops.edges import NOISES
+from structgrad.experiments.paulus.listops.spec import TABLE_2
+from structgrad.experiments.paulus.listops.trial import build
 from structgrad.parallel import set_threads
 from structgrad.polytopes import SpanningTree
 from structgrad.training.initial import initialise

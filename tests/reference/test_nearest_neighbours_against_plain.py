@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from structgrad.data.digits import digits
-from structgrad.experiments.nearest_neighbours.data import Data, Labelled
-from structgrad.experiments.nearest_neighbours.settings import resolved
-from structgrad.experiments.nearest_neighbours.spec import TABLE_2
-from structgrad.experiments.nearest_neighbours.stream import Stream
-from structgrad.experiments.nearest_neighbours.trial import NeighboursTrial
+from structgrad.experiments.indelman.nearest_neighbours.data import Data, Labelled
+from structgrad.experiments.indelman.nearest_neighbours.settings import resolved
+from structgrad.experiments.indelman.nearest_neighbours.spec import TABLE_2
+from structgrad.experiments.indelman.nearest_neighbours.stream import Stream
+from structgrad.experiments.indelman.nearest_neighbours.trial import NeighboursTrial
 from structgrad.losses.direct import BLOCK
 from structgrad.noise import Gumbel
 from structgrad.parallel import set_threads

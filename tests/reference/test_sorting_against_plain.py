@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from structgrad.experiments import REGISTRY
-from structgrad.experiments.sorting.data import Data, sequences
-from structgrad.experiments.sorting.direct import DirectLearner
-from structgrad.experiments.sorting.sinkhorn import SinkhornLearner
+from structgrad.experiments.indelman.sorting.data import Data, sequences
+from structgrad.experiments.indelman.sorting.direct import DirectLearner
+from structgrad.experiments.indelman.sorting.sinkhorn import SinkhornLearner
 from structgrad.noise import EULER_GAMMA, Gumbel
 from structgrad.parallel import set_threads
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from pathlib import Path
@@ -18,6 +19,8 @@ from structgrad.repro.plan import ExperimentPlan, Plan, Shard, load_plan
 from structgrad.repro.records import save
 
 SOURCE = Path(__file__).resolve().parents[2]
+
+MARGIN = {"margin": 5.0, "why_margin": "none"}
 
 Report = Mapping[str, float]
 Fabricate = Callable[..., dict[str, Any]]
@@ -33,6 +36,11 @@ def _the_same_draws_in_any_order() -> None:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The root of a project with this one's schemas and scales, and no results."""
     monkeypatch.setenv("STRUCTGRAD_ROOT", str(tmp_path))
+    package = tmp_path / "packages" / "nowhere"  # of the experiments that fixtures declare; it holds captions alone
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(package.parent))
+    monkeypatch.delitem(sys.modules, "nowhere", raising=False)
     return _project(tmp_path)
 
 
@@ -160,8 +168,7 @@ def figured(project: Path, fabricate: Fabricate) -> Plan:
             Metric("perfect", "perfect ranks", "proportion", digits=2),
             Metric("partial", "partial ranks", "mean", digits=2, spread="replicas"),
         ),
-        trainer="nowhere:train",
-        digester="nowhere:digest",
+        package="nowhere",
         level=2,
         figures=(
             Lines(name="4", title="Figure 4: perfect ranks", metrics=("perfect",), base=10, from_zero=True),
@@ -264,8 +271,8 @@ def searched(project: Path, fabricate: Fabricate) -> Plan:
     at its validation; at T=20 there is nothing but a reference.
     """
     metrics = (
-        Metric("elbo", "ELBO", "mean", published="elbo", unit="nats", factor=1.0, bounds=(-inf, inf)),
-        Metric("edge_precision", "edge precision", "mean", published="edge_precision"),
+        Metric("elbo", "ELBO", "mean", published="elbo", unit="nats", factor=1.0, bounds=(-inf, inf), **MARGIN),
+        Metric("edge_precision", "edge precision", "mean", published="edge_precision", **MARGIN),
     )
     experiment = Experiment(
         name="fake",
@@ -280,8 +287,7 @@ def searched(project: Path, fabricate: Fabricate) -> Plan:
             Arm("indep", "Independent", answers="Indep. Directed Edges"),
         ),
         metrics=metrics,
-        trainer="nowhere:train",
-        digester="nowhere:digest",
+        package="nowhere",
         level=2,
         figures=(Lines(), Progress(("T=10",), ("elbo",), name="1_progress", title="Learning")),
         selected_by="elbo",

@@ -9,12 +9,12 @@ from scipy import stats
 
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
-from structgrad.experiments.artificial_rankings.data import digest, make, noise_level
-from structgrad.experiments.artificial_rankings.learner import Learner, _spread
-from structgrad.experiments.artificial_rankings.scores import METRICS, averages, report, right_labels
-from structgrad.experiments.artificial_rankings.train import train
-from structgrad.experiments.label_ranking.objectives import objective
-from structgrad.experiments.label_ranking.spearman import spearman
+from structgrad.experiments.berthet.artificial_rankings.data import digest, make, noise_level
+from structgrad.experiments.berthet.artificial_rankings.learner import Learner, _spread
+from structgrad.experiments.berthet.artificial_rankings.scores import METRICS, averages, report, right_labels
+from structgrad.experiments.berthet.artificial_rankings.train import train
+from structgrad.experiments.berthet.label_ranking.objectives import objective
+from structgrad.experiments.berthet.label_ranking.spearman import spearman
 from structgrad.parallel import set_threads
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job

@@ -4,7 +4,7 @@ import pytest
 
 from structgrad.repro.digests import closure, essence, source_digest
 
-TRAINER = "structgrad.experiments.sorting.train"
+TRAINER = "structgrad.experiments.indelman.sorting.train"
 
 SOURCE = '''"""Module."""
 # a comment
@@ -55,7 +55,7 @@ def test_a_trainer_depends_on_the_library_and_not_on_the_evidence():
     names = closure(TRAINER)
     assert {"structgrad.polytopes.matching", "structgrad.losses.direct", "structgrad.training.loop"} <= names
     assert not any(name.startswith("structgrad.repro") for name in names)
-    assert "structgrad.experiments.sorting.spec" not in names, "settings reach the trainer through its config"
+    assert "structgrad.experiments.indelman.sorting.spec" not in names, "settings reach the trainer through its config"
 
 
 def test_looking_imports_nothing():

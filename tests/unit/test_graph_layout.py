@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from structgrad.experiments import REGISTRY
-from structgrad.experiments.graph_layout.data import Graphs, make
-from structgrad.experiments.graph_layout.metrics import averages, recovery, report
-from structgrad.experiments.graph_layout.references import reference
-from structgrad.experiments.graph_layout.train import train
-from structgrad.experiments.graph_layout.trial import LayoutTrial
+from structgrad.experiments.paulus.graph_layout.data import Graphs, make
+from structgrad.experiments.paulus.graph_layout.metrics import averages, recovery, report
+from structgrad.experiments.paulus.graph_layout.references import reference
+from structgrad.experiments.paulus.graph_layout.train import train
+from structgrad.experiments.paulus.graph_layout.trial import LayoutTrial
 from structgrad.parallel import set_threads
 from structgrad.repro.published import lookup
 from structgrad.training.checkpoint import Checkpoint
@@ -229,7 +229,7 @@ def test_published_columns_are_answered_twice_and_the_rest_by_nobody():
                 assert (found is not None) == (arm.answers is not None)
                 if found is not None:
                     assert found.unit == metric.unit
-        assert arm.answers is None or arm.name.removesuffix("_unrolled") in TABLE.arm_config[arm.name]["edges"]
+        assert arm.answers is None or arm.name.removesuffix("_unrolled") in arm.config["edges"]
 
 
 def test_rollouts_are_named_and_differ_where_they_should():

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from structgrad.experiments.graph_layout.data import digest, frames_of, layout, make
-from structgrad.experiments.graph_layout.pairs import both_ways, directed, undirected_of
+from structgrad.experiments.paulus.graph_layout.data import digest, frames_of, layout, make
+from structgrad.experiments.paulus.graph_layout.pairs import both_ways, directed, undirected_of
 from structgrad.parallel import set_threads
 from structgrad.polytopes import SpanningTree
 

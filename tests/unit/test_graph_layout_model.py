@@ -7,13 +7,13 @@ import torch
 from torch.func import functional_call
 
 from structgrad.experiments import REGISTRY
-from structgrad.experiments.graph_layout import messages as messages_module
-from structgrad.experiments.graph_layout.decoder import Decoder, rollout
-from structgrad.experiments.graph_layout.edges import EDGES
-from structgrad.experiments.graph_layout.layers import Block
-from structgrad.experiments.graph_layout.messages import messages, plain_messages
-from structgrad.experiments.graph_layout.objective import ESTIMATORS, nll
-from structgrad.experiments.graph_layout.pairs import directed
+from structgrad.experiments.paulus.graph_layout import messages as messages_module
+from structgrad.experiments.paulus.graph_layout.decoder import Decoder, rollout
+from structgrad.experiments.paulus.graph_layout.edges import EDGES
+from structgrad.experiments.paulus.graph_layout.layers import Block
+from structgrad.experiments.paulus.graph_layout.messages import messages, plain_messages
+from structgrad.experiments.paulus.graph_layout.objective import ESTIMATORS, nll
+from structgrad.experiments.paulus.graph_layout.pairs import directed
 from structgrad.noise import Gumbel
 from structgrad.parallel import set_threads
 from structgrad.training.search import DivergedError

@@ -9,11 +9,11 @@ from scipy import stats
 from structgrad.data.label_ranking import stand_in
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
-from structgrad.experiments.label_ranking import train as train_module
-from structgrad.experiments.label_ranking.data import OUTER_FOLDS, fold
-from structgrad.experiments.label_ranking.learner import Learner
-from structgrad.experiments.label_ranking.objectives import objective
-from structgrad.experiments.label_ranking.train import train
+from structgrad.experiments.berthet.label_ranking import train as train_module
+from structgrad.experiments.berthet.label_ranking.data import OUTER_FOLDS, fold
+from structgrad.experiments.berthet.label_ranking.learner import Learner
+from structgrad.experiments.berthet.label_ranking.objectives import objective
+from structgrad.experiments.berthet.label_ranking.train import train
 from structgrad.parallel import set_threads
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job
@@ -215,6 +215,6 @@ def test_a_device_that_it_would_not_use_is_refused(tmp_path):
 
 def test_the_record_names_real_data_unless_the_scale_says_otherwise(monkeypatch):
     asked = []
-    monkeypatch.setattr("structgrad.experiments.label_ranking.data.load", lambda name: asked.append(name))
+    monkeypatch.setattr("structgrad.experiments.berthet.label_ranking.data.load", lambda name: asked.append(name))
     train_module.published({"source": "published"}, "wine")
     assert asked == ["wine"]

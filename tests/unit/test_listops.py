@@ -12,17 +12,17 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from structgrad.experiments import REGISTRY
-from structgrad.experiments.listops import trial as trials
-from structgrad.experiments.listops.batches import batch_of, sorted_batches
-from structgrad.experiments.listops.data import Data, make
-from structgrad.experiments.listops.edges import NOISES, Sampler
-from structgrad.experiments.listops.expressions import balanced
-from structgrad.experiments.listops.lstm import SymbolLSTM
-from structgrad.experiments.listops.metrics import Tally, averages, joined, report, tally
-from structgrad.experiments.listops.model import EdgeScorer, GraphClassifier, LSTMClassifier, TrueEdges
-from structgrad.experiments.listops.references import edges_of, nearest_operator, uniform_tree
-from structgrad.experiments.listops.train import train
-from structgrad.experiments.listops.vocabulary import CLOSE, PAD
+from structgrad.experiments.paulus.listops import trial as trials
+from structgrad.experiments.paulus.listops.batches import batch_of, sorted_batches
+from structgrad.experiments.paulus.listops.data import Data, make
+from structgrad.experiments.paulus.listops.edges import NOISES, Sampler
+from structgrad.experiments.paulus.listops.expressions import balanced
+from structgrad.experiments.paulus.listops.lstm import SymbolLSTM
+from structgrad.experiments.paulus.listops.metrics import Tally, averages, joined, report, tally
+from structgrad.experiments.paulus.listops.model import EdgeScorer, GraphClassifier, LSTMClassifier, TrueEdges
+from structgrad.experiments.paulus.listops.references import edges_of, nearest_operator, uniform_tree
+from structgrad.experiments.paulus.listops.train import train
+from structgrad.experiments.paulus.listops.vocabulary import CLOSE, PAD
 from structgrad.parallel import set_threads
 from structgrad.polytopes.arborescence import Arborescence
 from structgrad.polytopes.spanning_tree import SpanningTree

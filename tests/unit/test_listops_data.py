@@ -11,11 +11,11 @@ from scipy import stats
 
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
-from structgrad.experiments.listops import _grammar, tsv
-from structgrad.experiments.listops.batches import Shuffle, batch_of, sorted_batches
-from structgrad.experiments.listops.data import digest, make
-from structgrad.experiments.listops.expressions import balanced, of_tokens
-from structgrad.experiments.listops.vocabulary import CLOSE, COUNT, IDS, MED, MIN, PAD, SM, SYMBOLS
+from structgrad.experiments.paulus.listops import _grammar, tsv
+from structgrad.experiments.paulus.listops.batches import Shuffle, batch_of, sorted_batches
+from structgrad.experiments.paulus.listops.data import digest, make
+from structgrad.experiments.paulus.listops.expressions import balanced, of_tokens
+from structgrad.experiments.paulus.listops.vocabulary import CLOSE, COUNT, IDS, MED, MIN, PAD, SM, SYMBOLS
 
 CONFIG = REGISTRY["paulus_2"].config
 SMALL = CONFIG | {"train": 500, "validation": 100, "test": 100, "max_depth": 3, "max_length": 20}

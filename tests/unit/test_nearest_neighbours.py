@@ -9,11 +9,11 @@ from scipy import stats
 from sklearn.neighbors import KNeighborsClassifier
 from torch.nn.functional import cross_entropy
 
-from structgrad.experiments.nearest_neighbours.distances import euclidean, squared
-from structgrad.experiments.nearest_neighbours.neighbours import classify
-from structgrad.experiments.nearest_neighbours.networks import EMBEDDINGS, Network, sigma_net
-from structgrad.experiments.nearest_neighbours.objectives import Batch, Classification, Direct, SoftTopK
-from structgrad.experiments.nearest_neighbours.stream import Stream
+from structgrad.experiments.indelman.nearest_neighbours.distances import euclidean, squared
+from structgrad.experiments.indelman.nearest_neighbours.neighbours import classify
+from structgrad.experiments.indelman.nearest_neighbours.networks import EMBEDDINGS, Network, sigma_net
+from structgrad.experiments.indelman.nearest_neighbours.objectives import Batch, Classification, Direct, SoftTopK
+from structgrad.experiments.indelman.nearest_neighbours.stream import Stream
 from structgrad.noise import Gumbel
 from structgrad.polytopes.subset import Subset
 from structgrad.training.initial import initialise

@@ -11,10 +11,10 @@ import torch
 
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
-from structgrad.experiments.nearest_neighbours.data import NORMALISATION, Labelled, digest, make
-from structgrad.experiments.nearest_neighbours.settings import points, resolved
-from structgrad.experiments.nearest_neighbours.train import train
-from structgrad.experiments.nearest_neighbours.trial import NeighboursTrial
+from structgrad.experiments.indelman.nearest_neighbours.data import NORMALISATION, Labelled, digest, make
+from structgrad.experiments.indelman.nearest_neighbours.settings import points, resolved
+from structgrad.experiments.indelman.nearest_neighbours.train import train
+from structgrad.experiments.indelman.nearest_neighbours.trial import NeighboursTrial
 from structgrad.repro.published import numbers
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job

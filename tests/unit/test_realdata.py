@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import pytest
@@ -40,11 +41,9 @@ TINY = Experiment(
     settings=("one", "two", "made"),
     arms=(Arm("a", "A"), Arm("b", "B")),
     metrics=(Metric("score", "score", "mean", unit="corr", factor=1.0, digits=2),),
-    trainer="tiny_experiment:train",
-    digester="tiny_experiment:digest",
+    package="tiny_experiment",
     level=2,
     config={"epochs": 1},
-    files="tiny_experiment:files",
 )
 SCORE = {"score": {"sum": 1.0, "sum_squares": 0.5, "count": 2}}
 
@@ -52,12 +51,15 @@ SCORE = {"score": {"sum": 1.0, "sum_squares": 0.5, "count": 2}}
 @pytest.fixture(autouse=True)
 def tiny(project, monkeypatch, tmp_path):
     """An experiment on two files that nobody serves, in a project of its own."""
-    module = ModuleType("tiny_experiment")
-    module.files = lambda config, setting: (FILES[setting],) if setting in FILES else ()
-    module.digest = lambda config, setting, seeds: hashlib.sha256(
+    package, files, data = (ModuleType(f"tiny_experiment{name}") for name in ("", ".files", ".data"))
+    package.__path__ = []
+    files.__spec__ = ModuleSpec(files.__name__, None)
+    files.needed = lambda config, setting: (FILES[setting],) if setting in FILES else ()
+    data.digest = lambda config, setting, seeds: hashlib.sha256(
         store.fetch(FILES[setting]).content if setting in FILES else b"generated"
     ).hexdigest()
-    monkeypatch.setitem(sys.modules, "tiny_experiment", module)
+    for module in (package, files, data):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setitem(REGISTRY, "tiny", TINY)
     path = project / "workflow/scales/paper.yaml"
     scale = yaml.safe_load(path.read_text())

@@ -13,7 +13,7 @@ import torch
 
 from structgrad.experiments import REGISTRY
 from structgrad.parallel import set_threads
-from structgrad.repro.resolve import resolve
+from structgrad.repro.resolve import trainer
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job
 from structgrad.training.loop import Limits
@@ -41,7 +41,7 @@ ONE_POINT = {"learning_rate": [1e-3]}
 EPSILON, TEMPERATURE = {"epsilon": [-0.2]}, {"temperature": [4.0]}
 NO_PATIENCE = {arm: {"patience": None} for arm in ("gumbel_sinkhorn", "gumbel_sinkhorn_fixed")}
 LABELS = {"source": "stand_in", "epochs": 1, "inner_folds": 2, "samples": 4, "memory_mb": 0.05}
-ROUND = "structgrad.experiments.label_ranking.grid.ROUND"
+ROUND = "structgrad.experiments.berthet.label_ranking.grid.ROUND"
 
 SMALL: dict[str, tuple[Small, ...]] = {
     "indelman_1a": (
@@ -86,7 +86,7 @@ SMALL: dict[str, tuple[Small, ...]] = {
             "T=10", *THREE,
             {"train": 40, "validation": 10, "test": 20, "validation_graphs": 10, "vertices": 6, "width": 13,
              "batch_size": 20, "steps": 3, "validate_every": 2},
-            blocks={"structgrad.experiments.graph_layout.messages.BLOCK": 30 * 13 * 4},
+            blocks={"structgrad.experiments.paulus.graph_layout.messages.BLOCK": 30 * 13 * 4},
         ),
     ),
     "paulus_2": (
@@ -139,7 +139,7 @@ def trained(tmp_path, monkeypatch):
             Checkpoint(tmp_path / "none", "key"), Limits(), lambda *_: None, one_data_set=experiment.shares_data,
         )  # fmt: skip
         found.clear()
-        return resolve(experiment.trainer)(job), list(found)
+        return trainer(experiment)(job), list(found)
 
     return run
 
@@ -173,7 +173,7 @@ class Caught(Exception):  # noqa: N818
 
 
 def module_of(name):
-    return import_module(REGISTRY[name].trainer.partition(":")[0])
+    return import_module(f"{REGISTRY[name].package}.train")
 
 
 def learners(experiment):

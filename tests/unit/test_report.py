@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import pytest
 from click.testing import CliRunner
 
+from structgrad.experiments import REGISTRY
 from structgrad.repro import curves, manifest, rocrate
 from structgrad.repro.cells import collect
 from structgrad.repro.commands.report import command
@@ -162,8 +163,9 @@ def test_an_svg_becomes_part_of_a_page():
     )
 
 
-def test_a_caption_that_is_not_there(project):
-    assert caption("nothing_9") == ""
+def test_a_caption_that_is_not_there():
+    assert caption(REGISTRY["indelman_1a"], "indelman_9") == ""
+    assert caption(REGISTRY["indelman_1a"], "indelman_1a").startswith("<")
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,18 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from structgrad.experiments import REGISTRY
-from structgrad.experiments.sorting.data import digest, make, sequences
-from structgrad.experiments.sorting.direct import COSTS, DirectLearner, column_squares, element_squares, exact, labels
-from structgrad.experiments.sorting.learner import metrics
-from structgrad.experiments.sorting.sinkhorn import SinkhornLearner
-from structgrad.experiments.sorting.train import LEARNERS, train
+from structgrad.experiments.indelman.sorting.data import digest, make, sequences
+from structgrad.experiments.indelman.sorting.direct import (
+    COSTS,
+    DirectLearner,
+    column_squares,
+    element_squares,
+    exact,
+    labels,
+)
+from structgrad.experiments.indelman.sorting.learner import metrics
+from structgrad.experiments.indelman.sorting.sinkhorn import SinkhornLearner
+from structgrad.experiments.indelman.sorting.train import LEARNERS, train
 from structgrad.parallel import set_threads
 from structgrad.polytopes.matching import Matching
 from structgrad.training.checkpoint import Checkpoint
@@ -105,7 +112,7 @@ def test_one_digit_changes_the_digest(monkeypatch, part):
     honest = make(SIZES, "d=6", [1, 2])
     x = (honest.train.x, honest.test.x, honest.extra.x)[part]
     x[1, 2, 3] = torch.nextafter(x[1, 2, 3], torch.tensor(2.0))
-    monkeypatch.setattr("structgrad.experiments.sorting.data.make", lambda *_: honest)
+    monkeypatch.setattr("structgrad.experiments.indelman.sorting.data.make", lambda *_: honest)
     assert digest(SIZES, "d=6", [1, 2]) != base
 
 

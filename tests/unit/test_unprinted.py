@@ -132,7 +132,7 @@ def test_the_page_shows_every_figure_under_its_own_name(page):
 
 
 def test_a_figure_with_a_name_has_a_caption_of_its_own(figured, project):
-    (project / "workflow" / "report" / "berthet_7.rst").write_text("What *seven* shows.\n", encoding="utf-8")
+    (project / "packages" / "nowhere" / "berthet_7.rst").write_text("What *seven* shows.\n", encoding="utf-8")
     page = build_report(figured).decode()
     section = page[page.index('<h3 id="berthet_7">') : page.index('<h3 id="berthet_8">')]
     assert "What <em>seven</em> shows." in section or "What *seven* shows." in section

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,19 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         shutil.copy(ROOT / name, folder / name)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def add_task() -> Callable[[Path, str, str, Mapping[str, str]], None]:
+    """Write the modules of a task, by name, into a paper's folder of a clone: no other file is touched."""
+
+    def write(clone: Path, paper: str, task: str, modules: Mapping[str, str]) -> None:
+        folder = clone / "src/structgrad/experiments" / paper / task
+        folder.mkdir(parents=True)
+        for name, text in {"__init__": "", **modules}.items():
+            (folder / f"{name}.py").write_text(text)
+
+    return write
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ import torch
 
 from structgrad.experiments import REGISTRY
 from structgrad.parallel import set_threads
-from structgrad.repro.resolve import resolve
+from structgrad.repro.resolve import digester, trainer
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job
 from structgrad.training.loop import Limits
@@ -77,8 +77,8 @@ def trained(experiment: str, setting: str, arm: str, count: int, changes: dict[s
     job = Job(
         spec.seed_name, setting, arm, 0, count, config, witness, limits, lambda *_: None, one_data_set=spec.shares_data
     )
-    witness.seen.update(resolve(spec.digester)(config, setting, job.seeds("data", None)).encode())
-    outcome = resolve(spec.trainer)(job)
+    witness.seen.update(digester(spec)(config, setting, job.seeds("data", None)).encode())
+    outcome = trainer(spec)(job)
     _hash([outcome.seeds, outcome.results, outcome.history], witness.seen)
     return witness.seen.hexdigest()
 

@@ -20,7 +20,7 @@ import torch
 from numpy._core._multiarray_umath import __cpu_dispatch__
 
 from structgrad.experiments import REGISTRY
-from structgrad.repro.resolve import resolve
+from structgrad.repro.resolve import trainer
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job
 from structgrad.training.loop import Limits
@@ -121,6 +121,6 @@ def test_a_committed_record_comes_out_again_here(tmp_path):
         Limits(),
         lambda *_: None,
     )
-    outcome = resolve(spec.trainer)(job)
+    outcome = trainer(spec)(job)
     again = [{"replica": replica, **result} for replica, result in enumerate(outcome.results)]
     assert json.loads(json.dumps([again, outcome.history])) == [record["results"], record["history"]]

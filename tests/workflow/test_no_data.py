@@ -8,33 +8,10 @@ import re
 
 import pytest
 
-TOY = '''"""Two sets of real data, of which it learns nothing."""
+TOY = {
+    "spec": '''"""Two sets of real data, of which it learns nothing."""
 
-from structgrad.data.store import DataFile, fetch
 from structgrad.experiments.base import Arm, Experiment, Metric
-
-FILES = {
-    name: DataFile(f"toy/{name}.txt", digest, (f"http://127.0.0.1:1/{name}.txt",))
-    for name, digest in (("n=1", "ONE"), ("n=2", "TWO"))
-}
-
-
-def files(config, setting):
-    return (FILES[setting],)
-
-
-def digest(config, setting, seeds):
-    fetch(FILES[setting])
-    return FILES[setting].sha256
-
-
-def train(job):
-    from structgrad.training.job import Outcome
-
-    score = {"sum": float(len(fetch(FILES[job.setting]).content)), "sum_squares": 1e9, "count": 1}
-    result = {"epochs": 0, "stopped": "untrained", "metrics": {"score": score}, "final": {}}
-    return Outcome({"data": job.seeds("data", arm=None)}, [result] * job.count, {})
-
 
 EXPERIMENT = Experiment(
     name="toy",
@@ -45,35 +22,59 @@ EXPERIMENT = Experiment(
     settings=("n=1", "n=2"),
     arms=(Arm("length", "Length"),),
     metrics=(Metric("score", "score", "mean", unit="bytes", factor=1.0, digits=0, bounds=(0.0, 1e9)),),
-    trainer="structgrad.experiments.toy:train",
-    digester="structgrad.experiments.toy:digest",
+    package=__package__,
     level=2,
     config={"epochs": 0},
-    files="structgrad.experiments.toy:files",
+    scales={
+        "smoke": {
+            "comparable": True,
+            "reason": "nothing is cut",
+            "blocks": [{"settings": ["n=1", "n=2"], "arms": ["length"], "replicas": 2}],
+        },
+    },
 )
-'''
-SCALE = """
-  toy:
-    comparable: true
-    reason: nothing is cut
-    blocks:
-      - {settings: [n=1, n=2], arms: [length], replicas: 2}
-"""
+''',
+    "files": """from structgrad.data.store import DataFile
+
+FILES = {
+    name: DataFile(f"toy/{name}.txt", digest, (f"http://127.0.0.1:1/{name}.txt",))
+    for name, digest in (("n=1", "ONE"), ("n=2", "TWO"))
+}
+
+
+def needed(config, setting):
+    return (FILES[setting],)
+""",
+    "data": """from structgrad.data.store import fetch
+from structgrad.experiments.berthet.toy.files import FILES
+
+
+def digest(config, setting, seeds):
+    fetch(FILES[setting])
+    return FILES[setting].sha256
+""",
+    "train": """from structgrad.data.store import fetch
+from structgrad.experiments.berthet.toy.files import FILES
+from structgrad.training.job import Outcome
+
+
+def train(job):
+    score = {"sum": float(len(fetch(FILES[job.setting]).content)), "sum_squares": 1e9, "count": 1}
+    result = {"epochs": 0, "stopped": "untrained", "metrics": {"score": score}, "final": {}}
+    return Outcome({"data": job.seeds("data", arm=None)}, [result] * job.count, {})
+""",
+}
 CONTENT = {"one": b"one\n", "two": b"number two\n"}
 ONLY = "experiments=[toy]"
 
 
 @pytest.fixture(scope="module")
-def toy(clone, tmp_path_factory):
+def toy(clone, add_task, tmp_path_factory):
     """The folder of the user's data; the clone has an experiment on two files of which only the second is there."""
-    source = TOY
+    files = TOY["files"]
     for name, content in CONTENT.items():
-        source = source.replace(name.upper(), hashlib.sha256(content).hexdigest())
-    (clone / "src/structgrad/experiments/toy.py").write_text(source)
-    with (clone / "src/structgrad/experiments/__init__.py").open("a") as stream:
-        stream.write("\nfrom structgrad.experiments import toy\n\nREGISTRY['toy'] = toy.EXPERIMENT\n")
-    with (clone / "workflow/scales/smoke.yaml").open("a") as stream:
-        stream.write(SCALE)
+        files = files.replace(name.upper(), hashlib.sha256(content).hexdigest())
+    add_task(clone, "berthet", "toy", TOY | {"files": files})
     data = tmp_path_factory.mktemp("data")
     (data / "toy").mkdir()
     (data / "toy/n=2.txt").write_bytes(CONTENT["two"])

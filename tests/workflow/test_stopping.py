@@ -15,29 +15,10 @@ from pathlib import Path
 
 import pytest
 
-TOY = '''"""It learns nothing, and takes as long as the test likes."""
-
-import os
-import signal
+TOY = {
+    "spec": '''"""It learns nothing, and takes as long as the test likes."""
 
 from structgrad.experiments.base import Arm, Experiment, Metric
-
-
-def digest(config, setting, seeds):
-    return "0" * 64
-
-
-def train(job):
-    from structgrad.training.job import Outcome
-
-    if "TOY_PIPE" in os.environ:
-        with open(os.environ["TOY_PIPE"], "w") as pipe:
-            print(os.getpid(), file=pipe, flush=True)
-            signal.pause()
-    score = {"sum": 1.0, "sum_squares": 1.0, "count": 1}
-    result = {"epochs": 0, "stopped": "untrained", "metrics": {"score": score}, "final": {}}
-    return Outcome({"data": job.seeds("data", arm=None)}, [result] * job.count, {})
-
 
 EXPERIMENT = Experiment(
     name="toy",
@@ -48,31 +29,45 @@ EXPERIMENT = Experiment(
     settings=("n=1",),
     arms=(Arm("idle", "Idle"),),
     metrics=(Metric("score", "score", "mean", factor=1.0, digits=0),),
-    trainer="structgrad.experiments.toy:train",
-    digester="structgrad.experiments.toy:digest",
+    package=__package__,
     level=2,
     config={"epochs": 0},
+    scales={
+        "smoke": {
+            "comparable": True,
+            "reason": "nothing is cut",
+            "blocks": [{"settings": ["n=1"], "arms": ["idle"], "replicas": 2}],
+        },
+    },
 )
-'''
-SCALE = """
-  toy:
-    comparable: true
-    reason: nothing is cut
-    blocks:
-      - {settings: [n=1], arms: [idle], replicas: 2}
-"""
+''',
+    "data": """def digest(config, setting, seeds):
+    return "0" * 64
+""",
+    "train": """import os
+import signal
+
+from structgrad.training.job import Outcome
+
+
+def train(job):
+    if "TOY_PIPE" in os.environ:
+        with open(os.environ["TOY_PIPE"], "w") as pipe:
+            print(os.getpid(), file=pipe, flush=True)
+            signal.pause()
+    score = {"sum": 1.0, "sum_squares": 1.0, "count": 1}
+    result = {"epochs": 0, "stopped": "untrained", "metrics": {"score": score}, "final": {}}
+    return Outcome({"data": job.seeds("data", arm=None)}, [result] * job.count, {})
+""",
+}
 REPRODUCE = ("structgrad", "reproduce", "--cores", "1", "--set", "experiments=[toy]")
 PLAIN = ("snakemake", "--cores", "1", "--config", "experiments=[toy]")
 LONG = 300.0  # seconds that a busy machine may need
 
 
 @pytest.fixture(scope="module")
-def toy(clone):
-    (clone / "src/structgrad/experiments/toy.py").write_text(TOY)
-    with (clone / "src/structgrad/experiments/__init__.py").open("a") as stream:
-        stream.write("\nfrom structgrad.experiments import toy\n\nREGISTRY['toy'] = toy.EXPERIMENT\n")
-    with (clone / "workflow/scales/smoke.yaml").open("a") as stream:
-        stream.write(SCALE)
+def toy(clone, add_task):
+    add_task(clone, "berthet", "toy", TOY)
     os.mkfifo(clone / "pipe")
     return clone
 

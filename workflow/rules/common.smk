@@ -1,15 +1,16 @@
 """Validate the configuration and name files. What is computed, and how, is the package's business."""
 
+import os
 import sys
-from pathlib import Path
 from shlex import quote
 
 from structgrad.errors import UserError
-from structgrad.repro import lock, overrides
-from structgrad.repro.digests import source_digest
+from structgrad.repro import finished, lock, overrides, packs
+from structgrad.repro.digests import declared_digest, source_digest
+from structgrad.repro.packs import FRESH
 from structgrad.repro.paths import project_root
 from structgrad.repro.plan import load_plan
-from structgrad.repro.run import config_digest, trainer_digest
+from structgrad.repro.run import key_of
 
 try:
     PLAN = load_plan(overrides=overrides.from_snakemake(config))
@@ -18,22 +19,53 @@ except UserError as error:
     sys.exit(2)
 
 # What --config changed is passed on, so that every job sees the same plan; the file itself every job reads.
-_OPTIONS = overrides.shell({key: value for key, value in overrides.differing(PLAN.config).items() if key != "scale"})
+# How jobs are packed is no matter of theirs.
+_OURS = ("scale", "threads", "job_minutes")
+_OPTIONS = overrides.shell({key: value for key, value in overrides.differing(PLAN.config).items() if key not in _OURS})
+
+
+def name_of(shard):
+    """A shard's record, as rules name it."""
+    return str(shard.path.relative_to(project_root()))
+
 
 # `structgrad data fetch` left a note where data could not be had: that record is not asked for, its cells say no_data.
-SHARDS = {str(shard.path.relative_to(project_root())): shard for shard in PLAN.shards if not shard.left_out}
+SHARDS = {name_of(shard): shard for shard in PLAN.shards if not shard.left_out}
 NOTES = [str(shard.note.relative_to(project_root())) for shard in PLAN.shards if shard.left_out]
+
+
+def packs_to_do():
+    """The jobs of this run: what has no record, or one that this checkout made of other sources or hyper-parameters."""
+    if not workflow.is_main_process:  # a job on a cluster, or a subprocess: records may have come in since
+        return packs.frozen(PLAN)
+    fresh = os.environ.get(FRESH) == "1"
+    shards = [
+        shard
+        for shard in SHARDS.values()
+        if fresh or not shard.path.is_file() or finished.outdated(shard, key_of(PLAN, shard))
+    ]
+    return packs.pack(shards, packs.estimates(PLAN, shards), 60 * PLAN.config["job_minutes"])
+
+
+PACKS = packs_to_do()
+
+
+def begin():
+    """Hold the lock; write down the jobs of this run; a fresh one takes nothing that was finished before."""
+    hold_lock()
+    packs.freeze(PLAN.scale, PACKS)
+    if os.environ.get(FRESH) == "1":
+        for pack in PACKS:
+            for shard in pack.shards:
+                finished.forget(shard)
 
 
 wildcard_constraints:
     scale=PLAN.scale,
     experiment="|".join(PLAN.experiments) or "none",
-    setting=r"[^/]+",
-    arm=r"\w+",
-    span=r"\d+-\d+",
 
 
-CAPTIONS = sorted(str(path) for path in Path("workflow/report").glob("*.rst"))
+CAPTIONS = "*/*.rst"  # of tables and figures, below each paper's folder
 
 
 def hold_lock():
@@ -50,29 +82,19 @@ def options_of(wildcards):
     return _OPTIONS
 
 
-def shard_of(wildcards):
-    """The shard whose record the wildcards name."""
-    return PLAN.shard(f"{wildcards.experiment}/{wildcards.setting}/{wildcards.arm}/{wildcards.span}")
-
-
-def sources_of(wildcards):
-    """The digest of the sources that a record depends on: editing them trains it anew, editing others does not."""
-    return trainer_digest(PLAN, wildcards.experiment)
-
-
 def generator_of(wildcards):
     """The digest of the sources that make an experiment's data."""
-    return source_digest(PLAN.experiments[wildcards.experiment].experiment.digester.partition(":")[0])
+    return source_digest(f"{PLAN.experiments[wildcards.experiment].experiment.package}.data")
 
 
-def config_of(wildcards):
-    """The digest of the hyper-parameters that a record depends on."""
-    return config_digest(PLAN, shard_of(wildcards))
+def keys_of(pack):
+    """What the records of a job depend on: editing that trains them anew, editing other sources does not."""
+    return [key_of(PLAN, shard) for shard in pack.shards]
 
 
-def shard_id(wildcards):
-    """The id that the command line takes."""
-    return quote(shard_of(wildcards).id)
+def words_of(pack):
+    """The ids that the command line takes; a function, because braces in a plain text would be wildcards."""
+    return lambda wildcards: " ".join(quote(shard.id) for shard in pack.shards)
 
 
 def table_files(*endings):

@@ -10,6 +10,7 @@ rule tracking:
         "../../environment.yml"
     params:
         sources=source_digest("structgrad.repro.tracking"),
+        declared=declared_digest(),
         options=options_of,
         scale=PLAN.scale,
     shell:

@@ -1,21 +1,28 @@
-rule train:
-    input:
-        data="results/{scale}/data/{experiment}.json",
-    output:
-        "results/{scale}/records/{experiment}/{setting}/{arm}.{span}.json",
-    log:
-        "results/{scale}/logs/train/{experiment}/{setting}/{arm}.{span}.log",
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=720,
-    params:
-        sources=sources_of,
-        config=config_of,
-        shard=shard_id,
-        options=options_of,
-    shell:
-        "python -m structgrad run {params.shard} --scale {wildcards.scale} {params.options}"
-        " --threads {threads} 2>&1 | tee {log}"
+# A rule a job: Snakemake has no other way for one process to write several records, each of which stands by itself.
+for pack in PACKS:
+
+    rule:
+        name:
+            f"train_{pack.name}"
+        input:
+            data=f"results/{PLAN.scale}/data/{pack.experiment}.json",
+        output:
+            [name_of(shard) for shard in pack.shards],
+        log:
+            f"results/{PLAN.scale}/logs/train/{pack.name}.log",
+        # Long ones first, so that cores do not wait for one at the end.
+        priority: min(int(pack.seconds), 10**6)
+        conda:
+            "../../environment.yml"
+        threads: PLAN.config["threads"]
+        resources:
+            mem_mb=4000,
+            runtime=720,
+        params:
+            sources=keys_of(pack),
+            shards=words_of(pack),
+            options=options_of,
+            scale=PLAN.scale,
+        shell:
+            "python -m structgrad run {params.shards} --go-on --scale {params.scale} {params.options}"
+            " --threads {threads} 2>&1 | tee {log}"

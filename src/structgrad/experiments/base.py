@@ -15,19 +15,28 @@ Level = Literal[1, 2, 3]
 class Arm:
     """One method. ``answers`` names the published column that it is set beside (None: ours alone).
 
-    A ``reference`` learns nothing: figures draw it as what the others are held against.
+    ``config`` holds its own hyper-parameters, in place of or beside those of the experiment. A ``reference`` learns
+    nothing: figures draw it as what the others are held against.
     """
 
     name: str
     column: str
     answers: str | None = None
     note: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
     reference: bool = False
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One kind of cell. Replicas report a proportion as successes of trials, a mean as sums over items."""
+    """One kind of cell. Replicas report a proportion as successes of trials, a mean as sums over items.
+
+    One that is ``published`` has a ``margin``, in its unit: the difference from a printed number below which a cell
+    that differs is still ``close``, and why, given before there were results.
+
+    Raises:
+        ValueError: a metric with a published counterpart and without a margin, or a margin without its reason.
+    """
 
     name: str
     title: str
@@ -39,6 +48,12 @@ class Metric:
     higher_is_better: bool = True
     bounds: tuple[float, float] = (0.0, 1.0)  # what one item can be, in the record
     spread: Literal["items", "replicas"] = "items"  # what the paper's "+-" is the deviation over
+    margin: float | None = None
+    why_margin: str = ""
+
+    def __post_init__(self) -> None:
+        if self.published and (self.margin is None or not self.why_margin):
+            raise ValueError(f"metric {self.name} is set beside printed numbers: it needs a margin, and why_margin")
 
 
 @dataclass(frozen=True)
@@ -48,9 +63,12 @@ class Experiment:
     ``table`` is the table's number in the paper, or a word where the paper has figures only; then ``label`` says which,
     such as "Figures 4, 7 and 8".
 
-    ``trainer`` names the function ``module:name`` that trains a shard; it is imported only by the job that
-    needs it, so that planning, tables and audit never load torch. ``published_items`` says how many items
-    (test sequences, folds, ...) stand behind a published cell of a metric: the meaning of its uncertainty.
+    ``package`` is the folder that it lies in (``__package__`` in its ``spec.py``). There ``train.py`` has
+    ``train(job)``, which trains a shard; ``data.py`` has ``digest(config, setting, seeds)``, the sha256 of the data
+    behind it; and where real data is read ``files.py`` has ``needed(config, setting)``, the files behind a setting
+    (:class:`structgrad.data.store.DataFile`). They are imported only by the job that needs them, so that planning,
+    tables and audit never load torch. ``published_items`` says how many items (test sequences, folds, ...) stand
+    behind a published cell of a metric: the meaning of its uncertainty.
 
     ``level`` is what a record of it promises whoever makes it again from the same sources and lock; every level keeps
     what the ones after it promise, and records carry it (:meth:`level_on`):
@@ -69,8 +87,8 @@ class Experiment:
     ``one_data_set``: all replicas have the data of replica 0, as folds have and trials of a search may. ``clock`` is
     what the histories and results of its records count.
 
-    ``files`` names the function ``module:name`` that gives the files of real data behind a configuration and setting
-    (:class:`structgrad.data.store.DataFile`); None where all data is generated.
+    ``scales`` says, by name, what a scale runs of it whose file does not name it: as in ``workflow/scales/*.yaml``,
+    ``comparable``, ``reason``, ``blocks`` and what is overridden. One that has no block at a scale is not run there.
     """
 
     name: str
@@ -81,20 +99,18 @@ class Experiment:
     settings: tuple[str, ...]
     arms: tuple[Arm, ...]
     metrics: tuple[Metric, ...]
-    trainer: str
-    digester: str
+    package: str
     level: Level
     config: Mapping[str, Any] = field(default_factory=dict)
-    arm_config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     published_items: Mapping[str, int] = field(default_factory=dict)
     figures: tuple[Lines | Scatter | Progress, ...] = (Lines(),)
     label: str | None = None
     folds: int = 0
     seeded_as: str | None = None
-    files: str | None = None
     selected_by: str | None = None
     one_data_set: bool = False
     clock: Literal["epoch", "step"] = "epoch"
+    scales: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def heading(self) -> str:
@@ -161,4 +177,4 @@ class Experiment:
 
     def config_of(self, arm: str) -> dict[str, Any]:
         """The hyper-parameters of an arm: the experiment's, then the arm's own."""
-        return {**self.config, **self.arm_config.get(arm, {})}
+        return {**self.config, **self.arm(arm).config}

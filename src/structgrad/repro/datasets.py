@@ -13,7 +13,7 @@ from structgrad.files import write_text
 from structgrad.repro.paths import results
 from structgrad.repro.plan import Plan, Shard
 from structgrad.repro.realdata import data_folder
-from structgrad.repro.resolve import resolve
+from structgrad.repro.resolve import digester
 
 
 def path_of(scale: str, experiment: str) -> Path:
@@ -32,7 +32,7 @@ def make(plan: Plan, experiment: str) -> dict[str, str]:
     from structgrad.training.seeds import seeds_for
 
     part = plan.experiments[experiment]
-    digester = resolve(part.experiment.digester)
+    digest = digester(part.experiment)
     name, shared = part.experiment.seed_name, part.experiment.shares_data
     digests: dict[str, str] = {}
     with data_folder(plan):
@@ -41,7 +41,7 @@ def make(plan: Plan, experiment: str) -> dict[str, str]:
                 continue
             seeds = seeds_for(name, shard.setting, None, shard.first, shard.count, "data", shared)
             try:
-                digests[_key(shard)] = digester(part.config_of(shard.arm), shard.setting, seeds)
+                digests[_key(shard)] = digest(part.config_of(shard.arm), shard.setting, seeds)
             except MissingDataError as error:
                 if not shard.path.is_file():
                     raise UserError(f"{error}. To go on without it: structgrad data fetch") from error
@@ -58,7 +58,7 @@ def verified_digest(plan: Plan, shard: Shard, config: dict[str, Any], seeds: Seq
     Raises:
         UserError: the data is not what it was when the digests were made; nothing is trained on it.
     """
-    found = resolve(plan.experiments[shard.experiment].experiment.digester)(config, shard.setting, seeds)
+    found = digester(plan.experiments[shard.experiment].experiment)(config, shard.setting, seeds)
     path = path_of(shard.scale, shard.experiment)
     if path.is_file():
         expected = json.loads(path.read_text(encoding="utf-8"))["digests"].get(_key(shard), found)

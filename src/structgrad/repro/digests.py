@@ -9,6 +9,7 @@ import tokenize
 from functools import cache
 from pathlib import Path
 
+from structgrad.experiments import PAPERS, REGISTRY
 from structgrad.repro.paths import project_root
 
 HERE = Path(__file__).parent
@@ -24,6 +25,20 @@ def source_digest(module: str, *data: str) -> str:
     """
     lines = [f"{name} {_file_digest(_file(name))}" for name in sorted(closure(module))]
     lines += [f"{name} {hashlib.sha256((HERE / name).read_bytes()).hexdigest()}" for name in data]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def declared_digest(*files: str) -> str:
+    """sha256 over what papers and experiments declare, which are found where they lie, not imported by name.
+
+    That is each ``paper.py`` and ``spec.py`` with all that it imports, and the files below each paper's folder that
+    match one of ``files``.
+    """
+    lines = [source_digest(f"{experiment.package}.spec") for experiment in REGISTRY.values()]
+    for paper in PAPERS:
+        lines.append(source_digest(f"structgrad.experiments.{paper}.paper"))
+        for path in sorted(path for pattern in files for path in (HERE.parent / "experiments" / paper).glob(pattern)):
+            lines.append(f"{paper} {path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

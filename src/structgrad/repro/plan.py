@@ -10,9 +10,10 @@ from typing import Any
 
 from structgrad.errors import UserError, unknown
 from structgrad.experiments import REGISTRY, Experiment
-from structgrad.repro.config import load_config, load_scale
+from structgrad.repro.config import check, load_config, load_scale
 from structgrad.repro.paths import results
 
+NO_BLOCK = "neither the scale's file in workflow/scales nor `scales` in its spec.py has a block of it"
 SHARD_ID = r"([^/]+)/([^/]+)/([^/]+)/(\d+)-(\d+)"
 
 
@@ -100,6 +101,7 @@ class Plan:
     config: Mapping[str, Any]
     experiments: Mapping[str, ExperimentPlan]
     shards: tuple[Shard, ...]
+    absent: tuple[str, ...] = ()  # the experiments of which this scale runs nothing
 
     def shards_of(self, experiment: str, setting: str | None = None, arm: str | None = None) -> list[Shard]:
         """The shards of an experiment, of one setting or arm where given."""
@@ -130,29 +132,42 @@ def load_plan(scale: str | None = None, overrides: Mapping[str, Any] | None = No
     """The plan of ``config.yaml``, with another ``scale`` or other ``overrides`` where given.
 
     Raises:
-        UserError: an unknown scale, experiment, arm, setting or hyper-parameter, with the nearest right word.
+        UserError: an unknown scale, experiment, arm, setting or hyper-parameter, with the nearest right word; an
+            experiment that is asked for by name and not run at the scale.
     """
     config = load_config({**(overrides or {}), **({"scale": scale} if scale else {})})
-    content = load_scale(config["scale"])
-    _check_names("experiment", content["experiments"], REGISTRY)
+    content = _content(config["scale"])
     chosen = _select("experiment", config["experiments"], REGISTRY)
+    absent = tuple(name for name in REGISTRY if name in chosen and name not in content)
+    if absent and config["experiments"] != "all":
+        raise UserError(f"{absent[0]} is not run at scale {config['scale']}: {NO_BLOCK}")
     experiments = {
-        name: _experiment_plan(REGISTRY[name], content["experiments"][name])
-        for name in REGISTRY
-        if name in chosen and name in content["experiments"]
+        name: _experiment_plan(REGISTRY[name], content[name]) for name in REGISTRY if name in chosen and name in content
     }
     arms = _select("arm", config["arms"], (a.name for n in chosen for a in REGISTRY[n].arms))
     settings = _select("setting", config["settings"], (s for n in chosen for s in REGISTRY[n].settings))
     shards = [
         shard
         for name in experiments
-        for block in content["experiments"][name]["blocks"]
+        for block in content[name]["blocks"]
         for shard in _block_shards(config, name, block)
         if shard.arm in arms and shard.setting in settings
     ]
     if len({(s.experiment, s.setting, s.arm, s.first) for s in shards}) < len(shards):
         raise UserError(f"workflow/scales/{config['scale']}.yaml names an arm x setting in two blocks")
-    return Plan(config["scale"], config, experiments, tuple(shards))
+    return Plan(config["scale"], config, experiments, tuple(shards), absent)
+
+
+def _content(scale: str) -> dict[str, Any]:
+    """What the scale runs of each experiment: what its file says, and of those it does not name, what they declare."""
+    named = load_scale(scale)["experiments"]
+    _check_names("experiment", named, REGISTRY)
+    declared = {
+        name: check({"description": "", "experiments": {name: experiment.scales[scale]}}, "scale", f"scales of {name}")
+        for name, experiment in REGISTRY.items()
+        if name not in named and scale in experiment.scales
+    }
+    return named | {name: content["experiments"][name] for name, content in declared.items()}
 
 
 def _experiment_plan(experiment: Experiment, content: Mapping[str, Any]) -> ExperimentPlan:

@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from structgrad.repro.digests import lock_digest, source_digest
 
 LIBRARIES = ("torch", "numpy", "scipy", "numba", "structgrad")
 
-__all__ = ["hardware", "libraries", "lock_digest", "peak_memory_mb", "source_digest"]
+__all__ = ["forget_peak_memory", "hardware", "libraries", "lock_digest", "peak_memory_mb", "source_digest"]
 
 
 def libraries() -> dict[str, str]:
@@ -54,7 +55,17 @@ def _processor() -> str:
     return platform.processor()
 
 
+def forget_peak_memory() -> None:
+    """Let :func:`peak_memory_mb` speak of what comes now, where the system can (Linux)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def peak_memory_mb() -> float:
-    """The largest resident size of this process so far, in MB."""
+    """The largest resident size of this process since :func:`forget_peak_memory`, or ever, in MB."""
+    with suppress(OSError, StopIteration):
+        with Path("/proc/self/status").open(encoding="utf-8") as stream:
+            line = next(line for line in stream if line.startswith("VmHWM:"))
+        return round(int(line.split()[1]) * 1.024e-3, 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)

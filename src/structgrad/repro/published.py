@@ -1,4 +1,4 @@
-"""The papers' own numbers, as printed: one line a number in ``published_numbers.csv``."""
+"""The papers' own numbers, as printed: one line a number in ``published_numbers.csv`` of each paper's folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+
+from structgrad.experiments import PAPERS
 
 
 @dataclass(frozen=True)
@@ -47,16 +49,18 @@ def numbers() -> Mapping[Key, Published]:
     """Every published number by (paper, table, row, column, metric).
 
     Raises:
-        ValueError: the file names a cell twice, or holds something that is no number.
+        ValueError: a file names a cell twice, or holds something that is no number.
     """
-    text = (files("structgrad.repro") / "published_numbers.csv").read_text(encoding="utf-8")
     found: dict[Key, Published] = {}
-    for line in csv.DictReader(text.splitlines()):
-        key = (line["paper"], line["table"], line["row"], line["column"], line["metric"])
-        if key in found:
-            raise ValueError(f"published_numbers.csv names {'/'.join(key)} twice")
-        found[key] = number = Published(line["value"], line["spread"], line["unit"], line["note"])
-        _ = number.value, number.spread  # a misprint in our copy shows here, not in a table
+    for paper in PAPERS:
+        file = files(f"structgrad.experiments.{paper}") / "published_numbers.csv"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []  # figures print none
+        for line in csv.DictReader(lines):
+            key = (paper, line["table"], line["row"], line["column"], line["metric"])
+            if key in found:
+                raise ValueError(f"published_numbers.csv of {paper} names {'/'.join(key)} twice")
+            found[key] = number = Published(line["value"], line["spread"], line["unit"], line["note"])
+            _ = number.value, number.spread  # a misprint in our copy shows here, not in a table
     return found
 
 

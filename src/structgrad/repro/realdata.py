@@ -14,7 +14,7 @@ from structgrad.experiments import Experiment
 from structgrad.files import of_user, write_text
 from structgrad.repro.paths import project_root
 from structgrad.repro.plan import Plan, Shard
-from structgrad.repro.resolve import resolve
+from structgrad.repro.resolve import files
 
 
 @contextmanager
@@ -37,7 +37,8 @@ def data_folder(plan: Plan) -> Iterator[None]:
 
 def needed(experiment: Experiment, config: Mapping[str, Any], setting: str) -> tuple[DataFile, ...]:
     """The files behind a setting of an experiment; none where its data is generated."""
-    return tuple(resolve(experiment.files)(config, setting)) if experiment.files else ()
+    named = files(experiment)
+    return tuple(named(config, setting)) if named else ()
 
 
 def needed_by(plan: Plan, shards: Iterable[Shard]) -> dict[DataFile, list[Shard]]:

@@ -70,6 +70,23 @@ def load(path: Path) -> dict[str, Any]:
     return check(record, str(path))
 
 
+def peek(path: Path, field: str) -> Any:
+    """One field of a record that is taken to be sound: read from its own line, without the rest.
+
+    Raises:
+        RecordError: the file cannot be read or has no such line.
+    """
+    start = f" {json.dumps(field)}: "
+    try:
+        with path.open(encoding="utf-8") as lines:
+            line = next(line for line in lines if line.startswith(start))
+        return json.loads(line.removeprefix(start).rstrip().removesuffix(","))
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
+    except (StopIteration, ValueError) as error:
+        raise RecordError(f"{path}: no field {field!r} on a line of its own") from error
+
+
 def save(record: dict[str, Any], path: Path) -> dict[str, Any]:
     """Seal ``record`` with its digest and write it, one replica a line so that a change shows in a diff.
 

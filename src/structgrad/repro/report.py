@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,7 +22,7 @@ from structgrad.repro.figures import KINDS, build_figures, called
 from structgrad.repro.layouts import to_html
 from structgrad.repro.numbers import fixed
 from structgrad.repro.panels import MARKS, Table, tables
-from structgrad.repro.paths import project_root, results
+from structgrad.repro.paths import results
 from structgrad.repro.plan import Plan
 from structgrad.repro.verdicts import VERDICTS
 
@@ -57,7 +58,7 @@ def build_report(plan: Plan) -> bytes:
             {
                 "id": stem,
                 "heading": table.heading,
-                "table": Markup(_with_caption(to_html(table, ""), caption(stem))),
+                "table": Markup(_with_caption(to_html(table, ""), caption(experiment, stem))),
                 "figures": [_figure(figure, experiment, drawn) for figure in experiment.figures],
                 "curves": training and Markup(inline(training, f"{stem}-curves-", f"Training, {table.heading}")),
             }
@@ -100,18 +101,18 @@ def _figure(figure: Lines | Scatter | Progress, experiment: Experiment, drawn: M
     return {
         "id": stem,
         "heading": figure.name and (figure.title or name),
-        "caption": Markup(caption(stem)) if figure.name else "",
+        "caption": Markup(caption(experiment, stem)) if figure.name else "",
         "picture": Markup(inline(drawn[f"{stem}.svg"], f"{stem}-", f"Figure of {name}")),
         "name": name,
         "reading": KINDS[type(figure)].reading(figure, experiment),
     }
 
 
-def caption(stem: str) -> str:
-    """``workflow/report/<stem>.rst`` as HTML; empty where there is none."""
+def caption(experiment: Experiment, stem: str) -> str:
+    """``<stem>.rst`` of the experiment's folder as HTML; empty where there is none."""
     from html import escape
 
-    path = project_root() / "workflow" / "report" / f"{stem}.rst"
+    path = files(experiment.package) / f"{stem}.rst"
     if not path.is_file():
         return ""
     text = path.read_text(encoding="utf-8")

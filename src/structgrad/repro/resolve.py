@@ -1,12 +1,26 @@
-"""From the name of a function to the function: experiments name theirs, so that planning imports no torch."""
+"""From an experiment to the functions in its package, imported on demand, so that planning imports no torch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
+from structgrad.experiments import Experiment
 
-def resolve(name: str) -> Any:
-    """The object that ``module:name`` names."""
-    module, _, attribute = name.partition(":")
-    return getattr(import_module(module), attribute)
+
+def trainer(experiment: Experiment) -> Callable[..., Any]:
+    """What trains a shard of it: ``train.train``."""
+    return import_module(f"{experiment.package}.train").train
+
+
+def digester(experiment: Experiment) -> Callable[..., str]:
+    """What gives the sha256 of its data: ``data.digest``."""
+    return import_module(f"{experiment.package}.data").digest
+
+
+def files(experiment: Experiment) -> Callable[..., Any] | None:
+    """What names the files of real data behind a setting: ``files.needed``; None where all data is generated."""
+    name = f"{experiment.package}.files"
+    return import_module(name).needed if find_spec(name) else None

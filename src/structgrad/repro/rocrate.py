@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from structgrad import __version__
+from structgrad.experiments import PAPERS
 from structgrad.repro import manifest
 from structgrad.repro.paths import results
 from structgrad.repro.plan import Plan
@@ -30,26 +31,6 @@ KINDS = {
     ".md": "text/markdown",
     ".svg": "image/svg+xml",
     ".tex": "application/x-tex",
-}
-PAPERS = {
-    "indelman": (
-        "https://arxiv.org/abs/2007.05724",
-        "Learning Randomly Perturbed Structured Predictors for Direct Loss Minimization",
-        ("Hedda Cohen Indelman", "Tamir Hazan"),
-        "2021",
-    ),
-    "berthet": (
-        "https://arxiv.org/abs/2002.08676",
-        "Learning with Differentiable Perturbed Optimizers",
-        ("Quentin Berthet", "Mathieu Blondel", "Olivier Teboul", "Marco Cuturi", "Jean-Philippe Vert", "Francis Bach"),
-        "2020",
-    ),
-    "paulus": (
-        "https://arxiv.org/abs/2006.08063",
-        "Gradient Estimation with Stochastic Softmax Tricks",
-        ("Max B. Paulus", "Dami Choi", "Daniel Tarlow", "Andreas Krause", "Chris J. Maddison"),
-        "2020",
-    ),
 }
 
 
@@ -118,11 +99,10 @@ def _records(plan: Plan) -> dict[str, dict[str, Any]]:
 def _paper(crate: Any, add: Any, name: str) -> Any:
     from rocrate.model import Person
 
-    address, title, authors, year = PAPERS[name]
-    people = [crate.add(Person(crate, f"#{who.replace(' ', '-')}", properties={"name": who})) for who in authors]
-    return add(
-        address, {"@type": "ScholarlyArticle", "name": title, "author": people, "datePublished": year, "url": address}
-    )
+    paper = PAPERS[name]
+    people = [crate.add(Person(crate, f"#{who.replace(' ', '-')}", properties={"name": who})) for who in paper.authors]
+    properties = {"name": paper.title, "author": people, "datePublished": str(paper.year), "url": paper.url}
+    return add(paper.url, {"@type": "ScholarlyArticle", **properties})
 
 
 def _software(add: Any, found: Mapping[str, Any]) -> Any:

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from structgrad.errors import UserError
-from structgrad.repro import datasets, git, records
+from structgrad.repro import datasets, finished, git, records
 from structgrad.repro.digests import lock_digest, source_digest
 from structgrad.repro.levels import expected
 from structgrad.repro.paths import work
 from structgrad.repro.plan import Plan, Shard
-from structgrad.repro.provenance import hardware, libraries, peak_memory_mb
+from structgrad.repro.provenance import forget_peak_memory, hardware, libraries, peak_memory_mb
 from structgrad.repro.realdata import data_folder
-from structgrad.repro.resolve import resolve
+from structgrad.repro.resolve import trainer
 
 OUT_OF_TIME = 75  # EX_TEMPFAIL: what a cluster requeues and the workflow retries
 Show = Callable[[int, int, dict[str, float]], None]
@@ -25,13 +25,24 @@ Show = Callable[[int, int, dict[str, float]], None]
 
 def trainer_digest(plan: Plan, experiment: str) -> str:
     """The source digest of what trains an experiment: the trainer's module and all that it imports."""
-    return source_digest(plan.experiments[experiment].experiment.trainer.partition(":")[0])
+    return source_digest(f"{plan.experiments[experiment].experiment.package}.train")
 
 
 def config_digest(plan: Plan, shard: Shard) -> str:
     """sha256 of the shard's identity and hyper-parameters."""
     config = plan.experiments[shard.experiment].config_of(shard.arm)
     return hashlib.sha256(json.dumps([shard.id, config], sort_keys=True).encode()).hexdigest()
+
+
+def key_of(plan: Plan, shard: Shard) -> str:
+    """What a shard's numbers depend on in this checkout: hyper-parameters, sources, libraries."""
+    return f"{config_digest(plan, shard)} {trainer_digest(plan, shard.experiment)} {lock_digest()}"
+
+
+def restore_shard(plan: Plan, shard: Shard) -> dict[str, Any] | None:
+    """Write the record of a shard again that a job of this checkout had finished with the same key, and return it."""
+    found = finished.kept(shard, key_of(plan, shard))
+    return found and records.save({key: value for key, value in found.items() if key != "digest"}, shard.path)
 
 
 def run_shard(
@@ -44,6 +55,7 @@ def run_shard(
         UserError: the device or the data is missing, the data is damaged, or the disk is full.
     """
     from structgrad.parallel import set_threads
+    from structgrad.repro.outcomes import checked
     from structgrad.training.checkpoint import Checkpoint
     from structgrad.training.heap import keep_freed_memory
     from structgrad.training.job import Job
@@ -57,8 +69,9 @@ def run_shard(
     set_threads(threads)
     keep_freed_memory()
     sources = trainer_digest(plan, shard.experiment)
-    key = f"{config_digest(plan, shard)} {sources}"
+    key = key_of(plan, shard)
     checkpoint = Checkpoint(work() / shard.scale / shard.id / "checkpoint.pt", key)
+    forget_peak_memory()
     job = Job(
         experiment.seed_name, shard.setting, shard.arm, shard.first, shard.count,
         config, checkpoint, Limits(checkpoint_every, budget), show, device, experiment.shares_data,
@@ -67,7 +80,7 @@ def run_shard(
     commit, dirty, _ = git.state()  # before the training: the checkout may change during it
     with data_folder(plan):
         data = datasets.verified_digest(plan, shard, config, seeds)
-        outcome = resolve(experiment.trainer)(job)
+        outcome = checked(trainer(experiment)(job), experiment, shard)
     run = {
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -98,6 +111,7 @@ def run_shard(
         "results": [{"replica": shard.first + index, **result} for index, result in enumerate(outcome.results)],
     }
     saved = records.save(record, shard.path)
+    finished.keep(shard, key, saved)
     shard.note.unlink(missing_ok=True)
     checkpoint.clear()
     return saved

@@ -49,23 +49,6 @@ VERDICTS = {
     "no_data": "its data set was not there",
 }
 
-# By published metric, in its unit. Reasons, given before there were results:
-# percent_sequences_perfect: 5 points are ten sequences of 200. What the paper says of learned noise at d = 25
-#   and 40 rests on gaps of 7 to 10 points, so a shift below 5 leaves that standing; two honest runs of 200 at
-#   90 % already differ by up to 5.9 points in 95 % of cases.
-# prop_wrong_mean: the same gaps are 0.5 to 0.7 points, and several cells are printed to whole points only.
-# spearman: the paper calls correlations within 5 % of each other similar; at the tables' mean of 0.61 that is 0.03.
-# elbo: 100 nats. The paper prints its best cell with +- 110; what it argues from are gaps of 290 and more at T = 10.
-# edge_precision, edge_recall: 5 points. It argues from gaps of 43 and more in Table 1 and of 10 in Table 2.
-# test_accuracy: 0.5 points. On other 10 000 images two equally good runs would differ by up to 0.7 points at 93 % and
-#   0.2 at 99.3 % in 95 % of cases; the paper argues from gaps of 0.1 to 1 and, where direct loss fails, of 50.
-# task_accuracy: 1.5 points. The printed spreads are 0.1 to 3, the gaps that it argues from 3 to 5.
-MARGINS = {
-    "percent_sequences_perfect": 5.0, "prop_wrong_mean": 0.5, "spearman": 0.03,
-    "elbo": 100.0, "edge_precision": 5.0, "edge_recall": 5.0, "task_accuracy": 1.5,
-    "test_accuracy": 0.5,
-}  # fmt: skip
-
 NORMAL = float(stats.norm.ppf((1 + LEVEL) / 2))  # 1.96
 SLACK = 1e-9  # equality at a border is inside, whatever the last bit says
 
@@ -153,7 +136,8 @@ def published_half_width(metric: Metric, published: Published, items: int | None
 
 def _compare(metric: Metric, published: Published, gap: float, half: float, their_half: float, why: str) -> Judgement:
     allowed = sqrt(half**2 + their_half**2) + published.rounding
-    margin = MARGINS[metric.published or metric.name]
+    margin = metric.margin
+    assert margin is not None  # what is set beside printed numbers has one
     side = "above" if gap >= 0 else "below"
     digits = max(2, 1 - floor(log10(margin)))  # a tenth of the margin shows
     reason = (

@@ -15,7 +15,7 @@ from structgrad.repro.comparison import first_difference
 from structgrad.repro.paths import project_root
 from structgrad.repro.realdata import data_folder, needed
 from structgrad.repro.records import RecordError
-from structgrad.repro.resolve import resolve
+from structgrad.repro.resolve import digester
 
 
 def records_are_sealed(scene: Scene) -> Iterator[Finding]:
@@ -73,7 +73,7 @@ def data_is_the_same(scene: Scene) -> Iterator[Finding]:
     unseen = 0
     for path, record in scene.sound.items():
         experiment = scene.whole.experiments[record["experiment"]].experiment
-        key = json.dumps([experiment.digester, record["config"], record["setting"], record["seeds"].get("data")])
+        key = json.dumps([experiment.package, record["config"], record["setting"], record["seeds"].get("data")])
         if key not in known:
             seeds = record["seeds"].get("data", [])
             try:
@@ -81,7 +81,7 @@ def data_is_the_same(scene: Scene) -> Iterator[Finding]:
                     if not all(map(find, needed(experiment, record["config"], record["setting"]))):
                         unseen += 1
                         continue
-                    known[key] = resolve(experiment.digester)(record["config"], record["setting"], seeds)
+                    known[key] = digester(experiment)(record["config"], record["setting"], seeds)
             except CorruptDataError as error:
                 yield Finding(scene.name(path), str(error))
                 continue

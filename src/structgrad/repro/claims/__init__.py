@@ -1,6 +1,21 @@
 """Claims: sentences of the papers as predicates over cells, each with its test and its verdict.
 
-``claims.yaml`` holds them; each kind of predicate has a module here. Verdicts:
+``claims.yaml`` of each paper's folder holds them, a list of these fields:
+
+    id          begins with the experiment
+    sentence    the paper's words; where: its place
+    predicate   what is tested, in our words
+    kind        better       the first side scores higher than the second (quantifier each: at every setting;
+                             any: at one setting at least, and significantly lower at none)
+                widening     the first side's lead over the second grows with the setting
+                below        the first side's 95 % interval lies below ``threshold`` at every setting
+                share        the first side is better than the second, or within ``tolerance`` (relative) of it, on
+                             ``share`` of the settings
+                mean_better  the first side's lead over the second, averaged over the settings, is above zero
+    first, second  {experiment, arm}; the experiment may be left out when both are the claim's own
+    settings    the settings that the sentence speaks of
+
+Each kind of predicate has a module here. Verdicts:
 
     supported        the test says so at the 5 % level
     not_supported    the test says the contrary at that level
@@ -20,6 +35,7 @@ from typing import Any
 
 import yaml
 
+from structgrad.experiments import PAPERS
 from structgrad.files import write_bytes
 from structgrad.repro.cells import Cell, collect
 from structgrad.repro.claims.below import below
@@ -47,8 +63,11 @@ KINDS: Mapping[str, Callable[[Claim, Mapping[str, Sequence[Cell]], Sequence[str]
 
 @cache
 def claims() -> tuple[Claim, ...]:
-    """Every claim of ``claims.yaml``."""
-    return tuple(yaml.safe_load((files("structgrad.repro") / "claims.yaml").read_text(encoding="utf-8")))
+    """Every claim of the papers, in their order; a paper without ``claims.yaml`` has none."""
+    found = (files(f"structgrad.experiments.{paper}") / "claims.yaml" for paper in PAPERS)
+    return tuple(
+        claim for file in found if file.is_file() for claim in yaml.safe_load(file.read_text(encoding="utf-8"))
+    )
 
 
 def judge_claims(plan: Plan) -> list[dict[str, Any]]:

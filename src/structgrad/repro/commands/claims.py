@@ -17,7 +17,7 @@ from structgrad.repro.plan import Plan
 def command(plan: Plan, as_json: bool, quiet: bool) -> None:
     """Test what the papers say about their tables against the cells of a scale.
 
-    Each sentence has a predicate and a statistical test over replicas (src/structgrad/repro/claims.yaml); the
+    Each sentence has a predicate and a statistical test over replicas (claims.yaml in the folder of each paper); the
     outcome goes to results/<scale>/claims.json.
 
     Example: structgrad claims --scale paper

@@ -8,7 +8,7 @@ import click
 
 from structgrad.repro.levels import MEANINGS
 from structgrad.repro.options import json_option, plan_options
-from structgrad.repro.plan import Plan
+from structgrad.repro.plan import NO_BLOCK, Plan
 
 
 @click.command()
@@ -35,6 +35,7 @@ def command(plan: Plan, shards: bool, cells: bool, as_json: bool) -> None:
     else:
         found = [_describe(plan, name) for name in plan.experiments]
         lines = [line for row in found for line in _paragraph(row)]
+        lines += [f"{name}  not run at scale {plan.scale}: {NO_BLOCK}" for name in plan.absent]
     click.echo(json.dumps(found) if as_json else "\n".join(lines))
 
 

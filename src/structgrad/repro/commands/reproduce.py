@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import click
 
 from structgrad.errors import UserError
-from structgrad.repro import environment, lock, overrides, supervise
+from structgrad.repro import environment, lock, overrides, packs, supervise
+from structgrad.repro.config import parse_overrides, read_yaml
 from structgrad.repro.options import plan_options
 from structgrad.repro.paths import project_root
 from structgrad.repro.plan import Plan
@@ -46,7 +48,8 @@ def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) ->
         click.echo(f"{len(there)} of {len(plan.shards)} records are there already (--fresh trains them anew)")
     words = snakemake(plan, cores, profile, fresh, dry_run)
     if dry_run:
-        _check(subprocess.run(words, cwd=root, env=environment.for_workflow()).returncode, plan)
+        variables = environment.for_workflow() | _freshness(fresh)
+        _check(subprocess.run(words, cwd=root, env=variables).returncode, plan)
         return
     held = lock.Lock(plan.scale)
     try:
@@ -68,7 +71,7 @@ def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool) -> None:
     for line in fetch(plan, [shard for shard in plan.shards if fresh or not shard.path.is_file()]).lines():
         click.echo(line)
     sys.stdout.flush()
-    variables = environment.for_workflow() | {lock.INHERITED: plan.scale}
+    variables = environment.for_workflow() | {lock.INHERITED: plan.scale} | _freshness(fresh)
     code = supervise.run(
         [*words, "--nolock"], root, variables, [held.file], held.name, lambda text: click.echo(text, err=True)
     )
@@ -85,6 +88,10 @@ def _check(code: int, plan: Plan) -> None:
         )
 
 
+def _freshness(fresh: bool) -> dict[str, str]:
+    return {packs.FRESH: "1" if fresh else "0"}
+
+
 def snakemake(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) -> list[str]:
     """The command line that runs the workflow for this plan."""
     words = [sys.executable, "-m", "snakemake", "--profile", f"workflow/profiles/{profile}", "--rerun-incomplete"]
@@ -92,4 +99,11 @@ def snakemake(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) 
     words += environment.snakemake_options()
     words += ["--forceall"] if fresh else []
     words += ["--dry-run"] if dry_run else []
-    return words + overrides.for_snakemake(overrides.differing(plan.config))
+    # Snakemake takes --config from the command line or from the profile, not from both.
+    return words + overrides.for_snakemake(_of_profile(profile) | overrides.differing(plan.config))
+
+
+def _of_profile(profile: str) -> dict[str, Any]:
+    """What a profile says of config.yaml's keys."""
+    files = sorted((project_root() / "workflow" / "profiles" / profile).glob("profile.v*.yaml"))
+    return parse_overrides(pair for file in files for pair in read_yaml(file).get("config", ()))

@@ -1,9 +1,10 @@
-"""``structgrad run``: train one shard."""
+"""``structgrad run``: train one shard, or several one after the other."""
 
 from __future__ import annotations
 
 import sys
 import time
+import traceback
 from math import inf
 
 import click
@@ -21,42 +22,67 @@ def _seconds(_: click.Context, parameter: click.Parameter, value: float | None) 
 
 
 @click.command()
-@click.argument("shard")
+@click.argument("shards", nargs=-1, required=True, metavar="SHARD...")
 @plan_options
-@click.option("--threads", default=1, show_default=True, help="Cores for solvers and noise; changes no number.")
+@click.option("--threads", type=int, help="Cores for solvers and noise; changes no number. [default: config.yaml's]")
 @click.option(
     "--time-budget", type=float, callback=_seconds, help="Seconds until it checkpoints and exits with code 75."
 )
 @click.option(
     "--checkpoint-every", default=60.0, show_default=True, callback=_seconds, help="Seconds between checkpoints."
 )
+@click.option("--go-on", is_flag=True, help="Take what an earlier job finished with the same sources as it is.")
 @json_option
 def command(
-    shard: str, plan: Plan, threads: int, time_budget: float | None, checkpoint_every: float, as_json: bool
+    shards: tuple[str, ...],
+    plan: Plan,
+    threads: int | None,
+    time_budget: float | None,
+    checkpoint_every: float,
+    go_on: bool,
+    as_json: bool,
 ) -> None:
-    """Train all replicas of one arm x setting and write their record.
+    """Train all replicas of one arm x setting and write their record; of several, one after the other.
 
     SHARD is an id from `structgrad list --shards`, for example
 
         structgrad run indelman_1a/d=5/direct/0-9 --scale smoke
 
-    A run that was killed goes on from its last checkpoint and ends with the same numbers, to the bit.
+    A run that was killed goes on from its last checkpoint and ends with the same numbers, to the bit. Where one of
+    several shards fails the others are trained all the same.
     """
-    from structgrad.repro.run import OUT_OF_TIME, run_shard
+    from structgrad.repro.run import OUT_OF_TIME, restore_shard, run_shard
     from structgrad.training.loop import OutOfTimeError
 
-    chosen = plan.shard(shard)
+    chosen = [plan.shard(shard) for shard in dict.fromkeys(shards)]
+    threads = plan.config["threads"] if threads is None else threads
     budget = time_budget if time_budget is not None else plan.config["time_budget"]
-    experiment = plan.experiments[chosen.experiment].experiment
-    progress = Progress(chosen.id, chosen.count, experiment)
-    try:
-        record = run_shard(plan, chosen, progress, threads, checkpoint_every, budget)
-    except OutOfTimeError:
-        progress.close()
-        click.echo(f"structgrad: {chosen.id}: the time budget ran out; run again to go on", err=True)
-        sys.exit(OUT_OF_TIME)
-    progress.close()
-    click.echo(records_json(record) if as_json else summary(record, experiment))
+    started, failed = time.monotonic(), []
+    for shard in chosen:
+        experiment = plan.experiments[shard.experiment].experiment
+        record = restore_shard(plan, shard) if go_on else None
+        if record is None:
+            left = None if budget is None else budget - (time.monotonic() - started)
+            progress = Progress(shard.id, shard.count, experiment)
+            try:
+                record = run_shard(plan, shard, progress, threads, checkpoint_every, left)
+            except OutOfTimeError:
+                progress.close()
+                click.echo(f"structgrad: {shard.id}: the time budget ran out; run again to go on", err=True)
+                sys.exit(OUT_OF_TIME)
+            except Exception as error:
+                progress.close()
+                if len(chosen) == 1:
+                    raise
+                failed.append(shard.id)
+                click.echo(f"structgrad: {shard.id}: {error}", err=True)
+                if not isinstance(error, UserError):
+                    traceback.print_exc()
+                continue
+            progress.close()
+        click.echo(records_json(record) if as_json else summary(record, experiment))
+    if failed:
+        raise UserError(f"{len(failed)} of {len(chosen)} shards failed: {', '.join(failed)}")
 
 
 def records_json(record: dict) -> str:

@@ -1,0 +1,1 @@
+"""Berthet et al.: perturbed optimisers and Fenchel-Young losses."""

@@ -1,0 +1,1 @@
+"""Cohen Indelman and Hazan: direct loss minimisation with learned noise."""

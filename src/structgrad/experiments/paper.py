@@ -1,0 +1,22 @@
+"""A published paper: what is said of it wherever its tables are shown or cited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Title, authors (given name first, the names as printed), year and venue, and where the text lies.
+
+    ``name`` is that of its folder, and stands first in the ids of its cells. ``data_licence`` says whose the data are
+    that its experiments read; empty where all of them are generated.
+    """
+
+    name: str
+    title: str
+    authors: tuple[str, ...]
+    year: int
+    venue: str
+    url: str
+    data_licence: str = ""

@@ -1,0 +1,1 @@
+"""Paulus et al.: stochastic softmax tricks."""

@@ -1,0 +1,92 @@
+"""One trial of the search: a model, its optimiser, and the place in the data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from structgrad.experiments.paulus.graph_layout.data import Data, Graphs
+from structgrad.experiments.paulus.graph_layout.metrics import Report, averages, recovery, report
+from structgrad.experiments.paulus.graph_layout.objective import ESTIMATORS
+from structgrad.training.search import finite
+
+EVALUATED = 500  # graphs at a time
+
+
+class LayoutTrial:
+    """A :class:`structgrad.training.search.Trial`: Adam on batches in the data's order, which is not shuffled.
+
+    Args:
+        config: the arm's.
+        data: on the device that trains.
+        point: the trial's learning rate and temperature, and the finite difference where that is searched.
+        seeds: of the initial weights, of the noise, and of the noise of every evaluation.
+        device: where to train.
+    """
+
+    def __init__(
+        self, config: dict[str, Any], data: Data, point: dict[str, float], seeds: dict[str, int], device: str
+    ) -> None:
+        self.data, self.point, self.device = data, point, device
+        self.batch, self.evaluated_on = config["batch_size"], config["validation_graphs"]
+        self.evaluation_seed = seeds["evaluation"]
+        self.noise = torch.Generator(device).manual_seed(seeds["noise"])
+        frames = data.train.frames.shape[2]
+        model = ESTIMATORS[config["estimator"]](
+            config | {"difference": point.get("difference", config["difference"])},
+            frames,
+            config["rollout_steps"][f"T={frames}"] if config["rollout"] == "unrolled" else 1,
+            point.get("temperature", 1.0),  # the score function has none
+            torch.Generator().manual_seed(seeds["init"]),
+        )
+        self.model = model.to(device)
+        self.network: nn.Module = self.model
+        self.optimizer: torch.optim.Optimizer = torch.optim.Adam(self.network.parameters(), point["learning_rate"])
+        self.next = 0  # row of the next batch
+
+    def update(self) -> float:
+        frames = self.data.train.frames[self.next : self.next + self.batch]
+        self.next = (self.next + self.batch) % _rounded(len(self.data.train), self.batch)
+        self.network.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = finite(self.network(frames, self.noise), "the loss")
+        loss.backward()
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def validate(self) -> dict[str, float]:
+        return averages(self.evaluate(self.data.validation[: self.evaluated_on]))
+
+    def test(self) -> Report:
+        return self.evaluate(self.data.test)
+
+    @torch.no_grad()
+    def evaluate(self, graphs: Graphs) -> Report:
+        """One hard draw of edges a graph, and the bound by teacher forcing."""
+        self.network.eval()
+        noise = torch.Generator(self.device).manual_seed(self.evaluation_seed)
+        found, elbo = [], []
+        for start in range(0, len(graphs), EVALUATED):
+            frames = graphs.frames[start : start + EVALUATED]
+            scores, _ = self.model.infer(frames)
+            weights = self.model.edges(scores, noise)
+            found.append(weights[..., 1] > 0)
+            elbo.append(-self.model.error(frames, weights, steps=1) - self.model.edges.kl(scores))
+        return report(*recovery(torch.cat(found).cpu(), graphs.edges), torch.cat(elbo).cpu())
+
+    def describe(self) -> dict[str, float]:
+        return self.point
+
+    def state(self) -> dict[str, Any]:
+        return {"noise": self.noise.get_state(), "next": self.next}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.noise.set_state(state["noise"])
+        self.next = state["next"]
+
+
+def _rounded(rows: int, batch: int) -> int:
+    """The rows, up to a whole number of batches: the last one of an epoch is smaller, and the next starts anew."""
+    return -(-rows // batch) * batch

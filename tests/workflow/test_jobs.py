@@ -1,0 +1,118 @@
+"""A job of several shards: each record is what it would be alone, and none is lost with another."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+TOY = {
+    "spec": '''"""It learns nothing; one arm fails as long as it is told to."""
+
+from structgrad.experiments.base import Arm, Experiment, Metric
+
+EXPERIMENT = Experiment(
+    name="toy",
+    paper="berthet",
+    table="toy",
+    title="Nothing",
+    axis="n",
+    settings=("n=1",),
+    arms=(Arm("first", "First"), Arm("second", "Second"), Arm("third", "Third")),
+    metrics=(Metric("score", "score", "mean", factor=1.0, digits=0),),
+    package=__package__,
+    level=2,
+    scales={
+        "smoke": {
+            "comparable": True,
+            "reason": "nothing is cut",
+            "blocks": [{"settings": ["n=1"], "arms": ["first", "second", "third"], "replicas": 2}],
+        },
+    },
+)
+''',
+    "data": """def digest(config, setting, seeds):
+    return "0" * 64
+""",
+    "train": """import os
+from pathlib import Path
+
+from structgrad.errors import UserError
+from structgrad.training.job import Outcome
+
+
+def train(job):
+    with Path("trained.txt").open("a") as log:
+        print(job.arm, file=log)
+    if job.arm == "second":
+        if os.environ.get("TOY") == "refuse":
+            raise UserError("the toy refuses")
+        if os.environ.get("TOY") == "crash":
+            raise RuntimeError("the toy crashes")
+    score = {"sum": 1.0, "sum_squares": 1.0, "count": 1}
+    result = {"epochs": 0, "stopped": "untrained", "metrics": {"score": score}, "final": {}}
+    return Outcome({"data": job.seeds("data", arm=None)}, [result] * job.count, {})
+""",
+}
+SMALL = ("experiments=[indelman_1a]", "arms=[direct_stochastic,gumbel_sinkhorn]", "settings=[d=5]", "replicas=2")
+RUN = ("-m", "structgrad", "run")
+REPRODUCE = ("-m", "structgrad", "reproduce", "--cores", "1", "--set", "experiments=[toy]")
+
+
+def digests(folder):
+    return {path.name: json.loads(path.read_text())["digest"] for path in sorted(folder.glob("*.json"))}
+
+
+def test_a_record_does_not_depend_on_what_its_job_trained_before(clone, python):
+    folder = clone / "results/smoke/records/indelman_1a/d=5"
+    names = [f"indelman_1a/d=5/{arm}/0-1" for arm in ("direct_stochastic", "gumbel_sinkhorn")]
+    options = [word for pair in SMALL for word in ("--set", pair)]
+    python(*RUN, *names, *options)
+    together = digests(folder)
+    assert len(together) == 2
+    for order in (names[::-1], names[:1], names[1:]):
+        for path in folder.glob("*.json"):
+            path.unlink()
+        for name in order:
+            python(*RUN, name, *options)
+        assert digests(folder).items() <= together.items()
+
+
+@pytest.fixture(scope="module")
+def toy(clone, add_task):
+    add_task(clone, "berthet", "toy", TOY)
+    return clone
+
+
+@pytest.mark.parametrize("fault", ["refuse", "crash"])
+def test_a_shard_that_fails_takes_no_other_with_it(toy, python, monkeypatch, fault):
+    records, log = toy / "results/smoke/records/toy/n=1", toy / "trained.txt"
+    names = [f"toy/n=1/{arm}/0-1" for arm in ("first", "second", "third")]
+    monkeypatch.setenv("TOY", fault)
+    log.unlink(missing_ok=True)
+    done = python(*RUN, *names, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "structgrad: 1 of 3 shards failed: toy/n=1/second/0-1"
+    assert ("Traceback" in done.stderr) == (fault == "crash")
+    assert set(digests(records)) == {"first.0-1.json", "third.0-1.json"}
+    for path in records.glob("*"):
+        path.unlink()
+
+
+def test_the_workflow_goes_on_with_what_is_not_finished(toy, python, monkeypatch):
+    """Snakemake takes away what a failed job has made; it is not trained again."""
+    log = toy / "trained.txt"
+    for path in (toy / ".work/smoke/toy").rglob("finished.json"):
+        path.unlink()
+    log.unlink(missing_ok=True)
+    monkeypatch.setenv("TOY", "refuse")
+    failed = python(*REPRODUCE, check=False)
+    assert failed.returncode == 2
+    assert "structgrad: toy/n=1/second/0-1: the toy refuses" in failed.stdout + failed.stderr
+    assert log.read_text().split() == ["first", "second", "third"]
+    monkeypatch.delenv("TOY")
+    python(*REPRODUCE)
+    assert log.read_text().split() == ["first", "second", "third", "second"]
+    assert len(digests(toy / "results/smoke/records/toy/n=1")) == 3
+    python(*REPRODUCE, "--fresh")
+    assert log.read_text().split()[4:] == ["first", "second", "third"]
