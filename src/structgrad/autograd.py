@@ -55,6 +55,13 @@ class Itemwise(Node):
         return tree_map(lambda x: x.view(size, len(x) // size, *x.shape[1:]), found), tree_map(lambda _: 0, found)
 
 
+def one_by_one(cls: type[Function], info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
+    """A vmap rule for nodes whose tensors hold items in any number of dimensions: one call for each that is mapped."""
+    pairs = list(zip(args, in_dims, strict=True))
+    calls = ([x if dim is None else x.select(dim, i) for x, dim in pairs] for i in range(info.batch_size))
+    return torch.stack([cls.apply(*call) for call in calls]), 0
+
+
 class Once(Itemwise):
     """A derivative that cannot be differentiated again, as ``refusal`` says; subclasses bring ``forward``."""
 

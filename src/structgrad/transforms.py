@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch._C import _functorch  # type: ignore[attr-defined]
 from torch._C._dynamo import eval_frame
+from torch.autograd import forward_ad
 
 F = TypeVar("F", bound=Callable[..., Any])
 REASON = "structgrad's solvers and their checks look at numbers, which a graph does not have"
@@ -28,6 +29,12 @@ def concrete(value: Tensor) -> Tensor:
         value = _functorch.get_unwrapped(value)
         value = value if place < 0 else value.movedim(place, 0)
     return value
+
+
+def moves(value: Tensor) -> bool:
+    """Whether somebody may ask for a derivative in it: backward, forward, or by a transform."""
+    wrapped = active() and _functorch.is_functorch_wrapped_tensor(value)
+    return value.requires_grad or wrapped or forward_ad.unpack_dual(value).tangent is not None
 
 
 def check_export() -> None:

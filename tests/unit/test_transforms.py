@@ -8,8 +8,22 @@ import torch
 from torch import func
 from torch.autograd import forward_ad
 
-from structgrad.layers import L2X, GumbelSinkhorn, NeuralSort, Perturbed, Relaxed, SoftSub, StochasticSoftmax
-from structgrad.losses import Blackbox, DirectLoss, FenchelYoung, ScoreFunction, SquaredError
+from structgrad.functional import soft_rank, soft_sort, soft_top_k
+from structgrad.layers import (
+    L2X,
+    AdaptiveImplicitMLE,
+    FrankWolfe,
+    GumbelSinkhorn,
+    ImplicitMLE,
+    NeuralSort,
+    Perturbed,
+    PerturbedExpectation,
+    PerturbedMultiplicative,
+    Relaxed,
+    SoftSub,
+    StochasticSoftmax,
+)
+from structgrad.losses import Blackbox, DirectLoss, FenchelYoung, ScoreFunction, SPOPlus, SquaredError
 from structgrad.noise import Gumbel
 from structgrad.polytopes import (
     Arborescence,
@@ -30,6 +44,7 @@ from structgrad.regularizers import (
     Euclidean,
     ExponentialEntropy,
     SinkhornEntropy,
+    TransportEntropy,
 )
 
 SUBSET = Subset(4, 2)
@@ -46,6 +61,8 @@ PAIRS = [
     (Hypercube(4), BinaryEntropy()),
     (SpanningTree(3), ExponentialEntropy(1.0)),
     (CorrelatedSubset(3, 1), ExponentialEntropy()),
+    (Matching(2), TransportEntropy()),
+    (Matching(1, 3), TransportEntropy()),
 ]
 OTHERS = [Matching(3), Permutahedron(4), GridPath(3, 3), BlackBox(lambda scores: (scores > 0).astype(float), (4,))]
 BINARY = Relaxed(SUBSET, BinaryEntropy(), 0.7)
@@ -74,6 +91,10 @@ def perturbed(**options):
     return [Perturbed(SUBSET, samples=3, sigma=0.5, **options), Perturbed(Permutahedron(4), samples=3, **options)]
 
 
+def counted(y):
+    return torch.stack([y[..., 0] * y[..., 1], y.square().sum(-1) + y[..., 2]], -1)
+
+
 ON_FOUR = torch.arange(8.0, dtype=torch.float64).view(2, 4) / 4
 ROWS = {
     "`Relaxed` and its potential": [
@@ -84,6 +105,12 @@ ROWS = {
         (SUBSET, lambda theta: Relaxed(SUBSET, BinaryEntropy(), theta[:, 0].exp())(ON_FOUR)),
     ],
     "`Relaxed` with `difference`": [(SUBSET, Relaxed(SUBSET, BinaryEntropy(), 0.7, difference=1e-3))],
+    "`FrankWolfe` and its potential": [
+        (SUBSET, FrankWolfe(SUBSET, 0.7)),
+        (SUBSET, lambda theta: FrankWolfe(SUBSET, 0.7)(theta, mask=MASK)),
+        (Matching(2), FrankWolfe(Matching(2), 0.7)),
+        (SpanningTree(3), FrankWolfe(SpanningTree(3), 0.7).potential),
+    ],
     "`Perturbed`": [
         *((layer.polytope, drawn(layer)) for layer in perturbed()),
         *((SUBSET, drawn(layer)) for layer in (*perturbed(baseline="maximiser")[:1], *perturbed(baseline=None)[:1])),
@@ -95,14 +122,29 @@ ROWS = {
         *((layer.polytope, drawn(layer.potential)) for layer in perturbed()),
         (SUBSET, lambda theta: perturbed()[0].potential(theta, draws(), MASK, theta[:, 0].exp())),
     ],
+    "`PerturbedMultiplicative`, `PerturbedExpectation`": [
+        *((SUBSET, drawn(PerturbedMultiplicative(SUBSET, 0.5, 3, how))) for how in ("leave_one_out", "maximiser")),
+        *((SUBSET, drawn(PerturbedExpectation(layer, counted))) for layer in perturbed()[:1]),
+        (SUBSET, drawn(PerturbedExpectation(PerturbedMultiplicative(SUBSET, 0.5, 3, "maximiser"), counted))),
+    ],
+    "`PerturbedMultiplicative`'s potential": [(SUBSET, drawn(PerturbedMultiplicative(SUBSET, 0.5, 3).potential))],
     "`StochasticSoftmax`, `GumbelSinkhorn`": [
         (SUBSET, drawn(StochasticSoftmax(BINARY))),
         (SUBSET, drawn(StochasticSoftmax(BINARY, samples=3, straight_through=True))),
         (SUBSET, drawn(StochasticSoftmax(BINARY, samples=3).eval())),
         (Matching(2), drawn(GumbelSinkhorn(2, rounds=2))),
     ],
+    "`ImplicitMLE`, `AdaptiveImplicitMLE`": [
+        (SUBSET, drawn(ImplicitMLE(SUBSET, step=0.7))),
+        (Matching(3), drawn(ImplicitMLE(Matching(3), samples=2, two_sided=True))),
+        (SUBSET, drawn(AdaptiveImplicitMLE(SUBSET).eval())),
+    ],
     "`NeuralSort`": [(SUBSET, NeuralSort()), (SUBSET, NeuralSort().eval())],
     "`SoftSub`, `L2X`": [(SUBSET, drawn(SoftSub(2))), (SUBSET, drawn(L2X(2))), (SUBSET, drawn(L2X(2).eval()))],
+    "`soft_sort`, `soft_rank`, `soft_top_k`": [
+        *((SUBSET, lambda x, f=f, how=how: f(x, 0.7, how)) for f in (soft_sort, soft_rank) for how in ("l2", "kl")),
+        (SUBSET, lambda x: soft_top_k(x, 2, 0.7)),
+    ],
     "`FenchelYoung`, `SquaredError` of `Relaxed`": [
         (SUBSET, lambda theta, loss=loss: loss(theta, TARGET))
         for loss in (FenchelYoung(BINARY), SquaredError(BINARY), FenchelYoung(Relaxed(SUBSET, ExponentialEntropy())))
@@ -114,10 +156,20 @@ ROWS = {
         (SUBSET, lambda theta: Blackbox(SUBSET, torch.tensor([1.3, 0.7]), minimise=True)(theta, MASK)),
         (Matching(3), Blackbox(Matching(3), 1.3)),
     ],
+    "`SPOPlus`": [
+        (SUBSET, lambda theta: SPOPlus(SUBSET)(theta, TARGET)),
+        (Matching(3), lambda theta: SPOPlus(Matching(3))(theta, -theta)),
+    ],
     "`DirectLoss`": [(Matching(3), lambda theta: direct(theta.expand(2, 2, 3, 3)))],
     "`ScoreFunction`": [(SUBSET, scored(baseline)) for baseline in ("ema", "batch", "leave_one_out", None)],
     "`marginals`, `log_partition`": [
         (family, f) for family in FAMILIES for f in (family.marginals, family.log_partition)
+    ],
+    "`entropy`, `kl`, `log_prob`": [
+        *((family, family.entropy) for family in FAMILIES),
+        (SUBSET, lambda theta: SUBSET.kl(theta, ON_FOUR.expand(theta.shape))),
+        (SUBSET, lambda theta: SUBSET.kl(ON_FOUR.expand(theta.shape), theta)),
+        (SUBSET, lambda theta: SUBSET.log_prob(theta, TARGET.expand(theta.shape))),
     ],
     "`argmax` (derivatives are zero)": [(polytope, polytope.argmax) for polytope in (*FAMILIES, *OTHERS)],
 }
@@ -286,6 +338,23 @@ def test_a_forward_derivative_of_a_forward_derivative_is_refused():
         func.jacfwd(func.jacfwd(lambda theta: BINARY(theta).sum()))(scores(SUBSET))
 
 
+def test_the_slope_in_sigma_of_noise_that_multiplies():
+    layer, theta, sigma = (
+        PerturbedMultiplicative(SUBSET, samples=3),
+        scores(SUBSET, 2),
+        torch.tensor([0.5, 0.7]).double(),
+    )
+
+    def of_sigma(sigma):
+        return layer.potential(theta, draws(), sigma=sigma)
+
+    expected = jacobian(of_sigma, sigma)
+    close(func.jacrev(of_sigma)(sigma), expected)
+    close(func.jacfwd(of_sigma, randomness="same")(sigma), expected)
+    with pytest.raises(RuntimeError, match="derivative in sigma is not differentiated again"):
+        func.jacrev(func.jacrev(of_sigma))(sigma)
+
+
 def test_third_derivatives_of_the_log_partition():
     family, theta = SpanningTree(3), scores(SpanningTree(3), 1)
     third = func.jacrev(func.jacfwd(func.jacrev(lambda theta: family.log_partition(theta).sum())))(theta)
@@ -359,11 +428,18 @@ def compilable(row):
     relaxed, stochastic, subsets = FenchelYoung(BINARY), StochasticSoftmax(BINARY), SoftSub(2)
     fenchel, squared = FenchelYoung(layer), SquaredError(layer, independent=True)
     reinforce, loss = ScoreFunction("batch"), DirectLoss(Matching(3))
+    multiplied, implicit, bound = PerturbedMultiplicative(SUBSET, 0.5, 3), ImplicitMLE(SUBSET), SPOPlus(SUBSET)
     return {
         "`Perturbed`": lambda theta: layer(theta, generator),
         "`Perturbed`'s potential": lambda theta: layer.potential(theta, generator),
         "`StochasticSoftmax`, `GumbelSinkhorn`": lambda theta: stochastic(theta, generator),
         "`SoftSub`, `L2X`": lambda theta: subsets(theta, generator),
+        "`PerturbedMultiplicative`, `PerturbedExpectation`": lambda theta: multiplied(theta, generator),
+        "`PerturbedMultiplicative`'s potential": lambda theta: multiplied.potential(theta, generator),
+        "`ImplicitMLE`, `AdaptiveImplicitMLE`": lambda theta: implicit(theta, generator),
+        "`soft_sort`, `soft_rank`, `soft_top_k`": soft_rank,
+        "`SPOPlus`": lambda theta: bound(theta, TARGET),
+        "`entropy`, `kl`, `log_prob`": SUBSET.entropy,
         "`FenchelYoung`, `SquaredError` of `Relaxed`": lambda theta: relaxed(theta, TARGET),
         "`FenchelYoung` of `Perturbed`": lambda theta: fenchel(theta, TARGET, generator),
         "`SquaredError` of `Perturbed`": lambda theta: squared(theta, TARGET, generator),

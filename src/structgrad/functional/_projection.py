@@ -12,11 +12,13 @@ itself, to the bit.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from structgrad.autograd import constant
 from structgrad.finite import all_finite, largest
 from structgrad.layers.base import Scale, fitted
 from structgrad.parallel import run_kernel
@@ -59,14 +61,14 @@ def wide_scores(x: Tensor) -> Tensor:
 def project(z: Tensor, w: Tensor, regularizer: Name) -> Tensor:
     """The projection of ``z`` ``(..., n)`` onto the permutahedron of ``w``, both float64 and sorted descending."""
     if regularizer == "kl":
-        first = _blocks(_isotonic_blocks.entropic, z, w)
+        first = constant(partial(_blocks, _isotonic_blocks.entropic), z, w.expand(z.shape), rank=1)
         return (z - _log_sum_exp(z, first)) + _log_sum_exp(w, first)
     scale = torch.ones_like(z[..., :1])
     if max(largest(z), largest(w)) > HUGE:  # sums and differences stay finite; a power of two rounds nothing
         size = torch.maximum(z.abs(), w.abs()).amax(-1, keepdim=True).detach()
         scale = torch.where(size > HUGE, FACTOR, scale)
         z, w = z * scale, w * scale
-    first = _blocks(_isotonic_blocks.quadratic, z, w)
+    first = constant(partial(_blocks, _isotonic_blocks.quadratic), z, w.expand(z.shape), rank=1)
     return ((z - _mean(z, first)) + _mean(w, first)) / scale
 
 

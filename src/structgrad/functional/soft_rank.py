@@ -9,8 +9,10 @@ from structgrad.functional._projection import Name, over_temperature, project, w
 from structgrad.layers.base import Scale
 from structgrad.polytopes.permutahedron import Permutahedron
 from structgrad.regularizers.euclidean import Euclidean
+from structgrad.transforms import opaque
 
 
+@opaque
 def soft_rank(x: Tensor, temperature: Scale = 1.0, regularizer: Name = "l2", descending: bool = False) -> Tensor:
     r"""The ranks 0 .. n-1 of the last dimension's entries, softly: ``P(x / t, rho)`` with ``rho = (n-1, ..., 0)``.
 

@@ -7,8 +7,10 @@ from torch import Tensor
 
 from structgrad.functional._projection import Name, over_temperature, project, wide_scores
 from structgrad.layers.base import Scale
+from structgrad.transforms import opaque
 
 
+@opaque
 def soft_sort(x: Tensor, temperature: Scale = 1.0, regularizer: Name = "l2", descending: bool = False) -> Tensor:
     r"""The entries of the last dimension in order, softly: ``P(rho / t, x)`` with ``rho = (n-1, ..., 0)``.
 

@@ -9,8 +9,10 @@ from structgrad.layers.base import Scale
 from structgrad.polytopes.subset import Subset
 from structgrad.regularizers.categorical import CategoricalEntropy
 from structgrad.regularizers.euclidean import Euclidean
+from structgrad.transforms import opaque
 
 
+@opaque
 def soft_top_k(x: Tensor, k: int, temperature: Scale = 1.0, regularizer: Name = "l2") -> Tensor:
     r"""A soft mask of the k largest entries: ``argmax_y <x, y> - t R(y)`` over ``0 <= y <= 1, sum y = k``.
 

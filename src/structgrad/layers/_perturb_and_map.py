@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from structgrad.arguments import count, kind
-from structgrad.autograd import Node, Once
+from structgrad.autograd import Node, Once, one_by_one
 from structgrad.finite import in_range
 from structgrad.layers._draws import noise_for
 from structgrad.layers.base import Layer, Scale, fitted, hold
@@ -88,13 +88,12 @@ class _Sampled(Node):
     def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
         raise NotImplementedError("implicit MLE has no forward derivative, only one of an incoming gradient: take vjp")
 
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> Any:
-        raise NotImplementedError("implicit MLE cannot be mapped by vmap: give theta another leading dimension")
+    vmap = classmethod(one_by_one)  # type: ignore[assignment]
 
 
 class _Difference(Once):
     refusal = "implicit MLE can be differentiated once: its derivative is a difference of two vertices"
+    vmap = classmethod(one_by_one)  # type: ignore[assignment]
 
     @staticmethod
     def forward(

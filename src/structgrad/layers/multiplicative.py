@@ -31,7 +31,7 @@ from structgrad.layers.perturbed import STANDARD_NORMAL, Perturbed
 from structgrad.noise import Generators
 from structgrad.polytopes.base import Polytope
 from structgrad.portable import dots, exp, row_sums
-from structgrad.transforms import concrete, opaque
+from structgrad.transforms import concrete, moves, opaque
 
 LARGE, FACTOR = 1e270, 2.0**-64  # no factor that normal draws can make is above 2^55
 
@@ -96,8 +96,9 @@ class PerturbedMultiplicative(Perturbed):
         gradient = Maximiser.apply(self._pull_products, self._push_products, *draws)
         value = constant(dots, draws.theta.flatten(1), gradient.flatten(1)).to(gradient.dtype)
         found = envelope(value, draws.theta, gradient)
-        slope = in_range(_Slopes.apply(*draws[:4]), "a derivative in sigma", draws.theta)
-        found = found + envelope(torch.zeros_like(value), draws.sigma, slope)
+        if moves(draws.sigma):
+            slope = in_range(_Slopes.apply(*draws[:4]), "a derivative in sigma", draws.theta)
+            found = found + envelope(torch.zeros_like(value), draws.sigma, slope)
         return in_range(found.view(self._leading(theta)), "a potential", theta)
 
     def conjugate(self, y: Tensor) -> Tensor | None:

@@ -7,21 +7,32 @@ from math import prod
 from torch import Tensor
 
 from structgrad.arguments import kind
+from structgrad.autograd import constant
 from structgrad.polytopes.base import Polytope
 from structgrad.portable import dots
+from structgrad.transforms import concrete
 
 
 def inner(polytope: Polytope, theta: Tensor, y: Tensor) -> Tensor:
     """``<theta, y>`` of every item, ``(...)`` float64, without gradient."""
     leading = theta.shape[: theta.dim() - len(polytope.event_shape)]
     rows = (prod(leading), prod(polytope.event_shape))
-    return dots(theta.double().reshape(rows), y.double().reshape(rows)).view(leading)
+    return constant(dots, theta.detach().double().reshape(rows), y.detach().double().reshape(rows)).view(leading)
+
+
+def heights(polytope: Polytope, y: Tensor) -> Tensor | None:
+    """``h(y)`` of structures ``(..., *event)``, ``(...)`` float64, without gradient; None where there is no h."""
+    if not polytope.has_offset:
+        return None
+    leading = y.shape[: y.dim() - len(polytope.event_shape)]
+    flat = polytope.of_items(..., leading)
+    return constant(flat.offset, y.reshape(prod(leading), *polytope.event_shape)).view(leading)
 
 
 def gain(polytope: Polytope, theta: Tensor, better: Tensor, worse: Tensor) -> Tensor:
     """``<theta, better - worse> + h(better) - h(worse)``, ``(...)`` float64: exactly 0 for equal structures."""
     found = inner(polytope, theta, better.double() - worse.double())
-    above, below = polytope.offset(better), polytope.offset(worse)
+    above, below = heights(polytope, better), heights(polytope, worse)
     return found if above is None or below is None else found + (above - below)
 
 
@@ -50,7 +61,7 @@ def refuse_lifted(polytope: Polytope, scores: Tensor, name: str) -> None:
     Raises:
         ValueError: there are some.
     """
-    if polytope.nonpositive and bool((scores > 0).any()):
+    if polytope.nonpositive and bool(concrete(scores > 0).any()):
         raise ValueError(
             f"{name} of shape {tuple(scores.shape)} has scores above zero (costs below), which count as zero over "
             f"{type(polytope).__name__}; a BlackBox with a solver for both signs takes them"

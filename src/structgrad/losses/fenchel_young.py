@@ -13,10 +13,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from structgrad.arguments import kind
-from structgrad.autograd import constant
 from structgrad.finite import in_range
 from structgrad.layers.base import Layer
 from structgrad.losses._targets import checked_target
+from structgrad.losses._values import heights
 from structgrad.noise import Generators
 from structgrad.portable import wide
 from structgrad.transforms import opaque
@@ -76,9 +76,9 @@ class FenchelYoung(nn.Module):
         event = tuple(range(-len(self.layer.polytope.event_shape), 0))
         loss = self.layer.potential(scores, generator, mask) - (scores * y).sum(event)
         dual = self.layer.conjugate(y) if self.conjugate else None
-        polytope = self.layer.polytope
-        if dual is None and polytope.has_offset:  # of the targets' value, as the potential holds it of the best one's
-            flat = polytope.of_items(..., loss.shape)
-            offset = constant(flat.offset, y.reshape(loss.numel(), *polytope.event_shape))
-            dual = -offset.view(loss.shape).to(loss.dtype)
+        if dual is None:
+            offset = heights(
+                self.layer.polytope, y
+            )  # of the targets' value, as the potential holds it of the best one's
+            dual = None if offset is None else -offset.to(loss.dtype)
         return in_range(loss if dual is None else loss + dual, "a loss", theta)

@@ -26,6 +26,7 @@ from structgrad.finite import in_range, largest
 from structgrad.losses._targets import checked_target
 from structgrad.losses._values import checked_pair, gain, refuse_lifted
 from structgrad.polytopes.base import Polytope
+from structgrad.transforms import opaque
 
 
 class SPOPlus(nn.Module):
@@ -49,6 +50,7 @@ class SPOPlus(nn.Module):
         super().__init__()
         self.polytope, self.minimise = kind(polytope, "polytope", Polytope, "a polytope"), minimise
 
+    @opaque
     def forward(
         self, theta_hat: Tensor, truth: Tensor, solution: Tensor | None = None, mask: Tensor | None = None
     ) -> Tensor:
