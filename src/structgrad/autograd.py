@@ -150,4 +150,4 @@ class _Envelope(Node):
     def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
         ((gradient,), (value, theta, _)) = ctx.saved_tensors, grad_inputs
         event = tuple(range(value.dim(), gradient.dim()))
-        return (theta * gradient).sum(event)
+        return (theta * gradient).sum(event) if event else theta * gradient  # of no dimensions torch sums all

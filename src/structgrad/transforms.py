@@ -64,6 +64,11 @@ def check_order() -> None:
         )
 
 
+def derivatives() -> int:
+    """How many derivatives by ``torch.func`` are running, one within the other."""
+    return len(_levels(_functorch.TransformType.Jvp)) + len(_levels(_functorch.TransformType.Grad))
+
+
 def check_draws() -> None:
     """Draws are the same for all that is mapped, as ``randomness="same"`` asks.
 

@@ -17,6 +17,8 @@ F is a mean of maxima of linear functions, so convex, and ``F >= max_y <theta, y
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -31,7 +33,7 @@ from structgrad.layers.perturbed import STANDARD_NORMAL, Perturbed
 from structgrad.noise import Generators
 from structgrad.polytopes.base import Polytope
 from structgrad.portable import dots, exp, row_sums
-from structgrad.transforms import concrete, moves, opaque
+from structgrad.transforms import concrete, derivatives, moves, opaque
 
 LARGE, FACTOR = 1e270, 2.0**-64  # no factor that normal draws can make is above 2^55
 
@@ -96,7 +98,8 @@ class PerturbedMultiplicative(Perturbed):
         gradient = Maximiser.apply(self._pull_products, self._push_products, *draws)
         value = constant(dots, draws.theta.flatten(1), gradient.flatten(1)).to(gradient.dtype)
         found = envelope(value, draws.theta, gradient)
-        if moves(draws.sigma):
+        given = self.sigma if sigma is None else sigma
+        if isinstance(given, Tensor) and moves(given):
             slope = in_range(_Slopes.apply(*draws[:4]), "a derivative in sigma", draws.theta)
             found = found + envelope(torch.zeros_like(value), draws.sigma, slope)
         return in_range(found.view(self._leading(theta)), "a potential", theta)
@@ -200,6 +203,12 @@ class _Slopes(Once):
 
         map_items(fill, z)
         return slopes
+
+    @classmethod
+    def jvp(cls, ctx: Any, *grad_inputs: Any) -> Any:  # type: ignore[override]
+        if derivatives() > 1:
+            raise RuntimeError(cls.refusal)
+        return grad_inputs[1].new_zeros(()).expand_as(grad_inputs[1])  # of a first derivative it is no part
 
 
 def _divisors(theta: Tensor, active: Tensor | None) -> Tensor:
