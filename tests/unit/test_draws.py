@@ -18,7 +18,6 @@ from structgrad.polytopes import (
     SpanningTree,
     Subset,
 )
-from structgrad.polytopes._exponential import Entropy
 
 FAMILIES = [
     Simplex(1),
@@ -258,12 +257,12 @@ def test_derivatives(family):
 
 
 @over_families
-def test_other_devices_have_the_same_entropy(family, monkeypatch):
+def test_the_plain_form_has_the_same_entropy(family):
+    """What other devices compute."""
     theta = scores(family, 4, 2.0)
-    log_z, mean = family._plain_marginals(theta, None, create_graph=False)
-    plain = (log_z.detach() - (theta * mean).flatten(1).sum(1)).clamp_min(0.0)
+    log_z, mean = family._plain_marginals(theta, None)
+    plain = log_z - (theta * mean).flatten(1).sum(1)
     assert torch.allclose(family.entropy(theta), plain, rtol=1e-12, atol=1e-12)
-    assert Entropy.apply(theta, family, None).shape == (4,)
 
 
 def test_shapes_and_types():
