@@ -113,7 +113,7 @@ def test_explain_and_list(figured):
     assert told.count("  record      ") == 2
     lines = _paragraph(_describe(figured, "fake"))
     assert lines[0] == f"fake  {HEADING}"
-    assert "  4 of 5 training jobs done" in lines
+    assert "  4 of 5 shards trained" in lines
     assert "  level 2: the same bits on one machine, close on others" in lines
 
 

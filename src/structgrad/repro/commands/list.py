@@ -13,7 +13,7 @@ from structgrad.repro.plan import NO_BLOCK, Plan
 
 @click.command()
 @plan_options
-@click.option("--shards", is_flag=True, help="One line a training job, with whether its record exists.")
+@click.option("--shards", is_flag=True, help="One line per shard, with whether its record exists.")
 @click.option("--cells", is_flag=True, help="One line a table cell, as `structgrad explain` takes it.")
 @json_option
 def command(plan: Plan, shards: bool, cells: bool, as_json: bool) -> None:
@@ -65,7 +65,7 @@ def _paragraph(row: dict) -> list[str]:
         f"  scale {row['scale']}: {kind} ({row['reason']})",
         f"  level {row['level']}: {MEANINGS[row['level']]}",
         f"  settings {', '.join(row['settings_at_this_scale']) or 'none'} (published: {', '.join(row['settings'])})",
-        f"  {row['records']} of {row['shards']} training jobs done",
+        f"  {row['records']} of {row['shards']} shards trained",
         *(f"  {name:<24} {note}" for name, note in row["arms"].items()),
         "",
     ]
