@@ -35,6 +35,8 @@ POLYTOPES = [
     Arborescence(4, 0, single_root=True),
     Matching(1),
     Matching(4),
+    Matching(2, 4),
+    Matching(4, 2),
 ]
 
 

@@ -53,10 +53,10 @@ def by_logarithms(family, theta, direction, mask):
 
 
 def by_torch(family, theta, direction, mask):
-    scores = theta.unsqueeze(0).clone().requires_grad_()
-    log_z, mean = family._plain_marginals(scores, None if mask is None else mask.unsqueeze(0), create_graph=True)
-    (product,) = torch.autograd.grad(mean, scores, direction.unsqueeze(0))
-    return log_z.detach().squeeze(0), mean.detach().squeeze(0), product.squeeze(0)
+    scores, allowed = theta.unsqueeze(0), None if mask is None else mask.unsqueeze(0)
+    log_z, mean = family._plain_marginals(scores, allowed)
+    _, product = family._plain_marginals(scores, allowed, direction.unsqueeze(0))
+    return log_z.squeeze(0), mean.squeeze(0), product.squeeze(0)
 
 
 @over_sizes

@@ -59,14 +59,15 @@ class Matching(Polytope):
 
     def _argmax_forced(self, theta: Tensor, allowed: Tensor, forced: Tensor) -> Tensor:
         """By scipy's solver, which takes forbidden entries; a row or column of none but them is zero in the result."""
-        columns = torch.zeros(theta.shape[:-1], dtype=torch.int64, device="cpu")
+        columns = torch.full(theta.shape[:-1], -1, dtype=torch.int64, device="cpu")
         scores = theta.masked_fill(~allowed, -torch.inf).numpy()
         there = torch.ones(len(theta), 1, 1, dtype=torch.bool, device="cpu")
         for b in range(len(theta)):
             try:
-                columns[b] = torch.from_numpy(linear_sum_assignment(scores[b], maximize=True)[1])
+                rows, taken = map(torch.from_numpy, linear_sum_assignment(scores[b], maximize=True))
+                columns[b, rows] = taken
             except ValueError:  # infeasible
-                there[b] = False
+                there[b], columns[b] = False, 0
         return self.indicator(columns, theta) * there
 
     def _forcing(self, allowed: Tensor, forced: Tensor) -> tuple[Tensor, Tensor]:
