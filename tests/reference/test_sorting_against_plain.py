@@ -93,7 +93,14 @@ def give_both_the_same_noise(monkeypatch, where, draw):
             stacked.append(draw(noise, shape))
         return torch.stack(stacked)
 
-    monkeypatch.setattr(f"structgrad.{where}.sample_replicas", sample_replicas)
+    if where == "losses.direct":
+        monkeypatch.setattr("structgrad.losses.direct.sample_replicas", sample_replicas)
+    else:  # one draw for all replicas
+
+        def draw_all(noise, shape, generators, *given):
+            return sample_replicas(noise, shape[1:], generators)
+
+        monkeypatch.setattr(f"structgrad.{where}.draw", draw_all)
 
 
 def direct_noise(noise, shape):
@@ -193,7 +200,7 @@ def test_gumbel_sinkhorn(plain, monkeypatch, d, n, fresh):
             torch.rand(n, d)  # the plain one draws its sequences first, from the same stream
         return -torch.log(-torch.log(torch.rand(shape) + 1e-20) + 1e-20)
 
-    give_both_the_same_noise(monkeypatch, "noise", draw)
+    give_both_the_same_noise(monkeypatch, "layers._draws", draw)
     for epoch in range(12):
         for r in range(3):
             for role in ("noise", "fresh"):

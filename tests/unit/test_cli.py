@@ -48,7 +48,7 @@ def test_front_page_lists_every_command_without_loading_torch():
         (["list", "--set-json", "[1]"], "--set-json takes a JSON object"),
         (["list", "--set-json", "{"], "--set-json: '{' is not JSON"),
         (["data", "status", "--set", "data_folder=~nobody-of-that-name"], "the home of a user who is not here"),
-        (["run"], "Missing argument 'SHARD'"),
+        (["run"], "Missing argument 'SHARD...'"),
         (["reproduce", "--profile", "slrum"], "no profile 'slrum'"),
         (["explain", "indelman/1a/d=5/Dirct/percent_sequences_perfect"], "Direct"),
     ],
