@@ -68,6 +68,12 @@ class SolverPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # of a model's copies all solve with the same processes, as with the same function
+
+    def __reduce__(self) -> str:
+        raise TypeError("a SolverPool cannot be pickled: make one in the process that solves")
+
     def close(self) -> None:
         """End the processes, once the problems that they are at are solved."""
         workers, self._workers = self._workers, None
@@ -78,11 +84,17 @@ class SolverPool:
         """The answers to all problems of a batch ``(B, *event)``, in order: ``(B, *event)``.
 
         Raises:
-            TypeError: a context that cannot be pickled.
-            ValueError: answers of different shapes.
+            TypeError: scores that are no array, contexts no sequence; a context that cannot be pickled.
+            ValueError: contexts of another number than problems; answers of different shapes.
             RuntimeError: a pool that is closed or was made by another process, or a process that died. What the solver
                 raises comes as it was, with the problem's place in the batch as a note.
         """
+        kind(scores, "scores", np.ndarray, "an array of problems (B, *event)")
+        if contexts is not None:
+            kind(contexts, "contexts", (Sequence, np.ndarray), "a sequence with one a problem")  # type: ignore[type-abstract]
+        if scores.ndim < 1 or (contexts is not None and len(contexts) != len(scores)):
+            given = "" if contexts is None else f", with {len(contexts)} contexts"
+            raise ValueError(f"scores of shape {scores.shape} must hold a problem for each context{given}")
         if self._workers is None:
             raise RuntimeError("this SolverPool is closed: solve within its with block")
         if os.getpid() != self._maker:

@@ -138,6 +138,23 @@ KINDS = {
     "one context for all": (lambda: BlackBox(np.sign, (5,)).given(3), "contexts"),
     "a layer over a solver": (lambda: Perturbed(CUBE).over(np.sign), "polytope"),
     "SPO+ around a layer": (lambda: SPOPlus(Perturbed(CUBE)), "polytope"),
+    "no choice of sides": (lambda: ImplicitMLE(CUBE, two_sided="no"), "two_sided"),
+    "no choice of signs": (lambda: SPOPlus(CUBE, "no"), "minimise"),
+    "no choice of signs of a regret": (lambda: regret(CUBE, SCORES, SCORES, "no"), "minimise"),
+    "no choice of an order": (lambda: soft_sort(SCORES, descending="no"), "descending"),
+    "no choice of ranks": (lambda: soft_rank(SCORES, descending="no"), "descending"),
+    "no decay": (lambda: AdaptiveImplicitMLE(CUBE, decay=None), "decay"),
+    "a start an item": (lambda: AdaptiveImplicitMLE(CUBE, alpha=torch.ones(2)), "alpha"),
+    "a solution as a list": (lambda: SPOPlus(CUBE)(SCORES, SCORES, [1.0, 0.0, 0.0]), "solution"),
+    "a vertex as a list": (lambda: CUBE.log_prob(SCORES, [1.0, 0.0, 0.0]), "y"),
+    "scores of a vertex as a list": (lambda: CUBE.log_prob([0.0] * 3, SCORES), "theta"),
+    "scores of draws as a list": (lambda: CUBE.sample([0.0] * 3, 2, torch.Generator()), "theta"),
+    "a divergence of lists": (lambda: CUBE.kl([0.0] * 3, SCORES), "theta"),
+    "a divergence from a list": (lambda: CUBE.kl(SCORES, [0.0] * 3), "other"),
+    "a combination for a list": (lambda: FrankWolfe(CUBE).decompose([0.0] * 3), "theta"),
+    "one number as contexts": (lambda: BlackBox(np.sign, (5,)).given(np.array(3.0)), "contexts"),
+    "a list for a pool": (lambda: SolverPool(np.sign)([[1.0]]), "scores"),
+    "a number as a pool's contexts": (lambda: SolverPool(np.sign)(np.ones((2, 3)), 3), "contexts"),
     "predictions as a list": (lambda: SPOPlus(CUBE)([1.0, 2.0, 3.0], SCORES), "theta_hat"),
     "a truth as a list": (lambda: regret(CUBE, SCORES, [1.0, 2.0, 3.0]), "truth"),
     "regret of a layer": (lambda: regret(Perturbed(CUBE), SCORES, SCORES), "polytope"),
@@ -284,6 +301,35 @@ def test_tensors_that_no_solver_reads(call, theta):
         ValueError, match=r"theta of shape \(2, 3\) must hold dense 16-bit floats or wider, not torch.float"
     ):
         CALLS[call](theta)
+
+
+@pytest.mark.parametrize("wrong", [torch.ones(2, device="meta"), torch.ones(2).to_sparse()], ids=["meta", "sparse"])
+def test_scales_that_nobody_reads(wrong):
+    with pytest.raises(ValueError, match=r"^sigma of shape \(2,\) must hold dense numbers, not torch\.s"):
+        Perturbed(CUBE, sigma=wrong)
+
+
+NUMBERS = {
+    "y": (lambda y: CUBE.log_prob(SCORES, y), [1j, float("nan"), float("inf")]),
+    "truth": (lambda y: SPOPlus(CUBE)(SCORES, y), [1j]),
+    "solution": (lambda y: SPOPlus(CUBE)(SCORES, SCORES, y), [1j, float("nan")]),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_are_real(name):
+    call, wrong = NUMBERS[name]
+    for value in wrong:
+        with pytest.raises(
+            ValueError, match=rf"^{name} of shape \(2, 3\) must hold (finite|dense) real numbers, not torch"
+        ):
+            call(torch.full((2, 3), value))
+
+
+@pytest.mark.parametrize("call", [CUBE.log_prob, CUBE.kl])
+def test_whole_numbers_are_no_scores(call):
+    with pytest.raises(ValueError, match=r"^theta of shape \(2, 3\) must be floating point, not torch.int64"):
+        call(torch.ones(2, 3, dtype=torch.int64), SCORES)
 
 
 def test_a_mask_of_another_device():

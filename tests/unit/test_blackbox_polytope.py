@@ -132,6 +132,8 @@ def test_it_goes_where_any_polytope_goes():
         (lambda x: x * np.nan, False, r"the solver's output of shape \(3,\) holds NaN or infinite"),
         (lambda x: x + np.inf, True, r"the solver's output of shape \(2, 3\) holds NaN or infinite"),
         (lambda x: "best", False, "the solver's output must be numbers, not str"),
+        (lambda x: x + 1j, False, "the solver's output must be numbers, not ndarray"),
+        (lambda x: torch.tensor(x) + 1j, True, "the solver's output must be numbers, not Tensor"),
         (lambda x: None, False, r"the solver's output must be of shape \(3,\), not \(\)"),
         (lambda x: [[1.0], 2.0, 3.0], False, "the solver's output must be numbers, not list"),
     ],

@@ -9,7 +9,7 @@ from torch import nn
 from structgrad.layers import Perturbed, PerturbedExpectation, PerturbedMultiplicative
 from structgrad.noise import Gumbel, Logistic, Normal
 from structgrad.parallel import set_threads
-from structgrad.polytopes import Matching, Permutahedron, Simplex, Subset
+from structgrad.polytopes import Hypercube, Matching, Permutahedron, Simplex, Subset
 
 BASELINES = ["leave_one_out", "maximiser", None]
 THETA = torch.tensor([0.9, 0.2, 0.0, -0.7], dtype=torch.float64)
@@ -257,3 +257,18 @@ def test_second_derivatives_are_refused():
     for first in torch.autograd.grad(found.sum(), [theta, weight], create_graph=True):
         with pytest.raises(RuntimeError, match="can be differentiated once"):
             first.square().sum().backward(retain_graph=True)
+
+
+@pytest.mark.parametrize("baseline", ["leave_one_out", "maximiser"])
+def test_values_and_their_mean_are_finite(baseline):
+    theta = torch.zeros(3, 2, requires_grad=True)
+    steep = PerturbedExpectation(Perturbed(Hypercube(2), sigma=1e-3, samples=4, baseline=baseline), lambda y: y * 1e37)
+    with pytest.raises(ValueError, match="has a derivative beyond float32"):
+        steep(theta, torch.Generator().manual_seed(0)).sum().backward()
+    layer = Perturbed(Hypercube(2), samples=4, baseline=baseline)
+    with pytest.raises(ValueError, match=r"^function\(y\) of shape .* holds NaN or infinite values"):
+        PerturbedExpectation(layer, lambda y: y.sum(-1) * torch.nan)(torch.ones(3, 2), torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match=r"^theta of shape \(3, 2\) has a mean of function\(y\) beyond float16"):
+        PerturbedExpectation(layer, lambda y: y.float().sum(-1) * 1e5 + 1e5)(
+            torch.ones(3, 2, dtype=torch.float16), torch.Generator().manual_seed(0)
+        )

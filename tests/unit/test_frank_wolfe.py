@@ -348,3 +348,19 @@ def test_bad_tolerances_are_named(wrong):
         FrankWolfe(Simplex(2), tolerance=wrong)
     with pytest.raises(TypeError, match="tolerance must be a number"):
         FrankWolfe(Simplex(2), tolerance="1e-3")
+
+
+def test_an_offset_is_refused():
+    """The objective would lack it."""
+    box = BlackBox(lambda scores: (scores > 0.5).astype(float), (3,), offset=lambda y: -0.5 * y.sum())
+    layer, theta = FrankWolfe(box), torch.zeros(2, 3)
+    for call in (layer, layer.potential, layer.decompose):
+        with pytest.raises(ValueError, match=r"^polytope BlackBox has an offset, which <theta, y> - t"):
+            call(theta)
+
+
+def test_the_one_tree_without_edges():
+    theta = torch.zeros(2, 0, requires_grad=True)
+    y = FrankWolfe(SpanningTree(1))(theta)
+    y.sum().backward()
+    assert y.shape == theta.grad.shape == (2, 0)

@@ -430,3 +430,16 @@ def test_no_items_and_one(make, polytope):
 def test_a_decay_out_of_its_range_is_named(decay):
     with pytest.raises(ValueError, match="decay must be at least 0 and below 1"):
         AdaptiveImplicitMLE(Simplex(2), decay=decay)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_alpha_keeps_its_digits_where_a_model_is_narrowed(dtype):
+    """A step of 0.001 is lost in bfloat16."""
+    layers = AdaptiveImplicitMLE(Simplex(3)), AdaptiveImplicitMLE(Simplex(3)).to(dtype)
+    for layer in layers:
+        theta = torch.tensor([[1.0, 2.0, 0.5]], requires_grad=True)
+        for seed in range(20):
+            layer(theta, generator(seed))[0, 0].backward()
+        assert layer.alpha.dtype == layer.average.dtype == torch.float64
+    assert torch.equal(layers[0].alpha, layers[1].alpha)
+    assert float(layers[1].alpha) != 1.0

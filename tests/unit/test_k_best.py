@@ -160,3 +160,27 @@ def test_what_is_refused():
         k_best(Matching(2), torch.zeros(2, 2), 1, torch.ones(2, 2, dtype=torch.bool))
     with pytest.raises(ValueError, match="a score of a structure beyond float16"):
         k_best(Hypercube(3), torch.full((3,), 6e4).half(), 1)
+
+
+def test_rectangular_matchings_of_either_side():
+    for n, m in ((4, 2), (2, 4), (3, 1)):
+        theta, y = torch.randn(3, n, m, generator=torch.Generator().manual_seed(1)), Matching(n, m).vertices()
+        wanted = (theta.double().flatten(1) @ y.flatten(1).mT).sort(-1, descending=True).values
+        found, scores = k_best(Matching(n, m), theta, len(y))
+        assert torch.allclose(scores.double(), wanted, atol=1e-6)
+        assert all(len(item.flatten(1).unique(dim=0)) == len(y) for item in found)
+
+
+def test_more_than_memory_holds_are_refused_as_any():
+    with pytest.raises(ValueError, match="k must be at most the number of structures, 3 for some scores, not 1000000"):
+        k_best(Simplex(3), torch.zeros(2, 3), 10**12)
+
+
+def test_within_transforms():
+    theta, mask = torch.randn(3, 4, generator=torch.Generator().manual_seed(1)), torch.ones(3, 4, dtype=torch.bool)
+    mask[0, 1] = False
+    mapped = torch.func.vmap(lambda x, m: k_best(Subset(4, 2), x, 3, m))(theta, mask)
+    for found, wanted in zip(mapped, k_best(Subset(4, 2), theta, 3, mask), strict=True):
+        assert torch.equal(found, wanted)
+    gradient = torch.func.grad(lambda x: k_best(Subset(4, 2), x, 3)[1].sum())(theta)
+    assert torch.equal(gradient, k_best(Subset(4, 2), theta, 3)[0].sum(1))

@@ -9,7 +9,7 @@ from torch.autograd.functional import hessian
 from structgrad.layers import Perturbed, PerturbedMultiplicative, _perturbation, multiplicative
 from structgrad.losses import FenchelYoung, SquaredError
 from structgrad.parallel import set_threads
-from structgrad.polytopes import GridPath, Hypercube, Matching, Simplex, SpanningTree, Subset
+from structgrad.polytopes import BlackBox, GridPath, Hypercube, Matching, Simplex, SpanningTree, Subset
 
 BASELINES = ["leave_one_out", "maximiser", None]
 
@@ -351,3 +351,36 @@ def test_factors_have_mean_one():
     factors = multiplicative._factors(draws.sigma, draws.z).flatten()
     assert_mean(factors, 1.0)
     assert (factors > 0).all()
+
+
+def test_a_derivative_beyond_half_precision_is_refused():
+    """Derivatives grow like 1 / theta."""
+    for dtype in (torch.float16, torch.float32):
+        theta = torch.full((4,), 1e-5, dtype=dtype, requires_grad=True)
+        y = PerturbedMultiplicative(Subset(4, 2), 0.1, samples=50)(theta, generator())
+        if dtype == torch.float16:
+            with pytest.raises(ValueError, match="has a derivative beyond float16"):
+                y[0].backward()
+        else:
+            y[0].backward()
+            assert theta.grad.abs().max() > 65504
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch imports it for jvp
+def test_derivatives_at_the_smallest_scores_are_refused_everywhere():
+    theta, ones = torch.full((2, 3), 1e-310, dtype=torch.float64), torch.arange(3.0, dtype=torch.float64)
+    layer = PerturbedMultiplicative(Subset(3, 1), 0.5, samples=5)
+    calls = [
+        lambda: torch.func.jvp(lambda t: layer(t, generator()), (theta,), (ones.expand_as(theta),)),
+        lambda: layer.estimate_product(theta, ones, generator()),
+        lambda: torch.autograd.grad((layer(theta.requires_grad_(), generator()) * ones).sum(), theta),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="has a derivative beyond float64"):
+            call()
+
+
+def test_a_large_score_leaves_the_others_to_the_offset():
+    box = BlackBox(lambda scores: (scores > 0.5).astype(float), (3,), offset=lambda y: -0.5 * y.sum())
+    theta = torch.tensor([[1e280, 0.2, 1.0]], dtype=torch.float64)
+    assert PerturbedMultiplicative(box, 0.1, samples=2)(theta, generator()).tolist() == [[1.0, 0.0, 1.0]]

@@ -1,10 +1,12 @@
 """Solvers in processes: order, contexts, errors as they were, and no process that outlives its parent."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
@@ -240,3 +242,22 @@ def test_processes_end_with_their_parent(solvers, tmp_path, start, end):
     while any(map(alive, workers)) and time.monotonic() < until:
         time.sleep(0.05)
     assert not any(map(alive, workers))
+
+
+def test_copies_of_a_model_share_the_pool(solvers):
+    """A copy of a pool's pipes would close those of the pool when it goes."""
+    with SolverPool(solvers.top, 1, "fork") as pool:
+        layer, theta = Perturbed(BlackBox(pool, (3,), batched=True), samples=2), torch.zeros(2, 3)
+        copies = [deepcopy(layer), deepcopy(layer)]
+        found = [each(theta, torch.Generator().manual_seed(0)) for each in (*copies, layer)]
+        assert torch.equal(found[0], found[2])
+        assert torch.equal(found[1], found[2])
+        with pytest.raises(TypeError, match=r"^a SolverPool cannot be pickled: make one in the process that solves$"):
+            pickle.dumps(layer)
+
+
+def test_there_is_a_context_for_each_problem(solvers):
+    with SolverPool(solvers.top, 1, "fork") as pool:
+        for contexts in ([1], [1, 2, 1]):
+            with pytest.raises(ValueError, match=r"^scores of shape \(2, 3\) must hold a problem for each context"):
+                pool(np.ones((2, 3)), contexts)

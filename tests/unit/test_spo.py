@@ -235,3 +235,20 @@ def test_a_solver_of_any_kind():
     expected = truth.norm(dim=-1) - (truth * predicted).sum(-1) / predicted.norm(dim=-1)
     assert torch.allclose(regret(disc, predicted, truth), expected)
     assert (SPOPlus(disc)(predicted, truth) >= expected).all()
+
+
+def test_a_score_that_is_masked_may_have_any_size():
+    theta = torch.tensor([1.0, 2.0, 1.7e308], dtype=torch.float64)
+    truth, mask = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64), torch.tensor([True, True, False])
+    assert float(SPOPlus(Subset(3, 1))(theta, truth, mask=mask)) == 3.0  # at [1, 4] the second is best, by 4 - 1
+
+
+def test_regrets_are_mapped():
+    theta = torch.tensor([[1.0, 1.0, 0.5], [0.0, -1.0, 3.0]])
+    box = BlackBox(lambda scores: (scores > 0.5).astype(float), (3,), offset=lambda y: -0.5 * y.sum())
+    for polytope in (Simplex(3), Hypercube(3), box):
+        for ties in (False, True):
+            found = torch.func.vmap(lambda t, p=polytope, w=ties: regret(p, t, t.flip(0), worst_ties=w))(theta)
+            assert torch.equal(found, regret(polytope, theta, theta.flip(1), worst_ties=ties))
+        found = torch.func.vmap(lambda t, p=polytope: normalised_regret(p, t, t.flip(0)))(theta)
+        assert torch.equal(found, torch.stack([normalised_regret(polytope, t, t.flip(0)) for t in theta]))

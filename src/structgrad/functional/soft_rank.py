@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from structgrad.arguments import kind
 from structgrad.functional._projection import Name, over_temperature, project, wide_scores
 from structgrad.layers.base import Scale
 from structgrad.polytopes.permutahedron import Permutahedron
@@ -42,6 +43,7 @@ def soft_rank(x: Tensor, temperature: Scale = 1.0, regularizer: Name = "l2", des
     Raises:
         TypeError, ValueError: bad arguments; ``x / t`` beyond float64.
     """
+    kind(descending, "descending", bool, "True or False")
     values = wide_scores(x)
     scores = over_temperature(-values if descending else values, temperature, regularizer, x, "scores")
     if regularizer == "l2":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from structgrad.arguments import kind
 from structgrad.functional._projection import Name, over_temperature, project, wide_scores
 from structgrad.layers.base import Scale
 from structgrad.transforms import opaque
@@ -42,6 +43,7 @@ def soft_sort(x: Tensor, temperature: Scale = 1.0, regularizer: Name = "l2", des
     Raises:
         TypeError, ValueError: bad arguments; ``rho / t`` beyond float64.
     """
+    kind(descending, "descending", bool, "True or False")
     w = wide_scores(x).sort(dim=-1, descending=True, stable=True).values
     rho = torch.arange(w.shape[-1] - 1, -1, -1, dtype=torch.float64, device=w.device)
     y = project(over_temperature(rho.expand(w.shape), temperature, regularizer, x, "ranks"), w, regularizer)

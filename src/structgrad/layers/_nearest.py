@@ -143,9 +143,9 @@ class _NearestPoint(Itemwise):
 def ask(polytope: Polytope, mask: Tensor | None, items: int, scores: Tensor, rows: Tensor) -> Tensor:
     """The maximisers of scores ``(b, d)`` for those of the ``items`` whose numbers are given, ``(b, d)``."""
     polytope = polytope.of_items(rows, (items,))
-    scores = scores.view(-1, *polytope.event_shape)
+    scores = scores.view(len(rows), *polytope.event_shape)
     mask = None if mask is None else mask[rows].view(scores.shape)
-    return polytope._argmax(polytope._within(scores, largest(scores), mask), mask).reshape(len(rows), -1)
+    return polytope._argmax(polytope._within(scores, largest(scores), mask), mask).flatten(1)
 
 
 def _rows(polytope: Polytope, theta: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None, Polytope]:
@@ -156,6 +156,11 @@ def _rows(polytope: Polytope, theta: Tensor, mask: Tensor | None) -> tuple[Tenso
         raise ValueError(
             f"theta of shape {tuple(theta.shape)} holds scores above zero, which count as zero over "
             f"{type(polytope).__name__}: there is no nearest point to them"
+        )
+    if polytope.has_offset:
+        raise ValueError(
+            f"polytope {type(polytope).__name__} has an offset, which <theta, y> - t |y|^2 / 2 leaves out: "
+            "its structures have no nearest point; take Perturbed"
         )
     leading, size = theta.shape[: theta.dim() - len(polytope.event_shape)], prod(polytope.event_shape)
     items, polytope = prod(leading), polytope.of_items(..., leading)

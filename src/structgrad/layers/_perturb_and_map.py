@@ -33,7 +33,7 @@ class PerturbAndMap(Layer):
         self.noise = kind(noise, "noise", Noise, "a noise")
         hold(self, "temperature", temperature)
         self.samples = None if samples is None else count(samples, "samples")
-        self.two_sided = two_sided
+        self.two_sided = kind(two_sided, "two_sided", bool, "True or False")
 
     @opaque
     def forward(self, theta: Tensor, generator: Generators | None = None, mask: Tensor | None = None) -> Tensor:

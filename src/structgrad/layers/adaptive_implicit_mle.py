@@ -15,11 +15,12 @@ others: hold them against the paper before its numbers are compared with.
 from __future__ import annotations
 
 from math import prod
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from structgrad.arguments import count
+from structgrad.arguments import count, real
 from structgrad.layers._perturb_and_map import PerturbAndMap
 from structgrad.layers.base import Scale, checked_scale, over_event
 from structgrad.layers.implicit_mle import STANDARD_GUMBEL
@@ -78,14 +79,23 @@ class AdaptiveImplicitMLE(PerturbAndMap):
     ) -> None:
         super().__init__(polytope, noise, temperature, samples, two_sided)
         for name, value in (("alpha", alpha), ("target", target), ("rate", rate)):
-            checked_scale(value, name)
-        if not 0 <= decay < 1:
+            checked_scale(real(value, name), name)
+        if not 0 <= real(decay, "decay") < 1:
             raise ValueError(f"decay must be at least 0 and below 1, not {decay}")
         self.target, self.rate, self.decay = target, rate, decay
         self.replicas = None if replicas is None else count(replicas, "replicas")
         shape = () if self.replicas is None else (self.replicas,)
         for name, value in (("alpha", alpha), ("average", target)):
             self.register_buffer(name, torch.full(shape, float(value), dtype=torch.float64, device="cpu"))
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        exact = self.alpha, self.average
+        super()._apply(fn, recurse)
+        for name, value in zip(("alpha", "average"), exact, strict=True):
+            moved = getattr(self, name)
+            if moved.dtype != value.dtype:  # .half(): steps of eta would be lost
+                setattr(self, name, value.to(moved.device))
+        return self
 
     def _check_step(self, theta: Tensor) -> None:
         leading = theta.shape[: theta.dim() - len(self.polytope.event_shape)]

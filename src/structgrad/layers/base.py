@@ -74,6 +74,9 @@ def checked_scale(value: Scale, name: str) -> Scale:
     if isinstance(value, Tensor):
         if not value.is_floating_point():
             raise TypeError(f"{name} of shape {tuple(value.shape)} must be floating point, not {value.dtype}")
+        if value.is_meta or value.layout != torch.strided:
+            held = f"{value.layout}, {value.device}"
+            raise ValueError(f"{name} of shape {tuple(value.shape)} must hold dense numbers, not {held}")
         if value.numel() and not bool(concrete((value > 0) & torch.isfinite(value)).all()):
             raise ValueError(f"{name} of shape {tuple(value.shape)} must be positive and finite")
         return value

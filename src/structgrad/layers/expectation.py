@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from structgrad.arguments import kind
 from structgrad.autograd import constant
 from structgrad.estimate import Estimate, mean_of
-from structgrad.layers._perturbation import Draws, Maximiser
+from structgrad.finite import all_finite, in_range
+from structgrad.layers._perturbation import Draws, Maximiser, Pulled
 from structgrad.layers.base import Scale
 from structgrad.layers.perturbed import Perturbed
 from structgrad.noise import Generators
@@ -52,7 +53,7 @@ class PerturbedExpectation(nn.Module):
 
     Raises:
         TypeError: another layer; no function; values that are no tensor.
-        ValueError: values of another shape or type; what the layer refuses.
+        ValueError: values of another shape or type, or not finite, as their mean must be; what the layer refuses.
     """
 
     def __init__(self, layer: Perturbed, function: Callable[[Tensor], Tensor]) -> None:
@@ -81,11 +82,12 @@ class PerturbedExpectation(nn.Module):
             with torch.no_grad():
                 baseline, _ = self._values(best.unsqueeze(1), theta, draws)
             values = values - baseline
-        ways = (partial(way, centred=baseline is not None) for way in (layer._pull, layer._push))
+        centred = baseline is not None
+        ways = partial(_pull, layer, centred), partial(layer._push, centred=centred)
         found = Maximiser.apply(*ways, *draws._replace(y=values))
         if baseline is not None:
             found = found + baseline.squeeze(1)
-        return found.view((*layer._leading(theta), *shape)).to(theta.dtype)
+        return in_range(found.view((*layer._leading(theta), *shape)), "a mean of function(y)", theta)
 
     @torch.no_grad()
     def estimate(
@@ -111,5 +113,14 @@ class PerturbedExpectation(nn.Module):
                 f"function(y) of shape {tuple(values.shape)} and {values.dtype} must be floating point and begin with "
                 f"{leading}, one value a solution"
             )
+        if not all_finite(values):
+            raise ValueError(f"function(y) of shape {tuple(values.shape)} holds NaN or infinite values")
         shape = values.shape[len(leading) :]
         return values.to(draws.z.dtype).reshape(*y.shape[:2], shape.numel()), shape
+
+
+def _pull(layer: Perturbed, centred: bool, draws: Draws, direction: Tensor, in_theta: bool, in_sigma: bool) -> Pulled:
+    """The layer's, of values that may be of any size."""
+    by_theta, by_sigma = layer._pull(draws, direction, in_theta, in_sigma, centred)
+    found = (None if x is None else in_range(x, "a derivative", draws.theta) for x in (by_theta, by_sigma))
+    return next(found), next(found)

@@ -83,6 +83,7 @@ class FrankWolfe(Relaxed):
 
     def decompose(self, theta: Tensor, mask: Tensor | None = None) -> Decomposition:
         """The vertices and weights behind :meth:`forward`, without gradient, in the dtype of ``theta``."""
+        self.polytope._check_shape(theta)
         found = self.regularizer.combination(self.polytope, self._tempered(theta.detach(), mask), mask)
         event = self.polytope.event_shape
         leading = theta.shape[: theta.dim() - len(event)]

@@ -119,12 +119,21 @@ class PerturbedMultiplicative(Perturbed):
     ) -> Estimate:
         found = super().estimate_product(theta, direction, generator, mask, sigma)
         scores = _divisors(theta, self.polytope._check_mask(theta, mask))
-        return Estimate(found.value / scores, found.standard_error / scores.abs())
+        parts = found.value / scores, found.standard_error / scores.abs()
+        return Estimate(*(in_range(part, "a derivative", theta) for part in parts))
+
+    def _solve(self, theta: Tensor, generator: Generators | None, mask: Tensor | None, sigma: Scale | None) -> Draws:
+        draws = super()._solve(theta, generator, mask, sigma)
+        if draws.theta.dtype != theta.dtype and draws.theta.requires_grad:  # 1 / theta_i may leave float16
+            draws.theta.register_hook(lambda found: in_range(found, "a derivative", theta).to(found.dtype))
+        return draws
 
     def _fill(self, draws: Draws) -> None:
         theta = draws.theta.double() if draws.mask is None else draws.theta.double().where(draws.mask.squeeze(1), 0.0)
-        large = theta.flatten(1).abs().amax(1) > LARGE if theta.numel() else draws.sigma > 0
-        scores = (theta * columns(torch.where(large, FACTOR, 1.0), theta)).unsqueeze(1) * _factors(draws.sigma, draws.z)
+        if theta.numel() and not draws.polytope.has_offset:  # an h would not grow with them
+            large = theta.flatten(1).abs().amax(1) > LARGE
+            theta = theta * columns(torch.where(large, FACTOR, 1.0), theta)
+        scores = theta.unsqueeze(1) * _factors(draws.sigma, draws.z)
         draws.y[:] = draws.polytope.argmax(scores, draws.mask).to(draws.y.dtype)
 
     def _potential_draws(
@@ -150,17 +159,19 @@ class PerturbedMultiplicative(Perturbed):
 
     def _push(self, draws: Draws, of_theta: Tensor | None, of_sigma: Tensor | None, centred: bool = False) -> Tensor:
         relative = None if of_theta is None else of_theta / self._scores(draws)
-        return super()._push(draws, relative, of_sigma, centred)
+        return in_range(super()._push(draws, relative, of_sigma, centred), "a derivative", draws.theta)
 
     def _pull_products(self, draws: Draws, direction: Tensor, in_theta: bool, in_sigma: bool) -> Pulled:
         by_theta, by_sigma = self._pull(draws, direction, in_theta, in_sigma)
         if by_theta is not None:
             by_theta = by_theta - direction * mean(draws.y) / self._scores(draws)
+            by_theta = in_range(by_theta, "a derivative", draws.theta)
         return by_theta, by_sigma
 
     def _push_products(self, draws: Draws, of_theta: Tensor | None, of_sigma: Tensor | None) -> Tensor:
         moved = self._push(draws, of_theta, of_sigma)
-        return moved if of_theta is None else moved - of_theta * mean(draws.y) / self._scores(draws)
+        moved = moved if of_theta is None else moved - of_theta * mean(draws.y) / self._scores(draws)
+        return in_range(moved, "a derivative", draws.theta)
 
     def _stretch(self, draws: Draws, score: Tensor) -> Tensor:
         return super()._stretch(draws, score) - draws.sigma.double().unsqueeze(1) * row_sums(score.flatten(2))

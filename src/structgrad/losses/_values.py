@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from torch import Tensor
+from torch import Tensor, strided
 
 from structgrad.arguments import kind
 from structgrad.autograd import constant
@@ -44,6 +44,10 @@ def checked_pair(polytope: Polytope, theta_hat: Tensor, truth: Tensor, minimise:
     """
     kind(polytope, "polytope", Polytope, "a polytope")._check(theta_hat, "theta_hat")
     kind(truth, "truth", Tensor, "a tensor of true scores")
+    kind(minimise, "minimise", bool, "True or False")
+    if truth.is_complex() or truth.layout != strided:
+        held = f"{truth.dtype}, {truth.layout}"
+        raise ValueError(f"truth of shape {tuple(truth.shape)} must hold dense real numbers, not {held}")
     try:
         known = truth.detach().double().expand(theta_hat.shape)
     except RuntimeError:

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from structgrad.finite import in_range
-from structgrad.losses._values import checked_pair, gain, inner, refuse_lifted
+from structgrad.losses._values import checked_pair, gain, heights, inner, refuse_lifted
 from structgrad.polytopes.base import Polytope
+from structgrad.transforms import concrete
 
 SHIFTS = (10, 20, 30, 40)  # by which powers of two the truth is weakened against the prediction
 ROUNDING = 2.0**-45  # of all terms' magnitudes: what values that are equal may differ by
@@ -81,9 +82,9 @@ def normalised_regret(
     found, best, known = _regret(polytope, theta_hat, truth, minimise, mask, worst_ties)
     if not found.numel():
         return theta_hat.new_full((), nan)
-    values, offsets = inner(polytope, known, best), polytope.offset(best)
+    values, offsets = inner(polytope, known, best), heights(polytope, best)
     size = (values if offsets is None else values + offsets).abs().sum()
-    if not bool(size > 0):
+    if not bool(concrete(size > 0).all()):
         raise ValueError(f"truth of shape {tuple(truth.shape)} has optimal values of zero only: nothing to divide by")
     return in_range(found.sum() / size, "a regret", theta_hat)
 
@@ -102,7 +103,7 @@ def _regret(
 def _worst(polytope: Polytope, scores: Tensor, known: Tensor, mask: Tensor | None, taken: Tensor) -> Tensor:
     """Of the structures as good as those ``taken`` by the ``scores``, the worst by the known ones."""
     event = tuple(range(-len(polytope.event_shape), 0))
-    offset = polytope.offset(taken)
+    offset = heights(polytope, taken)
     scores, known = (x if mask is None else x.masked_fill(~mask, 0.0) for x in (scores, known))
     exponents = [x.abs().amax(event, keepdim=True).frexp().exponent.double() for x in (scores, known)]
     most = 1000 if offset is None else 0
@@ -118,13 +119,13 @@ def _worst(polytope: Polytope, scores: Tensor, known: Tensor, mask: Tensor | Non
         refuse_lifted(polytope, moved, "theta_hat - delta truth")
         found = polytope.argmax(moved, mask)
         lead, size = inner(polytope, small, taken - found), inner(polytope, small.abs(), taken.abs() + found.abs())
-        below = polytope.offset(found)
+        below = heights(polytope, found)
         if offset is not None and below is not None:
-            heights = [unit.view(lead.shape) * h for h in (offset, below)]
-            lead, size = lead + heights[0] - heights[1], size + heights[0].abs() + heights[1].abs()
+            high, low = (unit.view(lead.shape) * h for h in (offset, below))
+            lead, size = lead + high - low, size + high.abs() + low.abs()
         tied = undecided & (lead <= ROUNDING * size)
         taken = torch.where(tied.view(*tied.shape, *(1,) * len(event)), found, taken)
         undecided = undecided & ~tied
-        if not bool(undecided.any()):
+        if not bool(concrete(undecided).any()):
             break
     return taken

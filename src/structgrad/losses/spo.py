@@ -48,7 +48,8 @@ class SPOPlus(nn.Module):
 
     def __init__(self, polytope: Polytope, minimise: bool = False) -> None:
         super().__init__()
-        self.polytope, self.minimise = kind(polytope, "polytope", Polytope, "a polytope"), minimise
+        self.polytope = kind(polytope, "polytope", Polytope, "a polytope")
+        self.minimise = kind(minimise, "minimise", bool, "True or False")
 
     @opaque
     def forward(
@@ -73,7 +74,9 @@ class SPOPlus(nn.Module):
                 ones: there is no maximum to bound the regret by.
         """
         scores, known = checked_pair(self.polytope, theta_hat, truth, self.minimise)
+        allowed = self.polytope._check_mask(theta_hat, mask)
         margin = 2 * scores.detach() - known
+        margin = margin if allowed is None else margin.masked_fill(~allowed, 0.0)
         if largest(margin) == inf:
             raise ValueError(f"theta_hat of shape {tuple(theta_hat.shape)} less the truth is beyond float64")
         refuse_lifted(self.polytope, margin, "2 theta_hat - truth")

@@ -91,6 +91,8 @@ class BlackBox(Polytope):
             ValueError: when solved, scores of another number of items than there are contexts.
         """
         kind(contexts, "contexts", (Sequence, np.ndarray, Tensor), "a sequence with one an item")
+        if isinstance(contexts, np.ndarray | Tensor) and not contexts.ndim:
+            raise TypeError("contexts must be a sequence with one an item, not one number")
         bound = copy(self)
         bound.contexts = list(contexts)
         return bound
@@ -152,6 +154,8 @@ class BlackBox(Polytope):
 
     def _checked(self, answer: Any, wanted: tuple[int, ...], name: str) -> Tensor:
         try:
+            if answer.is_complex() if isinstance(answer, Tensor) else np.iscomplexobj(answer):
+                raise TypeError
             if not isinstance(answer, Tensor):
                 answer = torch.from_numpy(np.array(answer, dtype=np.float64))
             answer = answer.detach().to("cpu", torch.float64)

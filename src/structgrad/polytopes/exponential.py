@@ -18,9 +18,9 @@ from math import prod
 import torch
 from torch import Tensor
 
-from structgrad.arguments import count
+from structgrad.arguments import count, kind
 from structgrad.autograd import constant
-from structgrad.finite import in_range
+from structgrad.finite import all_finite, in_range
 from structgrad.generators import Generators, checked_generators, draw_each
 from structgrad.polytopes._exponential import Entropy, LogPartition, Marginals
 from structgrad.polytopes._range import HUGE, Bounded
@@ -80,6 +80,7 @@ class ExponentialFamily(Polytope):
         >>> y.shape, y.sum(-1).unique().tolist()
         (torch.Size([3, 4, 5]), [2.0])
         """
+        self._check_shape(theta)
         number = 1 if samples is None else count(samples, "samples")
         _, bounds, allowed = self._checked(theta.detach(), mask)
         leading = self._leading(theta)
@@ -103,16 +104,20 @@ class ExponentialFamily(Polytope):
 
         Args:
             theta: scores, ``(..., *event_shape)``.
-            y: structures, which are not checked to be any: of the shape of ``theta``, or ``(..., samples, *event)`` as
-                :meth:`sample` draws them.
+            y: finite numbers, which are not checked to be structures: of the shape of ``theta``, or
+                ``(..., samples, *event)`` as :meth:`sample` draws them.
             mask: the coordinates that may be used; those of ``y`` must be among them.
 
         Returns:
             ``(...)`` or ``(..., samples)``, in the dtype of ``theta``.
 
         Raises:
-            ValueError: what :meth:`log_partition` refuses; ``y`` of another shape.
+            TypeError, ValueError: what :meth:`log_partition` refuses; ``y`` of another shape, or not of real numbers.
         """
+        self._check_shape(theta)
+        kind(y, "y", Tensor, "a tensor of structures")
+        if y.is_complex() or y.is_meta or not all_finite(y.double()):
+            raise ValueError(f"y of shape {tuple(y.shape)} must hold finite real numbers, not {y.dtype} with others")
         log_partition, scores = self.log_partition(theta.double(), mask), theta.double()
         if y.dim() == theta.dim() + 1:
             log_partition, scores = log_partition.unsqueeze(-1), scores.unsqueeze(-1 - len(self.event_shape))
@@ -144,8 +149,10 @@ class ExponentialFamily(Polytope):
         right to within the rounding of sums of ``other``, and zero where that would make it negative.
 
         Raises:
-            ValueError: what :meth:`log_partition` refuses; scores of two shapes.
+            TypeError, ValueError: what :meth:`log_partition` refuses; scores of two shapes.
         """
+        self._check_shape(theta)
+        self._check_shape(other, "other")
         if other.shape != theta.shape:
             raise ValueError(f"other of shape {tuple(other.shape)} does not fit theta of shape {tuple(theta.shape)}")
         self._check(other, "other")

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from structgrad.arguments import count, kind
+from structgrad.autograd import constant
 from structgrad.finite import in_range
 from structgrad.polytopes._range import HUGE, bounded
 from structgrad.polytopes.base import Polytope
@@ -52,18 +53,23 @@ def k_best(polytope: Polytope, theta: Tensor, k: int, mask: Tensor | None = None
     mask = polytope._check_mask(theta, mask)
     rank = len(polytope.event_shape)
     leading, width = theta.shape[: theta.dim() - rank], prod(polytope.event_shape)
-    scores = theta.detach().double()
-    if size > HUGE:
-        scores = bounded(scores, rank, mask)
-    rows = scores.cpu().reshape(prod(leading), width)
-    allowed = torch.ones_like(rows, dtype=torch.bool) if mask is None else mask.cpu().reshape(rows.shape)
-    found = torch.zeros(len(rows), k, width, dtype=torch.bool, device="cpu")
-    for item, row in enumerate(rows):
-        best = _search(polytope, row, allowed[item], k)
-        if len(best) < k:
-            raise ValueError(f"k must be at most the number of structures, {len(best)} for some scores, not {k}")
-        found[item] = torch.stack(best)
-    y = found.view(*leading, k, *polytope.event_shape).to(theta)
+
+    def search(theta: Tensor, mask: Tensor | None) -> Tensor:
+        scores = theta.detach().double()
+        if size > HUGE:
+            scores = bounded(scores, rank, mask)
+        rows = scores.cpu().reshape(len(scores), width)
+        allowed = torch.ones_like(rows, dtype=torch.bool) if mask is None else mask.cpu().reshape(rows.shape)
+        found = []
+        for item, row in enumerate(rows):
+            best = _search(polytope, row, allowed[item], k)
+            if len(best) < k:
+                raise ValueError(f"k must be at most the number of structures, {len(best)} for some scores, not {k}")
+            found.append(torch.stack(best))
+        return (torch.stack(found) if found else allowed.new_empty(0, k, width)).to(theta.device)
+
+    items = (None if x is None else x.reshape(prod(leading), *polytope.event_shape) for x in (theta, mask))
+    y = constant(search, *items).view(*leading, k, *polytope.event_shape).to(theta.dtype)
     values = (theta.double().unsqueeze(-rank - 1) * y).flatten(len(leading) + 1).sum(-1)
     return y, in_range(values, "a score of a structure", theta)
 

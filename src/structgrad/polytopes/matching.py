@@ -58,17 +58,15 @@ class Matching(Polytope):
         return self.indicator(self._columns(theta), theta)
 
     def _argmax_forced(self, theta: Tensor, allowed: Tensor, forced: Tensor) -> Tensor:
-        """By scipy's solver, which takes forbidden entries; a row or column of none but them is zero in the result."""
-        columns = torch.full(theta.shape[:-1], -1, dtype=torch.int64, device="cpu")
-        scores = theta.masked_fill(~allowed, -torch.inf).numpy()
-        there = torch.ones(len(theta), 1, 1, dtype=torch.bool, device="cpu")
+        """By scipy's solver, which takes forbidden entries; zero where there is no matching without them."""
+        y, scores = torch.zeros_like(theta), theta.masked_fill(~allowed, -torch.inf).numpy()
         for b in range(len(theta)):
             try:
-                rows, taken = map(torch.from_numpy, linear_sum_assignment(scores[b], maximize=True))
-                columns[b, rows] = taken
+                rows, columns = map(torch.from_numpy, linear_sum_assignment(scores[b], maximize=True))
             except ValueError:  # infeasible
-                there[b], columns[b] = False, 0
-        return self.indicator(columns, theta) * there
+                continue
+            y[b, rows, columns] = 1.0
+        return y
 
     def _forcing(self, allowed: Tensor, forced: Tensor) -> tuple[Tensor, Tensor]:
         taken = forced.any(-1, keepdim=True) | forced.any(-2, keepdim=True)
