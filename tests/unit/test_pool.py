@@ -230,7 +230,14 @@ def test_processes_end_with_their_parent(solvers, tmp_path, start, end):
     script.write_text(PARENT)
     (tmp_path / "seen").mkdir()
     command = [sys.executable, str(script), start, str(tmp_path / "seen")]
-    parent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    parent = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        # whoever started the tests may ignore it, as a shell does for what it runs in the background
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     assert parent.stdout is not None
     with parent.stdout:
         workers = [int(word) for word in parent.stdout.readline().split()]

@@ -22,7 +22,7 @@ EXPERIMENT = Experiment(
     settings=("n=1", "n=2"),
     arms=(Arm("length", "Length"),),
     metrics=(Metric("score", "score", "mean", unit="bytes", factor=1.0, digits=0, bounds=(0.0, 1e9)),),
-    package=__package__,
+    package=str(__package__),
     level=2,
     config={"epochs": 0},
     scales={
@@ -92,6 +92,7 @@ def rows(clone):
 
 def planned(python):
     shown = python("-m", "snakemake", "--cores", "1", "--dry-run", "--config", ONLY).stdout
+    shown = re.sub(r"^train_\w+_\d+", "train", shown, flags=re.MULTILINE)
     return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", shown, re.MULTILINE) if name != "total"}
 
 

@@ -29,7 +29,7 @@ EXPERIMENT = Experiment(
     settings=("n=1",),
     arms=(Arm("idle", "Idle"),),
     metrics=(Metric("score", "score", "mean", factor=1.0, digits=0),),
-    package=__package__,
+    package=str(__package__),
     level=2,
     config={"epochs": 0},
     scales={

@@ -55,7 +55,7 @@ def command(
     from structgrad.training.loop import OutOfTimeError
 
     chosen = [plan.shard(shard) for shard in dict.fromkeys(shards)]
-    threads = plan.config["threads"] if threads is None else threads
+    cores: int = plan.config["threads"] if threads is None else threads
     budget = time_budget if time_budget is not None else plan.config["time_budget"]
     started, failed = time.monotonic(), []
     for shard in chosen:
@@ -65,7 +65,7 @@ def command(
             left = None if budget is None else budget - (time.monotonic() - started)
             progress = Progress(shard.id, shard.count, experiment)
             try:
-                record = run_shard(plan, shard, progress, threads, checkpoint_every, left)
+                record = run_shard(plan, shard, progress, cores, checkpoint_every, left)
             except OutOfTimeError:
                 progress.close()
                 click.echo(f"structgrad: {shard.id}: the time budget ran out; run again to go on", err=True)

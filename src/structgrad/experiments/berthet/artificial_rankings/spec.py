@@ -102,7 +102,7 @@ ARTIFICIAL = Experiment(
             from_zero=True,
         ),
     ),
-    package=__package__,
+    package=str(__package__),
     level=1,
     config={
         "labels": 100,

@@ -130,7 +130,7 @@ def _table(table: str, title: str, perturbed: tuple[Arm, ...], further: tuple[Ar
         settings=SETTINGS,
         arms=(*perturbed, SQUARED, *BLACKBOXES, *further),
         metrics=METRICS,
-        package=__package__,
+        package=str(__package__),
         level=1,
         config=COMMON,
         published_items={"spearman": FOLDS},

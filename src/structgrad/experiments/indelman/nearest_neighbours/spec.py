@@ -164,7 +164,7 @@ TABLE_2 = Experiment(
             quantities=("accuracy",),
         ),
     ),
-    package=__package__,
+    package=str(__package__),
     level=2,
     config=COMMON,
     published_items={"test_accuracy": 10_000},

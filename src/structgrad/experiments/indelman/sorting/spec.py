@@ -104,7 +104,7 @@ def _table(table: str, title: str, sequences: int, test: int, replicas: int) -> 
         settings=SETTINGS,
         arms=ARMS,
         metrics=METRICS,
-        package=__package__,
+        package=str(__package__),
         level=1,
         config=COMMON | {"train_sequences": sequences, "test_sequences": test},
         published_items={metric.name: test * replicas for metric in METRICS},

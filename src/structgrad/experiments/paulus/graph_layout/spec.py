@@ -111,7 +111,7 @@ TABLE_1 = Experiment(
     arms=ARMS,
     metrics=METRICS,
     figures=(Progress(settings=("T=10", "T=20"), quantities=("elbo", "edge_precision")),),
-    package=__package__,
+    package=str(__package__),
     level=2,
     selected_by="elbo",
     one_data_set=True,

@@ -109,7 +109,7 @@ TABLE_2 = Experiment(
             from_zero=True,
         ),
     ),
-    package=__package__,
+    package=str(__package__),
     level=2,
     config={
         "tsv": None,  # a folder with the original train_d20s.tsv and test_d20s.tsv, to train on these instead
