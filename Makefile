@@ -47,7 +47,7 @@ reproduce: $(READY) ## train what is missing, then tables, figures, tracking and
 	@exec $(RUN) structgrad reproduce $(SCALE_OPTION) $(if $(CORES),--cores $(CORES))
 
 test: $(READY) ## run the tests on all cores, without the slow ones [ARGS=, as in ARGS="-n 0 -k audit"]
-	@$(RUN) python -m pytest -n auto --dist loadfile -m 'not slow' $(ARGS)
+	@$(RUN) python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)
 
 test-slow: $(READY) ## run the slow tests only [ARGS=]
 	@$(RUN) python -m pytest -m slow $(ARGS)
