@@ -84,6 +84,7 @@ def test_it_is_explained_and_audited(reproduced, python):
     python("-m", "structgrad", "audit", *ONLY)
 
 
+@pytest.mark.slow
 def test_a_killed_one_goes_on(added, clone, python):
     """Handed back after each step's save, the record of a shard is the same to the bit."""
     shard = "example_1/n=4/perturbed/0-2"

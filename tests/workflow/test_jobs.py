@@ -85,7 +85,7 @@ def toy(clone, add_task):
     return clone
 
 
-@pytest.mark.parametrize("fault", ["refuse", "crash"])
+@pytest.mark.parametrize("fault", ["refuse", pytest.param("crash", marks=pytest.mark.slow)])
 def test_a_shard_that_fails_takes_no_other_with_it(toy, python, monkeypatch, fault):
     records, log = toy / "results/smoke/records/toy/n=1", toy / "trained.txt"
     names = [f"toy/n=1/{arm}/0-1" for arm in ("first", "second", "third")]
