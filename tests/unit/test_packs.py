@@ -57,6 +57,9 @@ def test_estimates_come_from_the_nearest_records(project, fabricate):
     assert seconds(by_id["indelman_1a/d=25/direct/0-199"]) == pytest.approx(400.0)  # its arm's median
     assert seconds(by_id["indelman_1a/d=25/gumbel_sinkhorn/0-199"]) == pytest.approx(600.0)  # the experiment's
     assert seconds(Shard("paper", "indelman_1a", "d=5", "direct", 0, 20)) == pytest.approx(20.0)
+    by_id["indelman_1a/d=5/direct/0-199"].path.write_text("damaged")  # planning goes on without it
+    seconds = packs.estimates(plan, plan.shards)
+    assert seconds(by_id["indelman_1a/d=25/direct/0-199"]) == pytest.approx(600.0)
 
 
 def _report(metric):
@@ -86,6 +89,8 @@ def test_a_finished_shard_is_kept_for_its_key_alone(project, fabricate):
     assert finished.outdated(shard, "other")
     text = shard.path.read_text()
     shard.path.write_text(text.replace(record["digest"], "0" * 64))  # another one has taken its place
+    assert not finished.outdated(shard, "other")
+    shard.path.write_text("damaged")
     assert not finished.outdated(shard, "other")
     shard.path.unlink()
     assert not finished.outdated(shard, "other")

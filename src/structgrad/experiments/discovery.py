@@ -20,11 +20,13 @@ def papers() -> dict[str, Paper]:
     Raises:
         ValueError: a paper that is not called as its folder.
     """
-    found = [import_module(f"{PACKAGE}.{name}.paper").PAPER for name in _folders_with("paper.py")]
-    for name, paper in zip(_folders_with("paper.py"), found, strict=True):
+    found: dict[str, Paper] = {
+        name: import_module(f"{PACKAGE}.{name}.paper").PAPER for name in _folders_with("paper.py")
+    }
+    for name, paper in found.items():
         if paper.name != name:
             raise ValueError(f"the paper in {PACKAGE}.{name} is called {paper.name!r}: it must be called as its folder")
-    return {paper.name: paper for paper in sorted(found, key=lambda paper: (-paper.year, paper.name))}
+    return dict(sorted(found.items(), key=lambda named: (-named[1].year, named[0])))
 
 
 def experiments(known: dict[str, Paper]) -> dict[str, Experiment]:

@@ -7,6 +7,7 @@ job had finished comes back from here, as long as sources, hyper-parameters and 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ def outdated(shard: Shard, key: str) -> bool:
     found = _load(shard)
     if not found or found["key"] == key or not shard.path.is_file():
         return False
-    return peek(shard.path, "digest") == found["record"]["digest"]
+    with suppress(RecordError):  # a damaged one is for the tables and the audit to name
+        return peek(shard.path, "digest") == found["record"]["digest"]
+    return False
 
 
 def _path(shard: Shard) -> Path:

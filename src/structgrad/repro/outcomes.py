@@ -42,10 +42,10 @@ def _fault_of_result(result: Mapping[str, Any], experiment: Experiment, arm: str
     clock = f"{experiment.clock}s"
     if clock not in result:
         return f"a result without the experiment's clock, {clock!r}, but {sorted(result)}"
-    if experiment.searches(arm) and "validation" not in result["final"]:
+    if experiment.searches(arm) and "validation" not in result.get("final", {}):
         return "a trial without final.validation, by which the search selects"
     known = {metric.name: metric for metric in experiment.metrics}
-    for name, report in result["metrics"].items():
+    for name, report in result.get("metrics", {}).items():
         if name not in known:
             return f"the metric {name!r}, but the experiment declares {sorted(known)}"
         if set(report) != FIELDS[known[name].kind]:

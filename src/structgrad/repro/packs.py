@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import median
@@ -11,7 +12,7 @@ from statistics import median
 from structgrad.files import write_text
 from structgrad.repro.paths import work
 from structgrad.repro.plan import Plan, Shard
-from structgrad.repro.records import peek
+from structgrad.repro.records import RecordError, peek
 
 FRESH = "STRUCTGRAD_FRESH"  # set to 1 where a workflow trains everything anew
 UNKNOWN = 60.0  # seconds that a shard is taken for of whose experiment there is no record at this scale
@@ -51,9 +52,10 @@ def estimates(plan: Plan, wanted: Sequence[Shard]) -> Callable[[Shard], float]:
     known: dict[tuple[str, ...], list[float]] = {}
     for shard in plan.shards:
         if shard.experiment in experiments and shard.path.is_file():
-            each = peek(shard.path, "run")["seconds"] / shard.count
-            for level in (3, 2, 1):
-                known.setdefault(_axes(shard)[:level], []).append(each)
+            with suppress(RecordError):  # a damaged one is for the tables and the audit to name
+                each = peek(shard.path, "run")["seconds"] / shard.count
+                for level in (3, 2, 1):
+                    known.setdefault(_axes(shard)[:level], []).append(each)
 
     def seconds(shard: Shard) -> float:
         found = next((known[_axes(shard)[:level]] for level in (3, 2, 1) if _axes(shard)[:level] in known), None)

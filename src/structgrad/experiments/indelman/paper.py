@@ -9,5 +9,5 @@ PAPER = Paper(
     year=2021,
     venue="International Conference on Machine Learning (ICML 2021)",
     url="https://arxiv.org/abs/2007.05724",
-    data_licence="MNIST: CC BY-SA 3.0; Fashion-MNIST: MIT; CIFAR-10: no licence stated, cite Krizhevsky (2009)",
+    data_licence="MNIST and CIFAR-10 (cite Krizhevsky 2009): none stated by their authors; Fashion-MNIST: MIT",
 )
