@@ -16,6 +16,7 @@ HERE = Path(__file__).parent
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+@cache
 def source_digest(module: str, *data: str) -> str:
     """sha256 over ``module``, every module of the package that it imports, directly or not, and ``data``.
 
