@@ -1,8 +1,18 @@
-"""What tests found out about the machine is said at the end."""
+"""What a test needs of the machine, and what tests found out about it, which is said at the end."""
 
 from __future__ import annotations
 
 import pytest
+import torch
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where there is no GPU, what needs one is skipped."""
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("cuda"):
+            item.add_marker(pytest.mark.skip("there is no GPU here"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

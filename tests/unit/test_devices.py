@@ -1,7 +1,11 @@
-"""Scores on the CPU while another device is torch's default: what is worked with lies where the scores do."""
+"""What is worked with lies where the scores do: on the CPU while another device is torch's default, and on a GPU.
+
+A GPU has no bits to agree with, so its results are those of the CPU up to rounding, from the same draws.
+"""
 
 import pytest
 import torch
+from scipy.stats import ks_2samp
 
 from structgrad.functional import soft_rank, soft_sort, soft_top_k
 from structgrad.layers import (
@@ -69,112 +73,172 @@ PAIRS = [
 ]
 
 
-def scores(polytope):
-    draw = torch.Generator().manual_seed(0)
-    return -torch.rand((5, *polytope.event_shape), generator=draw, device="cpu").requires_grad_()
+def on(device, polytope):
+    """Scores of five items, the same on every device."""
+    drawn = -torch.rand((5, *polytope.event_shape), generator=torch.Generator().manual_seed(0), device="cpu")
+    return drawn.to(device).requires_grad_()
+
+
+def draws(theta):
+    """A generator where the scores are."""
+    return torch.Generator(theta.device).manual_seed(2)
+
+
+def gradient(function):
+    """The case whose result is the derivative, by the scores, of a sum over what the function makes of them."""
+    return lambda theta: torch.autograd.grad(function(theta).sum(), theta)[0]
+
+
+def of_every(make):
+    """What every polytope can do: name to a function of the scores."""
+    return {
+        "argmax": lambda theta: make().argmax(theta),
+        "argmax of doubles": lambda theta: make().argmax(theta.detach().double()),
+        "projection": gradient(lambda theta: FrankWolfe(make())(theta) * theta.detach()),
+        "decomposition": lambda theta: FrankWolfe(make()).decompose(theta).weights,
+        "potential of nothing": lambda theta: FrankWolfe(make()).potential(theta[:0]),
+    }
+
+
+def of_a_family(make):
+    """What an exponential family can do besides."""
+    return {
+        "sample": lambda theta: make().sample(theta, 3, draws(theta)),
+        "log probability": lambda theta: make().log_prob(theta, make().argmax(theta)),
+        "entropy": gradient(lambda theta: make().entropy(theta)),
+        "divergence": lambda theta: make().kl(theta, theta.detach().flip(0)),
+        "log partition": lambda theta: make()._plain_log_partition(theta.double(), None),
+    }
+
+
+def direct_loss(theta):
+    def task_loss(y, rows, items):
+        return y.double().flatten(2).mean(-1)
+
+    items, step = theta.unsqueeze(1), torch.full((5,), -1.0, device=theta.device)
+    return DirectLoss(Matching(3))(items, items.detach(), step, task_loss).loss
+
+
+PAIR, MATCHING = Subset(4, 2), Matching(3)
+MULTIPLICATIVE = PerturbedMultiplicative(PAIR, samples=3)
+PRODUCT = PerturbedExpectation(Perturbed(PAIR, samples=3), lambda y: y[..., 0] * y[..., 1])
+BOX = BlackBox(
+    lambda scores, bound: (scores > bound).astype(float), (4,), offset=lambda y, bound: bound * y.sum()
+).given([-0.1, -0.2, -0.3, -0.4, -0.5])
+OF_PAIRS = {
+    "Perturbed": gradient(lambda theta: Perturbed(PAIR, samples=3)(theta, draws(theta))[:, 0]),
+    "PerturbedMultiplicative": gradient(lambda theta: MULTIPLICATIVE(theta, draws(theta))[:, 0]),
+    "PerturbedExpectation": gradient(lambda theta: PRODUCT(theta, draws(theta))),
+    "FenchelYoung": lambda theta: FenchelYoung(Perturbed(PAIR))(theta, PAIR.argmax(theta), draws(theta)),
+    "FenchelYoung, multiplicative": gradient(
+        lambda theta: FenchelYoung(MULTIPLICATIVE)(theta, PAIR.argmax(theta), draws(theta))
+    ),
+    "StochasticSoftmax": lambda theta: StochasticSoftmax(Relaxed(Simplex(4), CategoricalEntropy()))(
+        theta, draws(theta)
+    ),
+    "NeuralSort": lambda theta: NeuralSort()(theta),
+    "SoftSub": lambda theta: SoftSub(2)(theta, draws(theta)),
+    "Blackbox": gradient(lambda theta: Blackbox(PAIR, 1.0)(theta)[:, 0]),
+    "ImplicitMLE": gradient(lambda theta: ImplicitMLE(PAIR)(theta, draws(theta))[:, 0]),
+    "AdaptiveImplicitMLE": gradient(lambda theta: AdaptiveImplicitMLE(PAIR)(theta, draws(theta))[:, 0]),
+    **{
+        f"{function.__name__}, {name}": gradient(lambda theta, f=function, name=name: f(theta, 0.5, name)[:, 0])
+        for function in (soft_sort, soft_rank)
+        for name in ("l2", "kl")
+    },
+    "soft_top_k": gradient(lambda theta: soft_top_k(theta, 2)[:, 0]),
+    "SPOPlus": gradient(lambda theta: SPOPlus(PAIR)(theta, -theta.flip(0))),
+    "regret": lambda theta: regret(PAIR, theta, -theta, worst_ties=True),
+    "normalised regret": lambda theta: normalised_regret(PAIR, theta, -theta),
+    "offset": gradient(lambda theta: Perturbed(BOX, samples=3).potential(theta, draws(theta))),
+    "regret with an offset": lambda theta: regret(BOX, theta, -theta, worst_ties=True),
+}
+OF_MATCHINGS = {"GumbelSinkhorn": lambda theta: GumbelSinkhorn(3)(theta, draws(theta)), "DirectLoss": direct_loss}
+
+CASES = {
+    **{f"{name}: {what}": (make, f) for name, make in MAKE.items() for what, f in of_every(make).items()},
+    **{
+        f"{name}: {what}": (make, f)
+        for name, make in MAKE.items()
+        if isinstance(make(), ExponentialFamily)
+        for what, f in of_a_family(make).items()
+    },
+    **{
+        f"{name}: k best": (make, lambda theta, make=make: k_best(make(), theta, 3)[0])
+        for name, make in MAKE.items()
+        if name not in ("Permutahedron", "GridPath", "BlackBox")
+    },
+    **{
+        f"{make()}, {entropy.__name__}": (
+            make,
+            gradient(lambda theta, make=make, entropy=entropy: Relaxed(make(), entropy())(theta) * theta.detach()),
+        )
+        for make, entropy in PAIRS
+    },
+    **{name: (lambda: PAIR, f) for name, f in OF_PAIRS.items()},
+    **{name: (lambda: MATCHING, f) for name, f in OF_MATCHINGS.items()},
+}
+NOISES = [Gumbel(), Normal(), Logistic(), NegativeExponential(), SumOfGamma(3)]
 
 
 def elsewhere(function):
-    """The result while torch makes tensors on a device without memory, which is the result as ever."""
+    """The function's result while torch makes tensors on a device without memory is its result as ever."""
     here = function()
     with torch.device("meta"):
         there = function()
     assert there.device.type == "cpu"
     assert torch.equal(here, there)
-    return here
 
 
-@pytest.mark.parametrize("polytope", MAKE)
-def test_maximisers_and_vertices(polytope):
-    make = MAKE[polytope]
-    theta = scores(make())
-    elsewhere(lambda: make().argmax(theta))
-    elsewhere(lambda: make().argmax(theta.detach().double()))
-    if polytope != "BlackBox":
-        elsewhere(lambda: make().vertices())
+@pytest.mark.parametrize("case", CASES)
+def test_another_default_device(case):
+    make, function = CASES[case]
+    theta = on("cpu", make())
+    elsewhere(lambda: function(theta))
 
 
-@pytest.mark.parametrize("polytope", [name for name, make in MAKE.items() if isinstance(make(), ExponentialFamily)])
-def test_draws_and_what_is_known_of_them(polytope):
-    make = MAKE[polytope]
-    theta = scores(make())
-    y = elsewhere(lambda: make().sample(theta, 3, torch.Generator().manual_seed(0)))
-    elsewhere(lambda: make().log_prob(theta, y))
-    elsewhere(lambda: torch.autograd.grad(make().entropy(theta).sum(), theta)[0])
-    elsewhere(lambda: make().kl(theta, theta.detach().flip(0)))
-    elsewhere(lambda: make()._plain_log_partition(theta.double(), None))
+@pytest.mark.parametrize("polytope", [name for name in MAKE if name != "BlackBox"])
+def test_vertices_on_another_default_device(polytope):
+    elsewhere(lambda: MAKE[polytope]().vertices())
 
 
-@pytest.mark.parametrize("polytope", [name for name in MAKE if name not in ("Permutahedron", "GridPath", "BlackBox")])
-def test_the_best_structures(polytope):
-    make = MAKE[polytope]
-    elsewhere(lambda: k_best(make(), scores(make()), 3)[0])
-
-
-@pytest.mark.parametrize(("make", "regularizer"), PAIRS)
-def test_relaxations_and_their_gradients(make, regularizer):
-    theta = scores(make())
-
-    def gradient():
-        soft = Relaxed(make(), regularizer())(theta)
-        return torch.autograd.grad(soft, theta, theta.detach())[0]
-
-    elsewhere(gradient)
-
-
-@pytest.mark.parametrize("polytope", MAKE)
-def test_projections_by_the_maximiser_and_their_gradients(polytope):
-    theta = scores(MAKE[polytope]())
-
-    def gradient():
-        return torch.autograd.grad(FrankWolfe(MAKE[polytope]())(theta), theta, theta.detach())[0]
-
-    elsewhere(gradient)
-    elsewhere(lambda: FrankWolfe(MAKE[polytope]()).decompose(theta).weights)
-    elsewhere(lambda: FrankWolfe(MAKE[polytope]()).potential(theta[:0]))
-
-
-@pytest.mark.parametrize("noise", [Gumbel(), Normal(), Logistic(), NegativeExponential(), SumOfGamma(3)], ids=str)
-def test_draws(noise):
+@pytest.mark.parametrize("noise", NOISES, ids=str)
+def test_draws_on_another_default_device(noise):
     elsewhere(lambda: noise.sample((7, 3), torch.Generator().manual_seed(1)))
 
 
-def test_layers_and_losses():
-    theta, square = scores(Subset(4, 2)), scores(Matching(3))
+@pytest.fixture
+def same_draws(monkeypatch):
+    """Generators of every device draw what one of the CPU with their first seed does."""
+    twins, rand = {}, torch.rand
 
-    def draws():
-        return torch.Generator().manual_seed(2)
+    def of(generator):
+        return twins.setdefault(generator, torch.Generator().manual_seed(generator.initial_seed()))
 
-    target = Subset(4, 2).argmax(theta)
-    elsewhere(lambda: torch.autograd.grad(Perturbed(Subset(4, 2), samples=3)(theta, draws())[:, 0].sum(), theta)[0])
-    layer = PerturbedMultiplicative(Subset(4, 2), samples=3)
-    elsewhere(lambda: torch.autograd.grad(layer(theta, draws())[:, 0].sum(), theta)[0])
-    elsewhere(lambda: torch.autograd.grad(FenchelYoung(layer)(theta, target, draws()).sum(), theta)[0])
-    mean = PerturbedExpectation(Perturbed(Subset(4, 2), samples=3), lambda y: y[..., 0] * y[..., 1])
-    elsewhere(lambda: torch.autograd.grad(mean(theta, draws()).sum(), theta)[0])
-    elsewhere(lambda: FenchelYoung(Perturbed(Subset(4, 2)))(theta, target, draws()))
-    elsewhere(lambda: StochasticSoftmax(Relaxed(Simplex(4), CategoricalEntropy()))(theta, draws()))
-    elsewhere(lambda: GumbelSinkhorn(3)(square, draws()))
-    elsewhere(lambda: NeuralSort()(theta))
-    elsewhere(lambda: SoftSub(2)(theta, draws()))
-    elsewhere(lambda: torch.autograd.grad(Blackbox(Subset(4, 2), 1.0)(theta)[:, 0].sum(), theta)[0])
-    for implicit in (ImplicitMLE, AdaptiveImplicitMLE):
-        elsewhere(lambda make=implicit: torch.autograd.grad(make(Subset(4, 2))(theta, draws())[:, 0].sum(), theta)[0])
-    for function in (soft_sort, soft_rank):
-        for name in ("l2", "kl"):
-            elsewhere(lambda f=function, name=name: torch.autograd.grad(f(theta, 0.5, name)[:, 0].sum(), theta)[0])
-    elsewhere(lambda: torch.autograd.grad(soft_top_k(theta, 2)[:, 0].sum(), theta)[0])
-    elsewhere(lambda: torch.autograd.grad(SPOPlus(Subset(4, 2))(theta, -theta.flip(0)).sum(), theta)[0])
-    elsewhere(lambda: regret(Subset(4, 2), theta, -theta, worst_ties=True))
-    elsewhere(lambda: normalised_regret(Subset(4, 2), theta, -theta))
-    box = BlackBox(lambda scores, bound: (scores > bound).astype(float), (4,), offset=lambda y, bound: bound * y.sum())
-    box = box.given([-0.1, -0.2, -0.3, -0.4, -0.5])
-    elsewhere(lambda: torch.autograd.grad(Perturbed(box, samples=3).potential(theta, draws()).sum(), theta)[0])
-    elsewhere(lambda: regret(box, theta, -theta, worst_ties=True))
-    step = torch.full((5,), -1.0)
+    def uniforms(*shape, generator, device=None, **options):
+        return rand(*shape, generator=of(generator), device="cpu", **options).to(device)
 
-    def task_loss(y, rows, items):
-        return y.double().flatten(2).mean(-1)
+    def normals(shape, generator, dtype, device):
+        return Normal().sample(shape, of(generator), dtype).to(device)
 
-    items = square.unsqueeze(1)
-    elsewhere(lambda: DirectLoss(Matching(3))(items, items.detach(), step, task_loss).loss)
+    monkeypatch.setattr(torch, "rand", uniforms)
+    monkeypatch.setattr(torch, "randn", normals)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("case", CASES)
+def test_on_a_gpu_as_on_the_cpu(case, same_draws):
+    make, function = CASES[case]
+    here, there = (function(on(device, make())) for device in ("cpu", "cuda"))
+    assert there.device.type == "cuda"
+    torch.testing.assert_close(there.cpu(), here, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("noise", NOISES, ids=str)
+def test_draws_on_a_gpu(noise):
+    """The empirical distribution against that of the CPU: two samples of Kolmogorov and Smirnov."""
+    count = 200_000
+    here, there = (noise.sample((count,), torch.Generator(device).manual_seed(1)) for device in ("cpu", "cuda"))
+    assert there.device.type == "cuda"
+    assert ks_2samp(here.numpy(), there.cpu().numpy()).pvalue > 1e-4

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
@@ -38,14 +38,20 @@ def messages(halves: Tensor, weight: Tensor, second: Tensor, bias: Tensor) -> Te
 
 
 def plain_messages(halves: Tensor, weight: Tensor, second: Tensor, bias: Tensor) -> Tensor:
-    """:func:`messages` in torch operations, on any device."""
+    """:func:`messages` in torch operations, on any device.
+
+    A vertex sends to itself, too, with weight zero: all pairs are a broadcast sum, whose derivative is a sum, where
+    pairs of an index would have to be gathered and scattered.
+    """
     graphs, n, types, _, h = halves.shape
     senders, receivers = (index.to(halves.device) for index in directed(n))
+    weights = weight.new_zeros(graphs, types, n * n).index_copy(-1, n * receivers + senders, weight.mT)
+    weights = weights.view(graphs, types, n, n, 1)
     total = halves.new_zeros(graphs, n, h)
     for e in range(types):
-        first = torch.relu(halves[:, senders, e, 0] + halves[:, receivers, e, 1])
-        found = torch.relu(first @ second[e].T + bias[e]) * weight[..., e, None]
-        total = total + found.view(graphs, n, n - 1, h).sum(2)
+        pairs = torch.relu(halves[:, None, :, e, 0] + halves[:, :, None, e, 1])
+        found = torch.relu(nn.functional.linear(pairs, second[e], bias[e]))
+        total = total + (found * weights[:, e]).sum(2)
     return total
 
 

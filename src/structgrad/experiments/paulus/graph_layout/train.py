@@ -31,7 +31,7 @@ def train(job: Job) -> Outcome:
         curve = {name: [value] for name, value in averages(scored[0]).items()}
         return Outcome({"data": seeds["data"]}, results, {"step": [0.0], "active": [float(job.count)], **curve})
     seeds["noise"] = job.seeds("noise", arm=job.arm)
-    data = _on(data, job.device)
+    data = on_device(data, job.device)
 
     def start(number: int) -> LayoutTrial:
         point = draw({name: config["search"][name] for name in config["searched"]}, seeds["search"][number])
@@ -42,7 +42,7 @@ def train(job: Job) -> Outcome:
     return Outcome(seeds, search.results, search.history, resumed, before)
 
 
-def _on(data: Data, device: str) -> Data:
+def on_device(data: Data, device: str) -> Data:
     def moved(graphs: Graphs) -> Graphs:
         return replace(graphs, frames=graphs.frames.to(device))
 
