@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck, gradgradcheck
+from torch.nn import functional as F
 
 from structgrad.parallel import set_threads
 from structgrad.polytopes.correlated_subset import CorrelatedSubset
@@ -52,11 +53,33 @@ def gibbs(polytope, theta, mask):
     return scores.logsumexp(-1), mean, second - mean[..., :, None] * mean[..., None, :]
 
 
+def plain_argmax(polytope, theta, mask):
+    """The same sums and the same ties as the kernel, for all rows of float64 scores at once."""
+    chosen = theta.new_full((len(theta), polytope.k + 1), -torch.inf)
+    out = torch.cat([torch.zeros_like(chosen[:, :1]), chosen[:, 1:]], 1)
+    unaries, pairs = polytope._parts(theta, mask, chosen[:, :1])
+    before: list[torch.Tensor] = []  # [is i chosen, row, count up to i]: whether i - 1 is
+    for i in range(polytope.n):
+        both = chosen[:, :-1] + pairs[:, i, None]
+        before.append(torch.stack([chosen > out, F.pad(both > out[:, :-1], (1, 0))]))
+        item = both.maximum(out[:, :-1]) + unaries[:, i, None]
+        out, chosen = chosen.maximum(out), F.pad(item, (1, 0), value=-torch.inf)
+    rows = torch.arange(len(theta))
+    count = torch.full_like(rows, polytope.k)
+    inside = (chosen > out)[:, polytope.k].long()
+    items: list[torch.Tensor] = []
+    for shares in reversed(before):
+        items.append(inside)
+        inside, count = shares[inside, rows, count].long(), count - inside
+    y = torch.stack(items[::-1], 1)
+    return torch.cat([y, y[:, 1:] * y[:, :-1]], 1).to(theta.dtype)
+
+
 def both_argmax(polytope, theta, mask=None):
     """The maximiser, after seeing that the plain path gives the same."""
     y = polytope.argmax(theta, mask)
     flat_mask = None if mask is None else mask.expand(theta.shape).reshape(-1, *polytope.event_shape)
-    plain = polytope._plain_argmax(theta.double().reshape(-1, *polytope.event_shape), flat_mask)
+    plain = plain_argmax(polytope, theta.double().reshape(-1, *polytope.event_shape), flat_mask)
     assert torch.equal(y, plain.view(theta.shape).to(theta.dtype))
     return y
 
@@ -382,7 +405,7 @@ def test_empty_batches():
     polytope = CorrelatedSubset(3, 2)
     empty = torch.zeros(0, 5, requires_grad=True)
     assert polytope.argmax(empty).shape == (0, 5)
-    assert polytope._plain_argmax(empty.double(), None).shape == (0, 5)
+    assert plain_argmax(polytope, empty.double(), None).shape == (0, 5)
     assert polytope.log_partition(empty).shape == (0,)
     assert torch.autograd.grad(polytope.marginals(empty).sum(), empty)[0].shape == (0, 5)
     assert polytope.marginals(torch.zeros(3, 0, 5), torch.ones(5, dtype=torch.bool)).shape == (3, 0, 5)

@@ -169,7 +169,7 @@ CASES = {
         if name not in ("Permutahedron", "GridPath", "BlackBox")
     },
     **{
-        f"{make()}, {entropy.__name__}": (
+        f"{type(make()).__name__} {make().event_shape}, {entropy.__name__}": (
             make,
             gradient(lambda theta, make=make, entropy=entropy: Relaxed(make(), entropy())(theta) * theta.detach()),
         )

@@ -10,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
+from torch.nn import functional as F
 
 from structgrad.layers.perturbed import Perturbed
 from structgrad.losses.fenchel_young import FenchelYoung
 from structgrad.noise import Normal
 from structgrad.parallel import set_threads
+from structgrad.polytopes._grid_path import MOVES
 from structgrad.polytopes._range import bounded
-from structgrad.polytopes.grid_path import GridPath, relaxed_paths
+from structgrad.polytopes.grid_path import GridPath
 
 ORDER = [(0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1)]
 SMALL = [(1, 1, 8), (1, 4, 4), (3, 1, 8), (2, 2, 4), (2, 2, 8), (3, 3, 4), (3, 3, 8), (2, 4, 8), (4, 3, 4)]
@@ -31,6 +33,53 @@ def _one_thread_again():
 def costs(*shape, seed=0, dtype=torch.float64):
     """As of terrain: between 0.8 and 9.2."""
     return 0.8 + 8.4 * torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def relaxed_paths(theta, neighbours):
+    """The same paths by relaxing all steps at once until nothing changes (Bellman and Ford).
+
+    Distances are sums of the same numbers in the same order as the kernel's: they agree to the last bit, and so do
+    the ties between them.
+    """
+    h, w = theta.shape[-2:]
+    moves = MOVES[:neighbours].tolist()
+    cost = theta.double().neg().clamp(min=0.0).reshape(-1, h, w)
+
+    def near(x):
+        """``near(x)[:, m, i, j]`` is x one move m from (i, j), infinite outside."""
+        padded = F.pad(x, (1, 1, 1, 1), value=torch.inf)
+        return torch.stack([padded[:, 1 + i : 1 + i + h, 1 + j : 1 + j + w] for i, j in moves], 1)
+
+    distance = torch.full_like(cost, torch.inf)
+    distance[:, 0, 0] = cost[:, 0, 0]
+    distance = settled(distance, lambda x: near(x).amin(1) + cost)
+    tight = distance.unsqueeze(1) + near(cost) == near(distance)
+    left = torch.full_like(cost, torch.inf)
+    left[:, -1, -1] = 0.0
+    left = settled(left, lambda x: near(x).masked_fill(~tight, torch.inf).amin(1) + 1.0)
+
+    ahead = tight & (near(left) == left.unsqueeze(1) - 1.0)
+    jumps = torch.tensor([i * w + j for i, j in moves], device=theta.device)[ahead.byte().argmax(1)].flatten(1)
+    jumps[:, -1] = 0  # stay
+    paths = torch.zeros_like(jumps, dtype=theta.dtype)
+    cell = jumps.new_zeros(len(jumps), 1)
+    paths[:, 0] = 1.0
+    for _ in range(h * w):
+        if bool((cell == h * w - 1).all()):
+            break
+        cell = cell + jumps.gather(1, cell)
+        paths.scatter_(1, cell, 1.0)
+    return paths.view(theta.shape)
+
+
+def settled(x, relax):
+    """Lower ``x`` to ``relax(x)`` until it no longer falls."""
+    for _ in range(x[:1].numel() + 1):  # each round settles one cell at least
+        lower = torch.minimum(x, relax(x))
+        if torch.equal(lower, x):
+            break
+        x = lower
+    return x
 
 
 def steps(h, w, neighbours):

@@ -1,6 +1,7 @@
 """What an exponential family sums, as nodes that autograd may differentiate any number of times.
 
-On the CPU values and first derivatives of marginals are the kernels'; further derivatives are those of the plain form.
+Values and first derivatives of marginals are the kernels'; further derivatives are those of the plain form, as is
+everything where the scores lie on another device and a few of its operations say it all.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from structgrad.autograd import Itemwise
+from structgrad.polytopes._tensors import on_cpu
 
 if TYPE_CHECKING:
     from structgrad.polytopes.exponential import ExponentialFamily
@@ -20,8 +22,8 @@ class LogPartition(Itemwise):
 
     @staticmethod
     def forward(family: ExponentialFamily, mask: Tensor | None, theta: Tensor) -> tuple[Tensor, Tensor]:
-        if theta.device.type == "cpu":
-            log_partition, marginals = family._kernel_marginals(theta, mask)
+        if _by_kernel(family, theta):
+            log_partition, marginals = on_cpu(family._kernel_marginals, theta, mask)
             return log_partition.detach(), marginals
         return family._plain_marginals(theta, mask)
 
@@ -58,11 +60,11 @@ class Marginals(Itemwise):
 
     @staticmethod
     def forward(family: ExponentialFamily, mask: Tensor | None, theta: Tensor, *directions: Tensor) -> Tensor:
-        if theta.device.type != "cpu" or len(directions) > 1:
+        if len(directions) > 1 or not _by_kernel(family, theta):
             return family._plain_marginals(theta, mask, *directions)[1]
         if directions:
-            return family._kernel_product(theta, mask, directions[0].contiguous())
-        return family._kernel_marginals(theta, mask)[1]
+            return on_cpu(family._kernel_product, theta, mask, directions[0].contiguous())
+        return on_cpu(family._kernel_marginals, theta, mask)[1]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -88,8 +90,8 @@ class Entropy(Itemwise):
 
     @staticmethod
     def forward(family: ExponentialFamily, mask: Tensor | None, theta: Tensor) -> Tensor:
-        if theta.device.type == "cpu":
-            return family._kernel_entropy(theta, mask)
+        if _by_kernel(family, theta):
+            return on_cpu(family._kernel_entropy, theta, mask)
         log_partition, marginals = family._plain_marginals(theta, mask)
         return (log_partition - (theta * marginals).flatten(1).sum(1)).clamp_min(0.0)
 
@@ -113,6 +115,10 @@ class Entropy(Itemwise):
         mask, theta = ctx.saved_tensors
         along = theta if mask is None else theta.masked_fill(~mask, 0.0)
         return -Marginals.apply(ctx.family, mask, theta, along)
+
+
+def _by_kernel(family: ExponentialFamily, theta: Tensor) -> bool:
+    return theta.device.type == "cpu" or not family.closed
 
 
 def _moved(ctx: Any, *along: Tensor | None) -> list[Tensor | None]:

@@ -1,4 +1,4 @@
-"""Maximum spanning trees by Prim's search on a dense graph, compiled and in torch, with the same rule for ties.
+"""Maximum spanning trees by Prim's search on a dense graph, compiled.
 
 Each step takes the best edge that leaves the tree, and among equals the one that comes first in the event. Under that
 order no two edges are equal, and so the tree does not depend on where the search starts.
@@ -7,9 +7,7 @@ order no two edges are equal, and so the tree does not depend on where the searc
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numba import njit
-from torch import Tensor
 
 
 @njit(cache=True, nogil=True)
@@ -54,30 +52,3 @@ def _first(index, allowed):
             if allowed[index[i, j]]:
                 return i
     return -1
-
-
-def torch_maximum_trees(scores: Tensor, allowed: Tensor, index: Tensor) -> Tensor:
-    """The same for scores and masks as symmetric matrices ``(B, n, n)``; ``index`` ``(n, n)`` numbers the edges.
-
-    All rows take a step at once; those whose tree spans already take the edge that comes after the last one, which is
-    cut off in the end.
-    """
-    batch, n, _ = scores.shape
-    edges = n * (n - 1) // 2
-    scores = scores.masked_fill(~allowed, -torch.inf)
-    item = torch.arange(batch, device=scores.device)
-    used = torch.zeros(batch, edges + 1, dtype=torch.bool, device=scores.device)
-    inside = torch.zeros(batch, n, dtype=torch.bool, device=scores.device)
-    score = torch.full((batch, n), -torch.inf, dtype=scores.dtype, device=scores.device)
-    edge = index.new_full((batch, n), edges)
-    latest = allowed.any(-1).to(torch.int8).argmax(-1)
-    for _ in range(n - 1):
-        inside[item, latest] = True
-        found, number = scores[item, latest], index[latest]
-        better = (found > score) | ((found == score) & (found > -torch.inf) & (number < edge))
-        score, edge = found.where(better, score), number.where(better, edge)
-        outside = score.masked_fill(inside, -torch.inf)
-        best = outside == outside.amax(-1, keepdim=True)
-        first, latest = edge.masked_fill(inside | ~best, edges).min(-1)
-        used[item, first] = True
-    return used[:, :edges]

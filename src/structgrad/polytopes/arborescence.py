@@ -11,7 +11,7 @@ from structgrad.arguments import count, kind
 from structgrad.polytopes._arborescence import maximum_arborescences
 from structgrad.polytopes._graph import lead
 from structgrad.polytopes._range import HUGE
-from structgrad.polytopes._tensors import run_tensors
+from structgrad.polytopes._tensors import on_cpu, run_tensors
 from structgrad.polytopes.matrix_tree import MatrixTree
 
 
@@ -90,10 +90,13 @@ class Arborescence(MatrixTree):
         return y[y[:, self.root].sum(-1) == 1] if self.single_root and self.n > 1 else y
 
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
-        graphs = self._graphs(theta.cpu(), None if mask is None else mask.cpu())
+        return on_cpu(self._used, theta, mask).view(theta.shape).to(theta.dtype)
+
+    def _used(self, theta: Tensor, mask: Tensor | None) -> Tensor:
+        graphs = self._graphs(theta, mask)
         used = torch.empty(len(graphs[0]), self.n**2, dtype=torch.bool, device="cpu")
         self._run(maximum_arborescences, *graphs, self.single_root, used)
-        return used.view(theta.shape).to(theta)
+        return used
 
     def _within(self, theta: Tensor, size: float, mask: Tensor | None = None) -> Tensor:
         if size > HUGE:  # of the edges alone: the other scores are nobody's

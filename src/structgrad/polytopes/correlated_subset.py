@@ -17,7 +17,7 @@ from structgrad.polytopes._correlated_subset import (
     correlated_shares,
 )
 from structgrad.polytopes._subset_draws import by_rows, chain_draws, chain_entropy
-from structgrad.polytopes._tensors import run_tensors
+from structgrad.polytopes._tensors import on_cpu, run_tensors
 from structgrad.polytopes.exponential import ExponentialFamily
 
 
@@ -57,37 +57,14 @@ class CorrelatedSubset(ExponentialFamily):
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         scores = theta.double().reshape(-1, *self.event_shape).contiguous()
         allowed = None if mask is None else mask.reshape(scores.shape).contiguous()
-        if theta.device.type != "cpu":
-            y = self._plain_argmax(scores, allowed)
-        else:
-            y = self._argmax_forced(scores, allowed, torch.zeros(scores.shape, dtype=torch.bool, device="cpu"))
-        return y.view(theta.shape)
+        forced = torch.zeros_like(scores, dtype=torch.bool)
+        forced = torch.zeros_like(scores, dtype=torch.bool)
+        return on_cpu(self._argmax_forced, scores, allowed, forced).view(theta.shape)
 
     def _argmax_forced(self, theta: Tensor, allowed: Tensor | None, forced: Tensor) -> Tensor:
         y = torch.empty_like(theta)
         self._run(best_subset, theta, allowed, forced, y)
         return y
-
-    def _plain_argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
-        """The same sums and the same ties as the kernel, for all rows of float64 scores at once."""
-        chosen = theta.new_full((len(theta), self.k + 1), -torch.inf)
-        out = torch.cat([torch.zeros_like(chosen[:, :1]), chosen[:, 1:]], 1)
-        unaries, pairs = self._parts(theta, mask, chosen[:, :1])
-        before: list[Tensor] = []  # [is i chosen, row, count up to i]: whether i - 1 is
-        for i in range(self.n):
-            both = chosen[:, :-1] + pairs[:, i, None]
-            before.append(torch.stack([chosen > out, F.pad(both > out[:, :-1], (1, 0))]))
-            item = both.maximum(out[:, :-1]) + unaries[:, i, None]
-            out, chosen = chosen.maximum(out), F.pad(item, (1, 0), value=-torch.inf)
-        rows = torch.arange(len(theta), device=theta.device)
-        count = torch.full_like(rows, self.k)
-        inside = (chosen > out)[:, self.k].long()
-        items: list[Tensor] = []
-        for shares in reversed(before):
-            items.append(inside)
-            inside, count = shares[inside, rows, count].long(), count - inside
-        y = torch.stack(items[::-1], 1)
-        return torch.cat([y, y[:, 1:] * y[:, :-1]], 1).to(theta.dtype)
 
     def vertices(self) -> Tensor:
         chosen = torch.tensor(list(combinations(range(self.n), self.k)), dtype=torch.int64, device="cpu")

@@ -4,8 +4,9 @@ With ``p(y) \propto exp(<theta, y>)`` over the vertices, ``log Z(theta) = log su
 ``mu(theta) = E_p[y]`` as its gradient (the marginals; paulus section 5, eq. 8), the covariance of ``y`` as its Hessian.
 
 Each structure brings a plain form of ``log Z`` in torch operations, which any device runs and which may be
-differentiated as often as one likes, and for the CPU compiled kernels of ``mu`` and of the Hessian-vector product. A
-first derivative of the marginals takes the kernel; a second one goes through the plain form. Draws come from the same
+differentiated as often as one likes, and for the CPU compiled kernels of ``mu`` and of the Hessian-vector product, to
+which scores of other devices make the way there and back unless the plain form is a few operations. A first
+derivative of the marginals takes the kernel; a second one goes through the plain form. Draws come from the same
 recursions, walked backwards, and the entropy adds up what each of their steps decides, so that nothing cancels.
 """
 
@@ -24,6 +25,7 @@ from structgrad.finite import all_finite, in_range
 from structgrad.generators import Generators, checked_generators, draw_each
 from structgrad.polytopes._exponential import Entropy, LogPartition, Marginals
 from structgrad.polytopes._range import HUGE, Bounded
+from structgrad.polytopes._tensors import on_cpu
 from structgrad.polytopes.base import Polytope
 from structgrad.transforms import check_draws, opaque
 
@@ -31,11 +33,12 @@ from structgrad.transforms import check_draws, opaque
 class ExponentialFamily(Polytope):
     """A polytope with ``log_partition`` and ``marginals``. All arithmetic inside is float64.
 
-    Marginals are right at any finite scores on the CPU; a log-partition that the dtype of the scores does not hold is
-    refused. The plain forms (other devices, higher derivatives) keep logarithms in one float: chains and trees with
-    equally good structures lose the digits of their shares as scores grow, all of them from 1e16 on.
+    Marginals are right at any finite scores; a log-partition that the dtype of the scores does not hold is refused. The
+    plain forms (higher derivatives) keep logarithms in one float: chains and trees with equally good structures lose
+    the digits of their shares as scores grow, all of them from 1e16 on.
     """
 
+    closed: bool = False  # whether the plain form is a few operations, which other devices than the CPU then do
     adds_weights: bool = False  # whether the sums over structures add scores, which must then not overflow
 
     @opaque
@@ -93,7 +96,7 @@ class ExponentialFamily(Polytope):
             return drawn.cpu().reshape(prod(leading), number, each).contiguous()
 
         def structures(scores: Tensor, mask: Tensor | None, uniforms: Tensor) -> Tensor:
-            return self._kernel_sample(scores.cpu(), None if mask is None else mask.cpu(), uniforms).to(theta.device)
+            return on_cpu(self._kernel_sample, scores, mask, uniforms)
 
         drawn = constant(structures, bounds, allowed, constant(uniforms))
         inner = () if samples is None else (number,)

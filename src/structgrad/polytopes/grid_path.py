@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from structgrad.arguments import count
-from structgrad.parallel import run_kernel
 from structgrad.polytopes._grid_path import MOVES, cheapest_paths
+from structgrad.polytopes._tensors import on_cpu, run_tensors
 from structgrad.polytopes.base import Polytope
 
 
@@ -44,12 +41,12 @@ class GridPath(Polytope):
         self.event_shape = (h, w)
 
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
-        if theta.device.type != "cpu":
-            return relaxed_paths(theta, self.neighbours)
-        scores = theta.reshape(-1, self.h, self.w).contiguous()
+        return on_cpu(self._paths, theta.reshape(-1, self.h, self.w).contiguous()).view(theta.shape)
+
+    def _paths(self, scores: Tensor) -> Tensor:
         paths = torch.zeros_like(scores)
-        run_kernel(cheapest_paths, scores.numpy(), self.neighbours, paths.numpy())
-        return paths.view(theta.shape)
+        run_tensors(cheapest_paths, scores, self.neighbours, paths)
+        return paths
 
     def vertices(self) -> Tensor:
         found = set()
@@ -71,50 +68,3 @@ class GridPath(Polytope):
         for vertex, cells in zip(vertices, sorted(found), strict=True):
             vertex[tuple(zip(*cells, strict=True))] = 1.0
         return vertices
-
-
-def relaxed_paths(theta: Tensor, neighbours: int) -> Tensor:
-    """The same paths by relaxing all steps at once until nothing changes (Bellman and Ford), on any device.
-
-    Distances are sums of the same numbers in the same order as the kernel's: they agree to the last bit, and so do
-    the ties between them.
-    """
-    h, w = theta.shape[-2:]
-    moves = MOVES[:neighbours].tolist()
-    cost = theta.double().neg().clamp(min=0.0).reshape(-1, h, w)
-
-    def near(x: Tensor) -> Tensor:
-        """``near(x)[:, m, i, j]`` is x one move m from (i, j), infinite outside."""
-        padded = F.pad(x, (1, 1, 1, 1), value=torch.inf)
-        return torch.stack([padded[:, 1 + i : 1 + i + h, 1 + j : 1 + j + w] for i, j in moves], 1)
-
-    distance = torch.full_like(cost, torch.inf)
-    distance[:, 0, 0] = cost[:, 0, 0]
-    distance = _settle(distance, lambda x: near(x).amin(1) + cost)
-    tight = distance.unsqueeze(1) + near(cost) == near(distance)
-    left = torch.full_like(cost, torch.inf)
-    left[:, -1, -1] = 0.0
-    left = _settle(left, lambda x: near(x).masked_fill(~tight, torch.inf).amin(1) + 1.0)
-
-    ahead = tight & (near(left) == left.unsqueeze(1) - 1.0)
-    jumps = torch.tensor([i * w + j for i, j in moves], device=theta.device)[ahead.byte().argmax(1)].flatten(1)
-    jumps[:, -1] = 0  # stay
-    paths = torch.zeros_like(jumps, dtype=theta.dtype)
-    cell = jumps.new_zeros(len(jumps), 1)
-    paths[:, 0] = 1.0
-    for _ in range(h * w):
-        if bool((cell == h * w - 1).all()):
-            break
-        cell = cell + jumps.gather(1, cell)
-        paths.scatter_(1, cell, 1.0)
-    return paths.view(theta.shape)
-
-
-def _settle(x: Tensor, relax: Callable[[Tensor], Tensor]) -> Tensor:
-    """Lower ``x`` to ``relax(x)`` until it no longer falls."""
-    for _ in range(x[:1].numel() + 1):  # each round settles one cell at least
-        lower = torch.minimum(x, relax(x))
-        if torch.equal(lower, x):
-            break
-        x = lower
-    return x

@@ -30,6 +30,8 @@ class Hypercube(ExponentialFamily):
 
     takes_mask = nested = True
 
+    closed = True
+
     def __init__(self, *shape: int) -> None:
         if not shape:
             raise ValueError("shape must hold sizes of at least 1, not ()")

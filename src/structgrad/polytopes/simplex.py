@@ -15,6 +15,8 @@ class Simplex(Subset):
     lower index. A mask must leave at least one item.
     """
 
+    closed = True
+
     def __init__(self, n: int) -> None:
         super().__init__(n, 1)
 

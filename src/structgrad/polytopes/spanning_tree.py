@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from structgrad.polytopes._ranked import ranked
-from structgrad.polytopes._spanning_tree import maximum_trees, torch_maximum_trees
+from structgrad.polytopes._spanning_tree import maximum_trees
+from structgrad.polytopes._tensors import on_cpu
 from structgrad.polytopes.arborescence import Arborescence
 from structgrad.polytopes.matrix_tree import MatrixTree
 
@@ -58,12 +59,12 @@ class SpanningTree(MatrixTree):
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         scores = self._flat(theta).double()
         allowed = self._allowed(scores, mask)
-        if theta.device.type == "cpu":
-            used = torch.empty_like(allowed)
-            self._run(maximum_trees, scores, allowed, used)
-        else:
-            used = torch_maximum_trees(self._matrix(scores), self._matrix(allowed), self._index.to(theta.device))
-        return used.view(theta.shape).to(theta.dtype)
+        return on_cpu(self._used, scores, allowed).view(theta.shape).to(theta.dtype)
+
+    def _used(self, scores: Tensor, allowed: Tensor) -> Tensor:
+        used = torch.empty_like(allowed)
+        self._run(maximum_trees, scores, allowed, used)
+        return used
 
     def _argmax_forced(self, theta: Tensor, allowed: Tensor, forced: Tensor) -> Tensor:
         return self._argmax(ranked(theta, forced), allowed)
