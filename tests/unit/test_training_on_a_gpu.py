@@ -57,11 +57,13 @@ def job(folder, experiment, arm, device, stop=None):
     )  # fmt: skip
 
 
-def close(one, other):
+def close(experiment, one, other):
+    """Neighbours are counted, of 40 images or 10 queries: where two are about as near, rounding decides about some."""
+    apart = 0.1 if experiment == "indelman_2" else 1e-3
     assert one.keys() == other.keys()
     for name in one:
         assert all(isfinite(number) for number in one[name])
-        assert one[name] == pytest.approx(other[name], rel=1e-2, abs=1e-3), name
+        assert one[name] == pytest.approx(other[name], rel=1e-2, abs=apart), name
 
 
 @pytest.mark.cuda
@@ -77,7 +79,7 @@ def test_a_resumed_training_on_a_gpu_is_close_to_an_uninterrupted_one(experiment
     resumed = train(job(tmp_path / "resumed", experiment, arm, "cuda"))
     assert resumed.resumed == 1
     assert resumed.seeds == plain.seeds
-    close(resumed.history, plain.history)
+    close(experiment, resumed.history, plain.history)
 
 
 @pytest.mark.cuda
@@ -85,4 +87,4 @@ def test_a_resumed_training_on_a_gpu_is_close_to_an_uninterrupted_one(experiment
 def test_what_draws_nothing_trains_on_a_gpu_as_on_the_cpu(experiment, arm, tmp_path):
     train = trainer(REGISTRY[experiment])
     here, there = (train(job(tmp_path / device, experiment, arm, device)) for device in ("cpu", "cuda"))
-    close(there.history, here.history)
+    close(experiment, there.history, here.history)
