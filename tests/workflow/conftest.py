@@ -16,10 +16,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Sources, workflow and configuration of the checkout in an empty folder."""
+    """Sources with their compiled kernels, workflow and configuration of the checkout in an empty folder."""
     folder = tmp_path_factory.mktemp("clone")
+    being_written = shutil.ignore_patterns("*.tmp.*", "*.pyc.*")  # by a test beside this one, which renames them
     for name in ("src", "workflow"):
-        shutil.copytree(ROOT / name, folder / name)
+        shutil.copytree(ROOT / name, folder / name, ignore=being_written)
     for name in ("Snakefile", "config.yaml", "environment.yml", "pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, folder / name)
     yield folder
@@ -47,7 +48,6 @@ def python(clone: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         environment = os.environ | {
             "PYTHONPATH": str(clone / "src"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", str(clone / ".numba")),
         }
         environment.pop("STRUCTGRAD_ROOT", None)
         done = subprocess.run(

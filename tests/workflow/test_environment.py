@@ -57,18 +57,29 @@ def run(root, changes, *words):
     return subprocess.run([sys.executable, "-m", "structgrad", *words], cwd=root, env=environment, capture_output=True)
 
 
+TABLES = ("tables", *(word for pair in SMALL[:1] for word in ("--set", pair)))
+
+
+def written(root):
+    """What lies under ``results``, which is then taken away."""
+    found = {path: path.read_bytes() for path in (root / "results").rglob("*.*")}
+    shutil.rmtree(root / "results")
+    return found
+
+
+@pytest.fixture(scope="module")
+def plain(ordinary):
+    """The tables and figures of a shell without any of it."""
+    done = run(ordinary, {"PYTHONIOENCODING": "utf-8"}, *TABLES)
+    assert done.returncode == 0, done.stderr.decode()
+    return written(ordinary)
+
+
 @pytest.mark.parametrize("changes", [NOTEBOOK, LATIN, {"PYTHONIOENCODING": "ascii"}, PLAIN_C, HOMELESS])
-def test_tables_and_figures_come_out_the_same(ordinary, changes):
-    words = ["tables", *(word for pair in SMALL[:1] for word in ("--set", pair))]
-    shutil.rmtree(ordinary / "results", ignore_errors=True)
-    plain = run(ordinary, {"PYTHONIOENCODING": "utf-8"}, *words)
-    assert plain.returncode == 0, plain.stderr.decode()
-    first = {path: path.read_bytes() for path in (ordinary / "results").rglob("*.*")}
-    assert first
-    shutil.rmtree(ordinary / "results")
-    done = run(ordinary, changes, *words)
+def test_tables_and_figures_come_out_the_same(ordinary, plain, changes):
+    done = run(ordinary, changes, *TABLES)
     assert (done.returncode, done.stderr.decode()) == (0, "")
-    assert {path: path.read_bytes() for path in (ordinary / "results").rglob("*.*")} == first
+    assert written(ordinary) == plain != {}
     # no mark is lost, and none takes another's place
     shown = done.stdout.decode("latin-1")
     assert re.search(r"\S+ reproduced; \S+ close; \S+ differs;", shown)

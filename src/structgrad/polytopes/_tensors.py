@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from torch import Tensor
+from torch.utils._pytree import tree_map_only  # of tensors, or pairs of them
 
 from structgrad.parallel import run_kernel
 
@@ -25,5 +26,5 @@ def on_cpu(function: Callable[..., Found], theta: Tensor, *arguments: Any) -> Fo
     """
     if theta.device.type == "cpu":
         return function(theta, *arguments)
-    found = function(*(x.cpu() if isinstance(x, Tensor) else x for x in (theta, *arguments)))
-    return found.to(theta.device) if isinstance(found, Tensor) else tuple(x.to(theta.device) for x in found)
+    found = function(theta.cpu(), *(x.cpu() if isinstance(x, Tensor) else x for x in arguments))
+    return tree_map_only(Tensor, lambda x: x.to(theta.device), found)

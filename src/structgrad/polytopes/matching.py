@@ -8,7 +8,6 @@ from math import prod
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from structgrad.arguments import count
@@ -59,6 +58,8 @@ class Matching(Polytope):
 
     def _argmax_forced(self, theta: Tensor, allowed: Tensor, forced: Tensor) -> Tensor:
         """By scipy's solver, which takes forbidden entries; zero where there is no matching without them."""
+        from scipy.optimize import linear_sum_assignment  # here: it takes half a second, and only `k_best` asks for it
+
         y, scores = torch.zeros_like(theta), theta.masked_fill(~allowed, -torch.inf).numpy()
         for b in range(len(theta)):
             try:
