@@ -39,7 +39,8 @@ SEVEN = 7, ((0, 1), (3, 1), (6, 1), (2, 3))
 THREE = 3, ((0, 1), (2, 1), (1, 1))
 ONE_POINT = {"learning_rate": [1e-3]}
 EPSILON, TEMPERATURE = {"epsilon": [-0.2]}, {"temperature": [4.0]}
-NO_PATIENCE = {arm: {"patience": None} for arm in ("gumbel_sinkhorn", "gumbel_sinkhorn_fixed")}
+SINKHORN = ("gumbel_sinkhorn", "gumbel_sinkhorn_fixed")
+NO_PATIENCE = {arm: {"patience": None, "max_epochs": 30} for arm in SINKHORN}
 LABELS = {"source": "stand_in", "epochs": 1, "inner_folds": 2, "samples": 4, "memory_mb": 0.05}
 ROUND = "structgrad.experiments.berthet.label_ranking.grid.ROUND"
 
@@ -50,7 +51,10 @@ SMALL: dict[str, tuple[Small, ...]] = {
         Small("d=25", *SEVEN, {"extra_test_sequences": 7, "max_epochs": 6}),
     ),
     "indelman_1b": (
-        Small("d=40", *SEVEN, {"extra_test_sequences": 7, "max_epochs": 2, "train_sequences": 64}),
+        Small(
+            "d=40", *SEVEN, {"extra_test_sequences": 7, "max_epochs": 2, "train_sequences": 64},
+            {arm: {"max_epochs": 1} for arm in SINKHORN},
+        ),
         Small("d=5", *SEVEN, {"extra_test_sequences": 7, "max_epochs": 4, "train_sequences": 37}),
     ),
     "indelman_2": (
