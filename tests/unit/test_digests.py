@@ -2,6 +2,7 @@
 
 import pytest
 
+from structgrad.repro import essences
 from structgrad.repro.digests import closure, essence, source_digest
 
 TRAINER = "structgrad.experiments.indelman.sorting.train"
@@ -95,3 +96,28 @@ def test_the_tables_depend_on_their_layouts_and_the_figures_do_not():
     assert {"structgrad.repro.lines", "structgrad.repro.scatter"} <= closure("structgrad.repro.figures")
     assert "structgrad.repro.claims.share" in closure("structgrad.repro.claims")
     assert "structgrad.repro.store" in closure("structgrad.repro.tracking")
+
+
+def test_what_a_source_comes_down_to_is_asked_for_once(project, monkeypatch):
+    """Another content is another question; a damaged file of answers is none."""
+    asked = []
+
+    def ask(content):
+        return essences.digest(content, lambda: asked.append(content) or "essence of " + content.decode())
+
+    def fresh():
+        monkeypatch.setattr(essences, "_new", {})
+        essences._known.cache_clear()
+
+    fresh()
+    first = ask(b"one")
+    assert first == ask(b"one") != ask(b"two")
+    essences.keep()
+    fresh()
+    assert ask(b"one") == first
+    assert asked == [b"one", b"two"]
+    (project / ".work/essences.json").write_text("{")
+    fresh()
+    assert ask(b"one") == first
+    assert asked == [b"one", b"two", b"one"]
+    essences._known.cache_clear()

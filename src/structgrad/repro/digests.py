@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from structgrad.experiments import PAPERS, REGISTRY
+from structgrad.repro import essences
 from structgrad.repro.paths import project_root
 
 HERE = Path(__file__).parent
@@ -26,6 +27,7 @@ def source_digest(module: str, *data: str) -> str:
     """
     lines = [f"{name} {_file_digest(_file(name))}" for name in sorted(closure(module))]
     lines += [f"{name} {hashlib.sha256((HERE / name).read_bytes()).hexdigest()}" for name in data]
+    essences.keep()
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -68,7 +70,8 @@ def _file(module: str) -> Path:
 
 @cache
 def _file_digest(path: Path) -> str:
-    return hashlib.sha256(essence(path.read_text(encoding="utf-8")).encode()).hexdigest()
+    content = path.read_bytes()
+    return essences.digest(content, lambda: essence(content.decode()))
 
 
 def essence(source: str) -> str:
@@ -90,5 +93,9 @@ def essence(source: str) -> str:
 
 def lock_digest() -> str | None:
     """sha256 of ``requirements.lock``; None where there is none."""
-    path = project_root() / "requirements.lock"
+    return _lock_digest(project_root() / "requirements.lock")
+
+
+@cache
+def _lock_digest(path: Path) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from structgrad.errors import UserError
@@ -12,7 +13,11 @@ from structgrad.errors import UserError
 def project_root() -> Path:
     """The nearest folder at or above the current one that holds ``workflow/scales`` (or $STRUCTGRAD_ROOT)."""
     named = os.environ.get("STRUCTGRAD_ROOT")
-    start = Path(named) if named else Path.cwd()
+    return _root_above(Path.cwd() / named if named else Path.cwd())
+
+
+@lru_cache
+def _root_above(start: Path) -> Path:
     with suppress(OSError, RuntimeError):  # a name that is too long, a folder that may not be read, links in a ring
         for folder in (start, *start.resolve().parents):
             if (folder / "workflow" / "scales").is_dir():
