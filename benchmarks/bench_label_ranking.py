@@ -38,10 +38,10 @@ from plain_label_ranking import Plain
 
 from structgrad.data.label_ranking import LabelRanking, stand_in
 from structgrad.experiments.berthet.label_ranking.data import OUTER_FOLDS, fold
-from structgrad.experiments.berthet.label_ranking.grid import Grid
 from structgrad.experiments.berthet.label_ranking.learner import Learner
-from structgrad.experiments.berthet.label_ranking.objectives import objective
 from structgrad.experiments.berthet.label_ranking.spec import BERTHET_2
+from structgrad.experiments.berthet.rankings.grid import Grid
+from structgrad.experiments.berthet.rankings.objectives import objective
 from structgrad.noise import Normal
 from structgrad.parallel import set_threads
 from structgrad.polytopes.permutahedron import Permutahedron

@@ -13,8 +13,8 @@ from structgrad.experiments.berthet.artificial_rankings.data import digest, make
 from structgrad.experiments.berthet.artificial_rankings.learner import Learner, _spread
 from structgrad.experiments.berthet.artificial_rankings.scores import METRICS, averages, report, right_labels
 from structgrad.experiments.berthet.artificial_rankings.train import train
-from structgrad.experiments.berthet.label_ranking.objectives import objective
-from structgrad.experiments.berthet.label_ranking.spearman import spearman
+from structgrad.experiments.berthet.rankings.objectives import objective
+from structgrad.experiments.berthet.rankings.spearman import spearman
 from structgrad.parallel import set_threads
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job

@@ -12,8 +12,8 @@ from structgrad.experiments import REGISTRY
 from structgrad.experiments.berthet.label_ranking import train as train_module
 from structgrad.experiments.berthet.label_ranking.data import OUTER_FOLDS, fold
 from structgrad.experiments.berthet.label_ranking.learner import Learner
-from structgrad.experiments.berthet.label_ranking.objectives import objective
 from structgrad.experiments.berthet.label_ranking.train import train
+from structgrad.experiments.berthet.rankings.objectives import objective
 from structgrad.parallel import set_threads
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job

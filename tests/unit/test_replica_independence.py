@@ -42,7 +42,7 @@ EPSILON, TEMPERATURE = {"epsilon": [-0.2]}, {"temperature": [4.0]}
 SINKHORN = ("gumbel_sinkhorn", "gumbel_sinkhorn_fixed")
 NO_PATIENCE = {arm: {"patience": None, "max_epochs": 30} for arm in SINKHORN}
 LABELS = {"source": "stand_in", "epochs": 1, "inner_folds": 2, "samples": 4, "memory_mb": 0.05}
-ROUND = "structgrad.experiments.berthet.label_ranking.grid.ROUND"
+ROUND = "structgrad.experiments.berthet.rankings.grid.ROUND"
 
 SMALL: dict[str, tuple[Small, ...]] = {
     "indelman_1a": (

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from structgrad.experiments.berthet.artificial_rankings.data import Data
 from structgrad.experiments.berthet.artificial_rankings.scores import METRICS, averages, report, right_labels
-from structgrad.experiments.berthet.label_ranking.grid import Grid, glorot
-from structgrad.experiments.berthet.label_ranking.objectives import Objective
-from structgrad.experiments.berthet.label_ranking.spearman import spearman
+from structgrad.experiments.berthet.rankings.grid import Grid, glorot
+from structgrad.experiments.berthet.rankings.objectives import Objective
+from structgrad.experiments.berthet.rankings.spearman import spearman
 from structgrad.parallel import map_blocks
 from structgrad.portable import mean, row_sums
 from structgrad.training.seeds import generators, set_states, states

@@ -12,7 +12,7 @@ from structgrad.errors import UserError
 from structgrad.experiments.berthet.artificial_rankings.data import Data, linear_scores, make
 from structgrad.experiments.berthet.artificial_rankings.learner import Learner
 from structgrad.experiments.berthet.artificial_rankings.scores import METRICS, averages, report, right_labels
-from structgrad.experiments.berthet.label_ranking.objectives import objective
+from structgrad.experiments.berthet.rankings.objectives import objective
 from structgrad.portable import norm
 from structgrad.training.job import Job, Outcome
 from structgrad.training.loop import train as run_loop

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from structgrad.data.label_ranking import LabelRanking
 from structgrad.experiments.berthet.label_ranking.data import OUTER_FOLDS, Fold
-from structgrad.experiments.berthet.label_ranking.grid import Grid, glorot
-from structgrad.experiments.berthet.label_ranking.objectives import Objective
-from structgrad.experiments.berthet.label_ranking.spearman import correlation, spearman
+from structgrad.experiments.berthet.rankings.grid import Grid, glorot
+from structgrad.experiments.berthet.rankings.objectives import Objective
+from structgrad.experiments.berthet.rankings.spearman import correlation, spearman
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.permutahedron import Permutahedron
 from structgrad.portable import mean

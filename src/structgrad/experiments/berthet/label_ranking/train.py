@@ -5,7 +5,7 @@ from __future__ import annotations
 from structgrad.errors import UserError
 from structgrad.experiments.berthet.label_ranking.data import fold, published
 from structgrad.experiments.berthet.label_ranking.learner import Learner
-from structgrad.experiments.berthet.label_ranking.objectives import objective
+from structgrad.experiments.berthet.rankings.objectives import objective
 from structgrad.training.job import Job, Outcome
 from structgrad.training.loop import train as run_loop
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from structgrad.experiments.berthet.label_ranking.objectives import Objective
+from structgrad.experiments.berthet.rankings.objectives import Objective
 from structgrad.parallel import map_blocks
 from structgrad.portable import dots, norm
 from structgrad.training.adam import Adam
