@@ -15,6 +15,7 @@ from structgrad.portable import (
     column_sums,
     dots,
     exp,
+    exp_below_largest,
     gumbel_,
     log,
     mean,
@@ -223,3 +224,13 @@ def test_a_mean_and_a_norm_are_exactly_rounded():
     x = torch.tensor([1e16, 1.0, -1e16, 1.0], dtype=torch.float64)
     assert mean(x) == 0.5  # in order it would be 0.25
     assert norm(torch.tensor([[3.0], [4.0]])) == 5.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_exponentials_below_the_largest_are_those_of_the_differences(dtype):
+    x = 50 * torch.randn(3, 7, 5, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    found = exp_below_largest(x, 8)
+    wide = x.double()
+    assert torch.equal(found[..., :5], exp(wide - wide.amax(-1, keepdim=True)))
+    assert not found[..., 5:].any()
+    assert torch.equal(found.amax(-1), torch.ones(3, 7, dtype=torch.float64))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from structgrad.arguments import kind, real
@@ -61,11 +62,14 @@ class Relaxed(Layer):
 
     def _tempered(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         """``theta / t``: float64 where the dtype is narrower than float32, or where the quotient leaves float32."""
-        self.polytope._check(theta)
+        size = self.polytope._check(theta)
         temperature = fitted(self.temperature, "temperature", theta, len(self.polytope.event_shape))
         scores = wide(theta)
+        if not isinstance(temperature, Tensor) and temperature == 1:
+            return scores
         tempered = scores / temperature
-        if all_finite(tempered):
+        within = not isinstance(temperature, Tensor) and size < temperature * (torch.finfo(scores.dtype).max / 2)
+        if within or all_finite(tempered):  # the first without another pass
             return tempered
         scores, mask = scores.double(), self.polytope._check_mask(theta, mask)
         scores = scores if mask is None else scores.masked_fill(~mask, 0.0)

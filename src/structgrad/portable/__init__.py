@@ -16,7 +16,7 @@ Elementwise torch operations of one rounding (``+ - * /`` without ``alpha``, com
 and float64, go to torch: their records do not promise the same bits.
 """
 
-from structgrad.portable.elementary import exp, gumbel_, log, normal_, softplus
+from structgrad.portable.elementary import exp, exp_below_largest, gumbel_, log, normal_, softplus
 from structgrad.portable.products import product
 from structgrad.portable.sums import column_sums, dots, mean, norm, row_sums
 from structgrad.portable.types import wide
@@ -25,6 +25,7 @@ __all__ = [
     "column_sums",
     "dots",
     "exp",
+    "exp_below_largest",
     "gumbel_",
     "log",
     "mean",

@@ -159,6 +159,21 @@ def _fill_exp(x, out):
 
 
 @njit(**KERNEL)
+def _fill_exp_below_largest(x, out):
+    """Row by row while it is in the cache; what is beyond a row's numbers becomes zero."""
+    rows, n = x.shape
+    for row in range(rows):
+        largest = -np.inf
+        for j in range(n):
+            largest = max(largest, np.float64(x[row, j]))
+        for j in range(n):
+            out[row, j] = np.float64(x[row, j]) - largest
+        out[row, n:] = -np.inf
+        for j in range(out.shape[1]):
+            out[row, j] = _exp(out[row, j])
+
+
+@njit(**KERNEL)
 def _fill_softplus(x, out, slope):
     """``log(1 + exp(x))`` and its derivative ``1 / (1 + exp(-x))``."""
     for i in range(len(x)):
@@ -192,6 +207,13 @@ def _fill_normal(u, one, two):
 def log(x: Tensor) -> Tensor:
     """``log x`` of each number, which must be positive and finite; without gradient."""
     return _map(_fill_log, x) if compiled(x) else x.log()
+
+
+def exp_below_largest(x: Tensor, width: int) -> Tensor:
+    """``exp(x - max x)`` of each row ``(..., n)`` in float64, with zeros up to ``width`` columns; on the CPU."""
+    out = torch.empty((*x.shape[:-1], width), dtype=torch.float64, device="cpu")
+    run_kernel(_fill_exp_below_largest, array(x).reshape(-1, x.shape[-1]), out.view(-1, width).numpy())
+    return out
 
 
 def exp(x: Tensor) -> Tensor:

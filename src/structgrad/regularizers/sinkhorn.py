@@ -14,7 +14,7 @@ from structgrad.parallel import run_kernel
 from structgrad.polytopes._range import HUGE, Bounded
 from structgrad.polytopes.base import Polytope
 from structgrad.polytopes.matching import Matching
-from structgrad.portable import exp, wide
+from structgrad.portable import exp_below_largest, wide
 from structgrad.regularizers._log_sinkhorn import log_sinkhorn
 from structgrad.regularizers._sinkhorn import sinkhorn_backward, sinkhorn_forward
 from structgrad.regularizers.base import Regularizer, unknown_pair
@@ -47,11 +47,9 @@ class SinkhornEntropy(Regularizer):
         matrices = wide(theta).reshape(-1, *polytope.event_shape)
         if size > HUGE:
             matrices = Bounded.apply(matrices, None)
-        span = matrices.detach().amax(-1) - matrices.detach().amin(-1)
-        safe = span.amax(-1) < KERNEL_RANGE
         if theta.device.type != "cpu":
             plan = log_sinkhorn(matrices, self.rounds)
-        elif bool(concrete(safe).all()):
+        elif 2 * size < KERNEL_RANGE or bool(concrete(safe := _safe(matrices)).all()):  # the first at no cost
             plan = _KernelSinkhorn.apply(matrices, self.rounds)[0]
         elif active():  # which ones are safe is not known where they are mapped: both ways for all of them
             some = safe.view(-1, 1, 1)
@@ -76,15 +74,18 @@ class SinkhornEntropy(Regularizer):
         raise ValueError(f"Sinkhorn's iterate after {self.rounds} rounds is not the gradient of a potential")
 
 
+def _safe(matrices: Tensor) -> Tensor:
+    """Which matrices ``(B,)`` are in the range of the kernel."""
+    return (matrices.detach().amax(-1) - matrices.detach().amin(-1)).amax(-1) < KERNEL_RANGE
+
+
 class _KernelSinkhorn(Itemwise):
     """The iterate by a compiled kernel, and what its adjoint needs."""
 
     @staticmethod
     def forward(theta: Tensor, rounds: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         batch, n, _ = theta.shape
-        shifted = torch.full((batch, n, n + -n % LANES), -torch.inf, dtype=torch.float64, device="cpu")
-        shifted[..., :n] = theta
-        kernel = exp(shifted.sub_(shifted.amax(-1, keepdim=True)))
+        kernel = exp_below_largest(theta, n + -n % LANES)
         us, vs = torch.empty(2, batch, rounds, n, dtype=torch.float64, device="cpu")
         plan = torch.empty_like(theta, memory_format=torch.contiguous_format)
         run_kernel(sinkhorn_forward, kernel.numpy(), us.numpy(), vs.numpy(), plan.numpy())
