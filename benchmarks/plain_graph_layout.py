@@ -1,7 +1,8 @@
 """Neural relational inference on graph layouts as one would write it first: what ours is timed and checked against.
 
 Pairs of vertices are concatenated, every layer is a module, edges leave and return by one-hot matrices, and the soft
-spanning trees are the derivative of a log-determinant, so that training differentiates twice (protocol 1.2 to 1.5).
+spanning trees are the derivative of a log-determinant, so that training differentiates twice
+(docs/protocols/paulus.md, 1.2 to 1.5).
 """
 
 from __future__ import annotations

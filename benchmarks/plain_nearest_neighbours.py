@@ -2,7 +2,8 @@
 
 Queries and candidates go through the network as one batch and autograd through all of it, distances are
 ``torch.cdist``, neighbours ``torch.topk``, and NeuralSort makes the whole n x n matrix of differences and the whole
-permutation matrix, of which it takes k rows (protocol 3.2 to 3.6). It shares no code with the package.
+permutation matrix, of which it takes k rows (docs/protocols/indelman.md, 3.2 to 3.6). It shares no code with the
+package.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def gradient_of(step, *inputs):
     return torch.autograd.grad(step.surrogate.sum(), inputs)
 
 
-# The sign of epsilon, on three numbers (protocol section 2.4)
+# The sign of epsilon, on three numbers (docs/protocols/indelman.md, 2.4)
 #
 # x = (0.5, 1, 0.25), sorted descending: x_1 goes to place 0, x_0 to place 1, x_2 to place 2.
 
@@ -311,7 +311,7 @@ def test_the_loss_is_the_mean_over_items_of_the_task_loss():
     assert asked == [((2, 3, 4, 2, 2), slice(0, 2), slice(0, 3))]
 
 
-# Growth of epsilon (protocol section 2.4, the 10 % rule)
+# Growth of epsilon by 10 % at a time (docs/protocols/indelman.md, 2.4)
 
 
 def stuck_scores(gap):

@@ -331,7 +331,7 @@ def test_epsilon_stays_where_noise_keeps_the_gradient_alive():
 
 
 def test_learned_sigma_shrinks():
-    """y* was chosen because of gamma, so y* - y(eps) goes with it (protocol 2.5: from 0.7 to 0.3 at d = 25)."""
+    """y* was chosen because of gamma, so y* - y(eps) goes with it (docs/protocols/indelman.md, 2.5)."""
     trained = learner("direct_stochastic", 25, count=2)
     first = trained.final()["sigma"]
     assert ((first > 0.3) & (first < 1.2)).all()

@@ -1,4 +1,4 @@
-"""The networks: an embedding of images, and the magnitude of the noise (protocol section 3.3)."""
+"""The networks: an embedding of images, and the magnitude of the noise (docs/protocols/indelman.md, 3.3)."""
 
 from __future__ import annotations
 

@@ -71,8 +71,9 @@ class Direct(Objective):
         theta_i + |eps| |h_i - h_q| y_i    ("multiplicative": distances of the right class shrink by 1 - |eps|),
         theta_i + |eps| y_i                ("additive": the loss is minus the number of right neighbours).
 
-    The paper's formula, taken literally, has the opposite sign in the first and pushes right neighbours away (protocol
-    section 3.4). The monitored loss, which decides whether eps grows, is the share of wrong neighbours.
+    The paper's formula, taken literally, has the opposite sign in the first and pushes right neighbours away
+    (docs/protocols/indelman.md, 3.4). The monitored loss, which decides whether eps grows, is the share of wrong
+    neighbours.
 
     Args:
         k: neighbours.

@@ -21,7 +21,8 @@ class DirectLearner(Learner):
 
     The monitored loss is that of the perturbed argmax on the training set. The authors drop the 1/eps and sum over
     items, perturbations and scores: Adam does not see the factor, sigma's plain SGD does. Both backward passes of
-    their code reach sigma, so its step is ``1e-6 (1 + 1/(S n d^2))`` times the sum (protocol section 2.5).
+    their code reach sigma, so its step is ``1e-6 (1 + 1/(S n d^2))`` times the sum
+    (docs/protocols/indelman.md, 2.5).
     """
 
     noise_roles = ("noise",)

@@ -119,7 +119,7 @@ class Learner(ABC):
 
 
 def metrics(wrong: Tensor, wrong_extra: Tensor, d: int) -> dict[str, dict[str, float]]:
-    """One replica's metrics from the misplaced elements of each test sequence (protocol section 2.6)."""
+    """One replica's metrics from the misplaced elements of each test sequence (docs/protocols/indelman.md, 2.6)."""
     found = {}
     for suffix, counts in (("", wrong), ("_100", wrong_extra)):
         share = counts.double() / d

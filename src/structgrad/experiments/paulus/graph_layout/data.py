@@ -53,8 +53,9 @@ def frames_of(setting: str) -> int:
 def make(config: dict[str, Any], setting: str, seed: int) -> Data:
     """The maximum spanning trees of iid Gumbel weights, from standard normal positions that are no frame.
 
-    (paulus' released code; protocol 1.1.) A maximum spanning tree depends on nothing but the order of the weights, and
-    a Gumbel is an increasing function of a uniform: so uniforms it is, which have the same bits on every machine.
+    (paulus' released code; docs/protocols/paulus.md, 1.1.) A maximum spanning tree depends on nothing but the order of
+    the weights, and a Gumbel is an increasing function of a uniform: so uniforms it is, which have the same bits on
+    every machine.
     """
     return _make(config["vertices"], tuple(config[part] for part in ("train", "validation", "test")), setting, seed)
 

@@ -1,4 +1,7 @@
-"""The NRI decoder: where vertices are a step later, by messages over weighted edges of two types (protocol 1.3)."""
+"""The NRI decoder: where vertices are a step later, by messages over weighted edges of two types.
+
+(docs/protocols/paulus.md, 1.3.)
+"""
 
 from __future__ import annotations
 

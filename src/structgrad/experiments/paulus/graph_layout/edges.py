@@ -21,7 +21,9 @@ GUMBEL = Gumbel(centred=False)
 
 
 class Edges(nn.Module, ABC):
-    """Gumbel utilities of a structure, hard or relaxed by the exponential-family entropy (protocol 1.5).
+    """Gumbel utilities of a structure, hard or relaxed by the exponential-family entropy.
+
+    (docs/protocols/paulus.md, 1.5.)
 
     Args:
         polytope: the structures.

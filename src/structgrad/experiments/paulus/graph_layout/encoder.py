@@ -1,4 +1,7 @@
-"""The NRI encoder on the factor graph: from trajectories to a score for each directed edge (protocol 1.2)."""
+"""The NRI encoder on the factor graph: from trajectories to a score for each directed edge.
+
+(docs/protocols/paulus.md, 1.2.)
+"""
 
 from __future__ import annotations
 

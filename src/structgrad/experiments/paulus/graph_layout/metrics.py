@@ -1,4 +1,4 @@
-"""Structure recovery and evidence of one hard draw of edges a graph (protocol 1.4, 1.7)."""
+"""Structure recovery and evidence of one hard draw of edges a graph (docs/protocols/paulus.md, 1.4 and 1.7)."""
 
 from __future__ import annotations
 

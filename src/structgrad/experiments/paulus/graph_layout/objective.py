@@ -1,9 +1,9 @@
-"""What is minimised: the negative evidence lower bound of an item, a vertex, without its constants (protocol 1.4).
+"""What is minimised: the negative evidence lower bound of an item, a vertex, without its constants.
 
     -ELBO = sum (predicted - true)^2 / (2 variance) / n + KL(U || U at 0) / n
 
-with one draw of edges an item. Three estimates of its gradient: through relaxed edges, or through hard ones by
-REINFORCE and NVIL (paulus, App. C; protocol 1.8).
+with one draw of edges an item (docs/protocols/paulus.md, 1.4). Three estimates of its gradient: through relaxed edges,
+or through hard ones by REINFORCE and NVIL (paulus, App. C; docs/protocols/paulus.md, 1.8).
 """
 
 from __future__ import annotations
