@@ -78,7 +78,7 @@ class Search:
     """Trials one after the other. A :class:`structgrad.training.loop.Trainee`; a step is one trial's update.
 
     A trial is validated before its first step, every ``validate_every`` steps and after the last one. The weights of
-    its best validation are tested (paulus, section 7), also where it diverged later; ``steps`` in its result are then
+    its best validation are tested (paulus, section 8), also where it diverged later; ``steps`` in its result are then
     those before the one that was not finite.
 
     With a grid of ``points``, each replica is so many trials, and only the one of them that validates best (the first

@@ -1,6 +1,6 @@
 """indelman Tables 1a and 1b: what is run and compared. Every constant is the published protocol's.
 
-Sources: Indelman & Hazan (arXiv v1, section 6.1 and appendix; supplement), and the authors' sorting code where
+Sources: Indelman & Hazan (arXiv v1, section 5.1 and appendix; supplement), and the authors' sorting code where
 the paper is silent; each reading that is ours stands in ``docs/deviations.md``.
 """
 
