@@ -204,3 +204,7 @@ def test_curves_of_a_search_are_those_of_the_selected_trial(searched):
     words = re.findall(r"<text[^>]*>(.*?)</text>", curves.draw(experiment, evidence).decode())
     assert words.count("step") == 2
     assert "epoch" not in words
+
+
+def test_whose_data_were_read(text):
+    assert "Data of others, MNIST and CIFAR-10 (cite Krizhevsky 2009): none stated by their authors" in text

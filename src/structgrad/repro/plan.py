@@ -10,6 +10,7 @@ from typing import Any
 
 from structgrad.errors import UserError, unknown
 from structgrad.experiments import REGISTRY, Experiment
+from structgrad.repro import hyper_parameters
 from structgrad.repro.config import check, load_config, load_scale
 from structgrad.repro.paths import results
 
@@ -181,9 +182,9 @@ def _experiment_plan(experiment: Experiment, content: Mapping[str, Any]) -> Expe
             )
     overrides, arm_overrides = content.get("overrides", {}), content.get("arm_overrides", {})
     _check_names("arm", arm_overrides, names)
-    known = {key for arm in names for key in experiment.config_of(arm)}
-    for part in (overrides, *arm_overrides.values()):
-        _check_names("hyper-parameter", part, known)
+    hyper_parameters.check(experiment, overrides, names)
+    for arm, changed in arm_overrides.items():
+        hyper_parameters.check(experiment, changed, [arm])
     costs = {
         (setting, arm): block["cost"].strip()
         for block in content["blocks"]

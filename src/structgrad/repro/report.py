@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from structgrad.experiments import Experiment, Lines, Progress, Scatter
+from structgrad.experiments import PAPERS, Experiment, Lines, Progress, Scatter
 from structgrad.files import write_bytes
 from structgrad.repro import claims, curves, manifest, rocrate
 from structgrad.repro.cells import Cell
@@ -89,8 +89,15 @@ def build_report(plan: Plan) -> bytes:
         example=next((cell.id for table in shown.values() for cell in table.cells if cell.estimate), None),
         records=len(evidence),
         shards=len(plan.shards),
+        data_licences=_data_licences(plan),
     )
     return page.encode("utf-8")
+
+
+def _data_licences(plan: Plan) -> list[str]:
+    """Of each paper whose experiments read the data of others."""
+    named = dict.fromkeys(part.experiment.paper for part in plan.experiments.values())
+    return [PAPERS[name].data_licence for name in named if PAPERS[name].data_licence]
 
 
 def _figure(figure: Lines | Scatter | Progress, experiment: Experiment, drawn: Mapping[str, bytes]) -> dict[str, Any]:

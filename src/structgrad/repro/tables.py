@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 from structgrad.files import write_bytes
@@ -23,10 +24,13 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def build_tables(plan: Plan) -> dict[Path, bytes]:
-    """Every table file of the plan and its content, without writing any: the audit compares with this."""
+def build_tables(plan: Plan, collected: Mapping[str, Table] | None = None) -> dict[Path, bytes]:
+    """Every table file of the plan and its content, without writing any: the audit compares with this.
+
+    ``collected``: the plan's tables, where they are at hand already.
+    """
     contents: dict[Path, bytes] = {}
-    for table in tables(plan).values():
+    for table in (tables(plan) if collected is None else collected).values():
         stem = results(plan.scale) / "tables" / table.stem
         formats = {"csv": to_csv, "md": to_markdown, "html": to_html, "tex": to_latex}
         for suffix, render in formats.items():
@@ -34,9 +38,9 @@ def build_tables(plan: Plan) -> dict[Path, bytes]:
     return contents
 
 
-def write_tables(plan: Plan) -> list[Path]:
+def write_tables(plan: Plan, collected: Mapping[str, Table] | None = None) -> list[Path]:
     """Write :func:`build_tables` and return the paths."""
-    contents = build_tables(plan)
+    contents = build_tables(plan, collected)
     for path, content in contents.items():
         write_bytes(path, content)
     return list(contents)

@@ -76,7 +76,8 @@ def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool) -> None:
         [*words, "--nolock"], root, variables, [held.file], held.name, lambda text: click.echo(text, err=True)
     )
     _check(code, plan)
-    subprocess.run([sys.executable, "-m", "structgrad", "tables", *overrides.words(changed)], cwd=root, check=True)
+    shown = [sys.executable, "-m", "structgrad", "tables", "--only", "tables", *overrides.words(changed)]
+    subprocess.run(shown, cwd=root, check=True)  # the figures are the workflow's, and take longer to draw
     click.echo(f"report: results/{plan.scale}/report.html")
 
 

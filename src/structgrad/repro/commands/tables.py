@@ -25,19 +25,20 @@ def command(plan: Plan, as_json: bool, only: str | None, quiet: bool) -> None:
 
     Example: structgrad tables --scale paper
     """
-    from structgrad.repro.figures import write_figures
     from structgrad.repro.layouts import to_terminal
     from structgrad.repro.panels import tables
     from structgrad.repro.tables import COLUMNS, csv_row, write_tables
 
     written = []
+    shown = {} if quiet and only == "figures" else tables(plan)
     if only != "figures":
-        written += write_tables(plan)
+        written += write_tables(plan, shown)
     if only != "tables":
+        from structgrad.repro.figures import write_figures
+
         written += write_figures(plan)
     if quiet:
         return
-    shown = tables(plan)
     if as_json:
         cells = [cell for table in shown.values() for cell in table.cells]
         rows = [dict(zip(COLUMNS, csv_row(cell), strict=True)) for cell in cells]
