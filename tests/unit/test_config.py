@@ -106,7 +106,7 @@ def test_what_differs_between_data_sets_may_be_one_value_for_all_or_a_mapping(pr
     change_scale(project, lambda part: part["overrides"].update(candidates={"MNIST": 50}, epochs=0.5), "indelman_2")
     assert load_plan("smoke").experiments["indelman_2"].config_of("direct")["epochs"] == 0.5
     change_scale(project, lambda part: part["overrides"].update(candidates={"MNIST": "fifty"}), "indelman_2")
-    with pytest.raises(UserError, match="indelman_2: candidates must be a number, not {'MNIST': 'fifty'}"):
+    with pytest.raises(UserError, match=r"indelman_2: candidates must be a number, not {'MNIST': 'fifty'}"):
         load_plan("smoke")
 
 
