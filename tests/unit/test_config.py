@@ -9,6 +9,7 @@ from structgrad.errors import UserError
 from structgrad.repro.cli import main
 from structgrad.repro.config import parse_overrides
 from structgrad.repro.plan import load_plan
+from structgrad.repro.run import config_digest
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,20 @@ def test_what_differs_between_data_sets_may_be_one_value_for_all_or_a_mapping(pr
     change_scale(project, lambda part: part["overrides"].update(candidates={"MNIST": "fifty"}), "indelman_2")
     with pytest.raises(UserError, match=r"indelman_2: candidates must be a number, not {'MNIST': 'fifty'}"):
         load_plan("smoke")
+
+
+def test_a_change_for_another_data_set_leaves_a_shard_as_it_was(project):
+    def digest(**networks):
+        networks = {"MNIST": "convnet", "Fashion-MNIST ConvNet": "convnet", "Fashion-MNIST": "resnet18"} | networks
+        change_scale(project, lambda part: part["overrides"].update(network=networks), "indelman_2")
+        plan = load_plan("smoke", {"experiments": ["indelman_2"]})
+        (shard,) = plan.shards_of("indelman_2", arm="direct")
+        assert plan.experiments["indelman_2"].config_for(shard)["network"] == networks["MNIST"]
+        return config_digest(plan, shard)
+
+    first = digest()
+    assert digest(**{"Fashion-MNIST": "preact_resnet18"}) == first
+    assert digest(MNIST="resnet18") != first
 
 
 def test_no_more_replicas_than_folds(project):

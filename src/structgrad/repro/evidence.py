@@ -9,9 +9,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from structgrad.errors import UserError
 from structgrad.experiments import Metric
 from structgrad.repro.plan import ExperimentPlan, Shard
 from structgrad.repro.records import RecordError, load
+from structgrad.repro.resolve import resolved
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,14 @@ def _belongs(record: Mapping[str, Any], shard: Shard, part: ExperimentPlan) -> N
     for field, value in part.identity(shard).items():
         if record[field] != value:
             raise RecordError(f"{shard.path}: {field}: {record[field]!r}, but here belongs {value!r}")
-    planned = json.loads(json.dumps(part.config_of(shard.arm)))
+    planned = json.loads(json.dumps(part.config_for(shard)))
+    try:
+        trained = resolved(part.experiment, record["config"], shard.setting)
+    except (UserError, KeyError, TypeError, ValueError) as error:
+        raise RecordError(f"{shard.path}: config: none that {shard.setting} can be trained with ({error})") from error
     for key, value in planned.items():
-        if key not in record["config"] or record["config"][key] != value:
-            found = record["config"].get(key, "missing")
+        if key not in trained or trained[key] != value:
+            found = trained.get(key, "missing")
             raise RecordError(
                 f"{shard.path}: config.{key}: trained with {found!r}, the plan says {value!r}; "
                 "move the record away and train it again"

@@ -37,7 +37,7 @@ def check(experiment: Experiment, overrides: Mapping[str, Any], arms: Iterable[s
 def _kinds(value: Any, by_data_set: bool) -> set[str | None]:
     """The kind of a value; of a mapping by data set those of its values. None: of null."""
     if isinstance(value, dict):
-        return {kind for part in value.values() for kind in _kinds(part, False)} if by_data_set else {"dict"}
+        return {kind for part in value.values() for kind in _kinds(part, True)} if by_data_set else {"dict"}
     if isinstance(value, bool):
         return {"truth"}
     if isinstance(value, int | float):

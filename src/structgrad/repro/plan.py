@@ -13,6 +13,7 @@ from structgrad.experiments import REGISTRY, Experiment
 from structgrad.repro import hyper_parameters
 from structgrad.repro.config import check, load_config, load_scale
 from structgrad.repro.paths import results
+from structgrad.repro.resolve import resolved
 
 NO_BLOCK = "neither the scale's file in workflow/scales nor `scales` in its spec.py has a block of it"
 SHARD_ID = r"([^/]+)/([^/]+)/([^/]+)/(\d+)-(\d+)"
@@ -77,8 +78,12 @@ class ExperimentPlan:
     costs: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (setting, arm) -> what a replica takes
 
     def config_of(self, arm: str) -> dict[str, Any]:
-        """The hyper-parameters of an arm at this scale."""
+        """The hyper-parameters of an arm at this scale, for all settings."""
         return {**self.experiment.config_of(arm), **self.overrides, **self.arm_overrides.get(arm, {})}
+
+    def config_for(self, shard: Shard) -> dict[str, Any]:
+        """The hyper-parameters that a shard trains with."""
+        return resolved(self.experiment, self.config_of(shard.arm), shard.setting)
 
     def identity(self, shard: Shard) -> dict[str, Any]:
         """The fields of a record that say which shard it is of."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -18,6 +19,21 @@ def trainer(experiment: Experiment) -> Callable[..., Any]:
 def digester(experiment: Experiment) -> Callable[..., str]:
     """What gives the sha256 of its data: ``data.digest``."""
     return import_module(f"{experiment.package}.data").digest
+
+
+def resolved(experiment: Experiment, config: Mapping[str, Any], setting: str) -> dict[str, Any]:
+    """What of an arm's hyper-parameters a setting has: ``settings.resolved``, or all of them where there is none.
+
+    What is resolved already stays as it is. A value of another data set is no part of it, and may change.
+    """
+    settings = _settings(experiment.package)
+    return settings.resolved(config, setting) if settings else dict(config)
+
+
+@cache
+def _settings(package: str) -> Any:
+    name = f"{package}.settings"
+    return import_module(name) if find_spec(name) else None
 
 
 def files(experiment: Experiment) -> Callable[..., Any] | None:

@@ -30,7 +30,7 @@ def trainer_digest(plan: Plan, experiment: str) -> str:
 
 def config_digest(plan: Plan, shard: Shard) -> str:
     """sha256 of the shard's identity and hyper-parameters."""
-    config = plan.experiments[shard.experiment].config_of(shard.arm)
+    config = plan.experiments[shard.experiment].config_for(shard)
     return hashlib.sha256(json.dumps([shard.id, config], sort_keys=True).encode()).hexdigest()
 
 
@@ -63,7 +63,7 @@ def run_shard(
 
     started, clock = datetime.now(UTC), time.monotonic()
     experiment = plan.experiments[shard.experiment].experiment
-    config = plan.experiments[shard.experiment].config_of(shard.arm)
+    config = plan.experiments[shard.experiment].config_for(shard)
     device = plan.config["device"]
     _check_device(device)
     set_threads(threads)
