@@ -29,13 +29,13 @@ def check(experiment: Experiment, overrides: Mapping[str, Any], arms: Iterable[s
         if name not in declared:
             raise unknown("hyper-parameter", name, declared)
         kinds = {kind for default in declared[name] for kind in _kinds(default, by_data_set)}
-        if None not in kinds and not _kinds(value, by_data_set) <= kinds | {None}:
-            wanted = " or ".join(WORDS[kind] for kind in sorted(kinds) if kind)
+        if "null" not in kinds and not _kinds(value, by_data_set) <= kinds | {"null"}:
+            wanted = " or ".join(WORDS[kind] for kind in sorted(kinds))
             raise UserError(f"{experiment.name}: {name} must be {wanted}, not {value!r}")
 
 
-def _kinds(value: Any, by_data_set: bool) -> set[str | None]:
-    """The kind of a value; of a mapping by data set those of its values. None: of null."""
+def _kinds(value: Any, by_data_set: bool) -> set[str]:
+    """The kind of a value; of a mapping by data set those of its values."""
     if isinstance(value, dict):
         return {kind for part in value.values() for kind in _kinds(part, True)} if by_data_set else {"dict"}
     if isinstance(value, bool):
@@ -44,4 +44,4 @@ def _kinds(value: Any, by_data_set: bool) -> set[str | None]:
         return {"number"}
     if isinstance(value, list | tuple):
         return {"list"}
-    return {None if value is None else type(value).__name__}
+    return {"null" if value is None else type(value).__name__}
