@@ -11,6 +11,7 @@ from pathlib import Path
 
 from structgrad.experiments import PAPERS, REGISTRY
 from structgrad.repro import essences
+from structgrad.repro.checksum import sha256
 from structgrad.repro.paths import project_root
 
 HERE = Path(__file__).parent
@@ -26,7 +27,7 @@ def source_digest(module: str, *data: str) -> str:
     files beside this module that it reads, such as templates; of them every byte counts.
     """
     lines = [f"{name} {_file_digest(_file(name))}" for name in sorted(closure(module))]
-    lines += [f"{name} {hashlib.sha256((HERE / name).read_bytes()).hexdigest()}" for name in data]
+    lines += [f"{name} {sha256(HERE / name)}" for name in data]
     essences.keep()
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -41,7 +42,7 @@ def declared_digest(*files: str) -> str:
     for paper in PAPERS:
         lines.append(source_digest(f"structgrad.experiments.{paper}.paper"))
         for path in sorted(path for pattern in files for path in (HERE.parent / "experiments" / paper).glob(pattern)):
-            lines.append(f"{paper} {path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}")
+            lines.append(f"{paper} {path.name} {sha256(path)}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -98,4 +99,4 @@ def lock_digest() -> str | None:
 
 @cache
 def _lock_digest(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    return sha256(path) if path.is_file() else None

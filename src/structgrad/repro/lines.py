@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Sequence
 from math import ceil, floor, log, log2
 from typing import Any
 
 from structgrad.experiments import Experiment, Lines, Metric
 from structgrad.repro.cells import Cell
+from structgrad.repro.comma_separated import comma_separated
 from structgrad.repro.drawing import COLOURS, DASHES, MARKERS, WIDTH, legend, nothing, picture, reference, start_at_zero
 from structgrad.repro.numbers import MORE_DIGITS, fixed, number
 
@@ -39,15 +39,13 @@ def data(figure: Lines, experiment: Experiment, cells: Iterable[Cell]) -> bytes:
     """
     panels = _panels(figure, experiment.metrics)
     places = {metric: panel for panel, metrics in panels.items() for metric in metrics}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    rows: list[Sequence[Any]] = []
     for cell in cells:
         ours, digits = cell.estimate, cell.metric.digits + MORE_DIGITS
         panel = places.get(cell.metric)
         if panel is None or (ours is None and cell.published is None):
             continue
-        writer.writerow(
+        rows.append(
             (
                 panel,
                 panels[panel][0].title,
@@ -64,7 +62,7 @@ def data(figure: Lines, experiment: Experiment, cells: Iterable[Cell]) -> bytes:
                 cell.published.text if cell.published else "",
             )
         )
-    return text.getvalue().encode("utf-8")
+    return comma_separated(COLUMNS, rows).encode("utf-8")
 
 
 def draw(content: bytes, figure: Lines, experiment: Experiment, title: str) -> bytes:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from structgrad.errors import UserError
 from structgrad.files import write_text
+from structgrad.repro.checksum import sha256
 from structgrad.repro.paths import results
 
 NAME = "MANIFEST.sha256"
@@ -21,12 +21,6 @@ def files(scale: str) -> Iterator[Path]:
     folder = results(scale)
     found = (path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
     yield from sorted((path for path in found if _is_product(path.relative_to(folder))), key=Path.as_posix)
-
-
-def sha256(path: Path) -> str:
-    """The file's digest in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def build(scale: str) -> str:

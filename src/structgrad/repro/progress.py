@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from structgrad.experiments import Experiment, Progress
 from structgrad.repro.cells import Cell
+from structgrad.repro.comma_separated import comma_separated
 from structgrad.repro.curves import History, shown
 from structgrad.repro.drawing import WIDTH, legend, nothing, picture, reference, start_at_zero, stroke
 from structgrad.repro.numbers import MORE_DIGITS, fixed
@@ -37,9 +37,7 @@ def data(figure: Progress, experiment: Experiment, cells: Iterable[Cell]) -> byt
     """
     evidence = list({piece.path: piece for cell in cells for piece in cell.evidence}.values())
     found = shown(experiment, evidence)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns(experiment))
+    rows: list[Sequence[Any]] = []
     for quantity in figure.quantities:
         metric = next((metric for metric in experiment.metrics if metric.name == quantity), None)
         title, unit = (metric.title, metric.unit) if metric else (quantity, "")
@@ -50,8 +48,8 @@ def data(figure: Progress, experiment: Experiment, cells: Iterable[Cell]) -> byt
                 trials = [_trials(records)] if experiment.selected_by else []
                 for time, active, value in _curve([r["history"] for r in records], quantity, experiment.clock):
                     number = fixed(value * metric.factor, metric.digits + MORE_DIGITS) if metric else f"{value:.6g}"
-                    writer.writerow((*name, f"{time:.10g}", f"{active:g}", number, *trials))
-    return text.getvalue().encode("utf-8")
+                    rows.append((*name, f"{time:.10g}", f"{active:g}", number, *trials))
+    return comma_separated(columns(experiment), rows).encode("utf-8")
 
 
 def draw(content: bytes, figure: Progress, experiment: Experiment, title: str) -> bytes:

@@ -15,6 +15,7 @@ from typing import Any
 from structgrad import __version__
 from structgrad.experiments import PAPERS
 from structgrad.repro import manifest
+from structgrad.repro.checksum import sha256
 from structgrad.repro.paths import results
 from structgrad.repro.plan import Plan
 from structgrad.repro.records import load
@@ -132,7 +133,7 @@ def _about(path: Path, name: str) -> dict[str, Any]:
     kind = KINDS.get(path.suffix, "text/plain")
     about: dict[str, Any] = {"name": name, "encodingFormat": kind}
     if name != manifest.NAME:  # the manifest lists this file, so this file cannot hold its digest
-        about |= {"contentSize": str(path.stat().st_size), "sha256": manifest.sha256(path)}
+        about |= {"contentSize": str(path.stat().st_size), "sha256": sha256(path)}
     return about
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from structgrad.experiments import Experiment, Scatter
 from structgrad.repro.cells import Cell
+from structgrad.repro.comma_separated import comma_separated
 from structgrad.repro.drawing import COLOURS, legend, picture
 from structgrad.repro.numbers import MORE_DIGITS, fixed
 
@@ -41,17 +41,15 @@ def data(figure: Scatter, experiment: Experiment, cells: Iterable[Cell]) -> byte
     ``y`` is the pair's first arm, the one that lies above the diagonal where its values are larger.
     """
     by_place = {(cell.arm.name, cell.metric.name, cell.setting): cell for cell in cells}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    rows: list[Sequence[Any]] = []
     for metric in experiment.metrics:
         for vertical, horizontal in figure.pairs:
             for setting in experiment.settings:
                 y, x = (by_place[arm, metric.name, setting] for arm in (vertical, horizontal))
                 if (x.estimate and y.estimate) or (x.published and y.published):
                     panel = f"{metric.name}: {vertical} against {horizontal}"
-                    writer.writerow((panel, metric.title, metric.unit, setting, *_side(x), *_side(y)))
-    return text.getvalue().encode("utf-8")
+                    rows.append((panel, metric.title, metric.unit, setting, *_side(x), *_side(y)))
+    return comma_separated(COLUMNS, rows).encode("utf-8")
 
 
 def draw(content: bytes, figure: Scatter, experiment: Experiment, title: str) -> bytes:

@@ -5,13 +5,12 @@ The csv, here, has one line a cell and every digit; the others are layouts for p
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
 from structgrad.files import write_bytes
 from structgrad.repro.cells import Cell
+from structgrad.repro.comma_separated import comma_separated
 from structgrad.repro.layouts import to_html, to_latex, to_markdown
 from structgrad.repro.numbers import MORE_DIGITS, fixed
 from structgrad.repro.panels import Table, tables
@@ -48,11 +47,7 @@ def write_tables(plan: Plan, collected: Mapping[str, Table] | None = None) -> li
 
 def to_csv(table: Table) -> str:
     """One line a cell; ``n`` is the number of replicas, ``records`` the digests' first twelve digits."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(csv_row(cell) for cell in table.cells)
-    return text.getvalue()
+    return comma_separated(COLUMNS, map(csv_row, table.cells))
 
 
 def csv_row(cell: Cell) -> list[str]:

@@ -7,14 +7,13 @@ and bears the digest of its file, so a second ingest adds nothing and a changed 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from structgrad.repro.checksum import sha256
 from structgrad.repro.paths import results
 from structgrad.repro.plan import Plan
 from structgrad.repro.records import load
@@ -71,7 +70,7 @@ def status(plan: Plan) -> dict[str, Any]:
         with explained(plan):
             runs = runs_of(connect(address(plan)), plan, list(plan.experiments))
             known = {run.data.tags.get(FILE, "") for run in runs if run.info.status == "FINISHED"}
-    current = sum(_sha256(path) in known for path in paths)
+    current = sum(sha256(path) in known for path in paths)
     return {"address": address(plan), "records": len(paths), "current": current, "runs": len(known)}
 
 
@@ -86,7 +85,7 @@ def _fill(plan: Plan, uri: str) -> Outcome:
     for shard in plan.shards:
         if not shard.path.is_file():
             continue
-        content, there = _sha256(shard.path), old.pop(shard.id, [])
+        content, there = sha256(shard.path), old.pop(shard.id, [])
         # a run that is not FINISHED was left by an ingest that was killed
         whole = [run for run in there if run.data.tags.get(FILE) == content and run.info.status == "FINISHED"]
         for run in there:
@@ -121,7 +120,3 @@ def _alone(plan: Plan) -> Iterator[None]:
     with path.open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

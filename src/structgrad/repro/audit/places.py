@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from structgrad.errors import UserError
 from structgrad.repro import manifest
 from structgrad.repro.audit.scene import Finding, Scene, misplaced
+from structgrad.repro.checksum import sha256
 
 
 def manifest_holds(scene: Scene) -> Iterator[Finding]:
@@ -23,7 +24,7 @@ def manifest_holds(scene: Scene) -> Iterator[Finding]:
             yield Finding(shown, "missing: the manifest lists it")
         elif name not in listed:
             yield Finding(shown, "extra: the manifest does not list it")
-        elif manifest.sha256(there[name]) != listed[name]:
+        elif sha256(there[name]) != listed[name]:
             yield Finding(shown, "changed: its digest is not the manifest's")
 
 
