@@ -58,7 +58,6 @@ class CorrelatedSubset(ExponentialFamily):
         scores = theta.double().reshape(-1, *self.event_shape).contiguous()
         allowed = None if mask is None else mask.reshape(scores.shape).contiguous()
         forced = torch.zeros_like(scores, dtype=torch.bool)
-        forced = torch.zeros_like(scores, dtype=torch.bool)
         return on_cpu(self._argmax_forced, scores, allowed, forced).view(theta.shape)
 
     def _argmax_forced(self, theta: Tensor, allowed: Tensor | None, forced: Tensor) -> Tensor:

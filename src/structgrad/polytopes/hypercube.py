@@ -29,7 +29,6 @@ class Hypercube(ExponentialFamily):
     """
 
     takes_mask = nested = True
-
     closed = True
 
     def __init__(self, *shape: int) -> None:
