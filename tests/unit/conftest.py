@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from structgrad.experiments import Arm, Experiment, Lines, Metric, Progress
-from structgrad.repro.plan import ExperimentPlan, Plan, Shard, load_plan
-from structgrad.repro.records import save
+from structgrad.repro.evidence.records import save
+from structgrad.repro.planning.plan import ExperimentPlan, Plan, Shard, load_plan
 
 SOURCE = Path(__file__).resolve().parents[2]
 
@@ -213,11 +213,11 @@ def _finished(
     tmp_path_factory: pytest.TempPathFactory, fabricate: Fabricate, sorted_report: Callable[..., dict[str, Report]]
 ) -> Path:
     """A project whose paper scale was run for two arms, with true seeds and data and all that is derived."""
-    from structgrad.repro import datasets
     from structgrad.repro.claims import write_claims
-    from structgrad.repro.figures import write_figures
-    from structgrad.repro.report import write_report
-    from structgrad.repro.tables import write_tables
+    from structgrad.repro.figures.files import write_figures
+    from structgrad.repro.report.page import write_report
+    from structgrad.repro.running import datasets
+    from structgrad.repro.tables.files import write_tables
     from structgrad.training.seeds import seed_for
 
     root = _project(tmp_path_factory.mktemp("finished"))

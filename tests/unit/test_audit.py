@@ -11,14 +11,15 @@ import pytest
 from click.testing import CliRunner
 
 from structgrad.errors import UserError
-from structgrad.repro import audit, manifest
+from structgrad.repro import audit
 from structgrad.repro.audit.records import _possible
 from structgrad.repro.cli import main
 from structgrad.repro.commands.audit import command
-from structgrad.repro.comparison import first_difference, same_drawing
-from structgrad.repro.paths import results
-from structgrad.repro.plan import load_plan
-from structgrad.repro.records import save
+from structgrad.repro.evidence.records import save
+from structgrad.repro.judging.comparison import first_difference, same_drawing
+from structgrad.repro.planning.paths import results
+from structgrad.repro.planning.plan import load_plan
+from structgrad.repro.report import manifest
 from structgrad.training.seeds import seed_for
 
 CELL = "indelman/1a/d=5/Direct/percent_sequences_perfect"
@@ -340,7 +341,7 @@ def test_only_coordinates_may_move(found_there, same):
 
 
 def test_an_audit_without_a_folder_says_so(project):
-    from structgrad.repro.plan import load_plan
+    from structgrad.repro.planning.plan import load_plan
 
     with pytest.raises(UserError, match="nothing to audit"):
         audit.audit(load_plan("smoke"))

@@ -15,9 +15,9 @@ from scipy import stats
 from structgrad.experiments import REGISTRY
 from structgrad.repro import claims as module
 from structgrad.repro.claims import KINDS, VERDICTS, build_claims, claims, judge_claims, sides, write_claims
-from structgrad.repro.numbers import number
-from structgrad.repro.plan import load_plan
-from structgrad.repro.significance import holm, paired, slope, unpaired
+from structgrad.repro.judging.numbers import number
+from structgrad.repro.judging.significance import holm, paired, slope, unpaired
+from structgrad.repro.planning.plan import load_plan
 
 METRIC = "percent_sequences_perfect_100"
 BASE = {

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from structgrad.experiments import REGISTRY
 from structgrad.repro.cli import COMMANDS, cli, main
-from structgrad.repro.records import digest
+from structgrad.repro.evidence.records import digest
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,7 +109,7 @@ def test_list_for_machines(project):
 
 @pytest.mark.parametrize(("machine", "level"), [("x86_64", 1), ("aarch64", 2)])
 def test_a_new_record_says_its_level(project, monkeypatch, machine, level):
-    monkeypatch.setattr("structgrad.repro.run.hardware", lambda device: {"machine": machine})
+    monkeypatch.setattr("structgrad.repro.running.run.hardware", lambda device: {"machine": machine})
     arguments = ["run", "indelman_1a/d=5/no_solver/0-1", "--scale", "smoke", "--json"]
     record = json.loads(CliRunner().invoke(cli, arguments, catch_exceptions=False).output)
     assert (record["level"], record["run"]["device"]) == (level, "cpu")

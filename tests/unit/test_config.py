@@ -7,9 +7,9 @@ import yaml
 
 from structgrad.errors import UserError
 from structgrad.repro.cli import main
-from structgrad.repro.config import parse_overrides
-from structgrad.repro.plan import load_plan
-from structgrad.repro.run import config_digest
+from structgrad.repro.planning.config import parse_overrides
+from structgrad.repro.planning.plan import load_plan
+from structgrad.repro.running.run import config_digest
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from structgrad.repro import essences
-from structgrad.repro.digests import closure, essence, source_digest
+from structgrad.repro.running import essences
+from structgrad.repro.running.digests import closure, essence, source_digest
 
 TRAINER = "structgrad.experiments.indelman.sorting.train"
 
@@ -65,7 +65,7 @@ def test_looking_imports_nothing():
     import sys
 
     code = (
-        "import sys\nfrom structgrad.repro.digests import source_digest\n"
+        "import sys\nfrom structgrad.repro.running.digests import source_digest\n"
         f"digests = [source_digest(name) for name in ({TRAINER!r}, 'structgrad.repro.claims')]\n"
         "bad = {'torch', 'scipy', 'numpy', 'matplotlib'} & set(sys.modules)\n"
         "sys.exit(f'imported {bad}' if bad else 0)"
@@ -90,12 +90,16 @@ def test_the_library_imports_no_workflow_package():
 
 
 def test_the_tables_depend_on_their_layouts_and_the_figures_do_not():
-    assert {"structgrad.repro.layouts", "structgrad.repro.panels"} <= closure("structgrad.repro.tables")
-    assert "structgrad.repro.layouts" in closure("structgrad.repro.report")
-    assert "structgrad.repro.layouts" not in closure("structgrad.repro.figures")
-    assert {"structgrad.repro.lines", "structgrad.repro.scatter"} <= closure("structgrad.repro.figures")
+    assert {"structgrad.repro.tables.layouts", "structgrad.repro.tables.panels"} <= closure(
+        "structgrad.repro.tables.files"
+    )
+    assert "structgrad.repro.tables.layouts" in closure("structgrad.repro.report.page")
+    assert "structgrad.repro.tables.layouts" not in closure("structgrad.repro.figures.files")
+    assert {"structgrad.repro.figures.lines", "structgrad.repro.figures.scatter"} <= closure(
+        "structgrad.repro.figures.files"
+    )
     assert "structgrad.repro.claims.share" in closure("structgrad.repro.claims")
-    assert "structgrad.repro.store" in closure("structgrad.repro.tracking")
+    assert "structgrad.repro.tracking.store" in closure("structgrad.repro.tracking.ingestion")
 
 
 def test_what_a_source_comes_down_to_is_asked_for_once(project, monkeypatch):

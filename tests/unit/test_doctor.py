@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from structgrad.repro import doctor
 from structgrad.repro.commands.doctor import command
-from structgrad.repro.plan import load_plan
+from structgrad.repro.planning.plan import load_plan
+from structgrad.repro.running import doctor
 
 
 @pytest.fixture

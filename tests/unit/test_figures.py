@@ -9,12 +9,12 @@ from xml.etree import ElementTree
 import pytest
 
 from structgrad.experiments import REGISTRY, Lines, Progress
-from structgrad.repro.cells import collect
-from structgrad.repro.figures import KINDS, build_figures, write_figures
-from structgrad.repro.lines import data as data_of
-from structgrad.repro.lines import draw, reading
-from structgrad.repro.numbers import number
-from structgrad.repro.plan import load_plan
+from structgrad.repro.figures.files import KINDS, build_figures, write_figures
+from structgrad.repro.figures.lines import data as data_of
+from structgrad.repro.figures.lines import draw, reading
+from structgrad.repro.judging.cells import collect
+from structgrad.repro.judging.numbers import number
+from structgrad.repro.planning.plan import load_plan
 
 SVG = "http://www.w3.org/2000/svg"
 SMALL = {"experiments": ["indelman_1a"], "settings": ["d=5", "d=25"], "arms": ["direct"], "replicas": 3}
@@ -225,7 +225,7 @@ def test_nothing_run_and_nothing_published_says_so(figured):
 
 def test_nothing_in_a_picture_is_named_by_the_last_bits_of_its_coordinates(plan, monkeypatch):
     """Matplotlib hashes clip paths and markers with a salt: another one stands for another machine's rounding."""
-    from structgrad.repro import drawing
+    from structgrad.repro.figures import drawing
 
     svg = next(content for name, content in build_figures(plan).items() if name.suffix == ".svg")
     monkeypatch.setattr(drawing, "STYLE", drawing.STYLE | {"svg.hashsalt": "elsewhere"})

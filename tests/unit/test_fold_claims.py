@@ -11,15 +11,15 @@ from scipy import stats
 from structgrad.experiments import REGISTRY
 from structgrad.repro import claims as module
 from structgrad.repro.claims import claims, judge_claims
-from structgrad.repro.plan import load_plan
-from structgrad.repro.published import lookup
-from structgrad.repro.significance import (
+from structgrad.repro.judging.published import lookup
+from structgrad.repro.judging.significance import (
     at_least,
     chance_not_negative,
     mean_of_means,
     paired,
     variance_of_mean,
 )
+from structgrad.repro.planning.plan import load_plan
 
 TENFOLD = 1 / 9
 SETS = ["authorship", "bodyfat", "glass", "iris", "stock", "wine"]

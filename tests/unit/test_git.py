@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from structgrad.repro import git
-from structgrad.repro.doctor import git as ask_doctor
+from structgrad.repro.running import git
+from structgrad.repro.running.doctor import git as ask_doctor
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 

@@ -13,7 +13,7 @@ from structgrad.experiments.paulus.graph_layout.references import reference
 from structgrad.experiments.paulus.graph_layout.train import train
 from structgrad.experiments.paulus.graph_layout.trial import LayoutTrial
 from structgrad.parallel import set_threads
-from structgrad.repro.published import lookup
+from structgrad.repro.judging.published import lookup
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job
 from structgrad.training.loop import Limits, OutOfTimeError

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from structgrad.repro import intervals
-from structgrad.repro.intervals import clopper_pearson, expanded_level, mean, proportion, wilson
+from structgrad.repro.judging import intervals
+from structgrad.repro.judging.intervals import clopper_pearson, expanded_level, mean, proportion, wilson
 
 # Newcombe 1998, Statistics in Medicine 17:857-872, Table I
 NEWCOMBE = [

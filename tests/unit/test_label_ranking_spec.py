@@ -12,14 +12,14 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from structgrad.experiments import REGISTRY
-from structgrad.repro.cells import find
 from structgrad.repro.cli import cli
 from structgrad.repro.commands.run import summary
-from structgrad.repro.explain import as_text, explain
-from structgrad.repro.layouts import to_terminal
-from structgrad.repro.panels import tables
-from structgrad.repro.plan import load_plan
-from structgrad.repro.tables import COLUMNS, build_tables
+from structgrad.repro.judging.cells import find
+from structgrad.repro.planning.plan import load_plan
+from structgrad.repro.report.explain import as_text, explain
+from structgrad.repro.tables.files import COLUMNS, build_tables
+from structgrad.repro.tables.layouts import to_terminal
+from structgrad.repro.tables.panels import tables
 
 CELL = "berthet/1/cpu-small/Blackbox loss, lambda tuned (ours)/spearman"
 SMALL = {"experiments": ["berthet_1"], "settings": ["cpu-small"], "arms": ["blackbox_tuned"]}

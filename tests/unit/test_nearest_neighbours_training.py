@@ -15,7 +15,7 @@ from structgrad.experiments.indelman.nearest_neighbours.data import NORMALISATIO
 from structgrad.experiments.indelman.nearest_neighbours.settings import points, resolved
 from structgrad.experiments.indelman.nearest_neighbours.train import train
 from structgrad.experiments.indelman.nearest_neighbours.trial import NeighboursTrial
-from structgrad.repro.published import numbers
+from structgrad.repro.judging.published import numbers
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job
 from structgrad.training.loop import Limits

@@ -6,8 +6,8 @@ import pytest
 
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
-from structgrad.repro.outcomes import checked
-from structgrad.repro.plan import Shard
+from structgrad.repro.planning.plan import Shard
+from structgrad.repro.running.outcomes import checked
 from structgrad.training.job import Outcome
 
 TABLE, SEARCH = REGISTRY["indelman_1a"], REGISTRY["paulus_1"]

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from structgrad.errors import UserError
-from structgrad.repro import finished, packs
-from structgrad.repro.plan import Shard, load_plan
-from structgrad.repro.records import RecordError, load, peek
+from structgrad.repro.evidence.records import RecordError, load, peek
+from structgrad.repro.planning.plan import Shard, load_plan
+from structgrad.repro.running import finished, packs
 
 
 def shards(*names):

@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 import pytest
 
 from structgrad.experiments import Progress
-from structgrad.repro import progress
-from structgrad.repro.cells import collect
-from structgrad.repro.evidence import Evidence
-from structgrad.repro.figures import build_figures
+from structgrad.repro.evidence.gathering import Evidence
+from structgrad.repro.figures import progress
+from structgrad.repro.figures.files import build_figures
+from structgrad.repro.judging.cells import collect
 
 SVG = "http://www.w3.org/2000/svg"
 

@@ -16,14 +16,15 @@ from click.testing import CliRunner
 from structgrad.data import store
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY, Arm, Experiment, Metric
-from structgrad.repro import audit, datasets, doctor
+from structgrad.repro import audit
 from structgrad.repro.audit.places import records_are_in_place
 from structgrad.repro.audit.records import data_is_the_same
-from structgrad.repro.cells import collect
 from structgrad.repro.cli import cli, main
-from structgrad.repro.paths import results
-from structgrad.repro.plan import load_plan
-from structgrad.repro.realdata import data_folder, fetch
+from structgrad.repro.judging.cells import collect
+from structgrad.repro.planning.paths import results
+from structgrad.repro.planning.plan import load_plan
+from structgrad.repro.running import datasets, doctor
+from structgrad.repro.running.realdata import data_folder, fetch
 
 OVERRIDES = {"experiments": ["tiny"]}
 OPTIONS = ["--scale", "paper", "--set", "experiments=[tiny]"]

@@ -9,8 +9,8 @@ import pytest
 from structgrad import files
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY, Experiment
-from structgrad.repro import records
-from structgrad.repro.plan import load_plan
+from structgrad.repro.evidence import records
+from structgrad.repro.planning.plan import load_plan
 
 METRICS = {
     "percent_sequences_perfect": {"successes": 1, "trials": 1},

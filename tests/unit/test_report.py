@@ -14,14 +14,15 @@ import pytest
 from click.testing import CliRunner
 
 from structgrad.experiments import REGISTRY
-from structgrad.repro import curves, manifest, rocrate
-from structgrad.repro.cells import collect
-from structgrad.repro.checksum import sha256
 from structgrad.repro.commands.report import command
-from structgrad.repro.drawing import picture
-from structgrad.repro.paths import results
-from structgrad.repro.plan import load_plan
-from structgrad.repro.report import _duration, build_report, caption, inline, write_report
+from structgrad.repro.figures import curves
+from structgrad.repro.figures.drawing import picture
+from structgrad.repro.judging.cells import collect
+from structgrad.repro.planning.paths import results
+from structgrad.repro.planning.plan import load_plan
+from structgrad.repro.report import manifest, rocrate
+from structgrad.repro.report.page import _duration, build_report, caption, inline, write_report
+from structgrad.repro.running.checksum import sha256
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "col"}
 

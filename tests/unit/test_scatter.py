@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 import pytest
 
 from structgrad.experiments import REGISTRY, Lines, Progress, Scatter
-from structgrad.repro import curves, lines, progress, scatter
-from structgrad.repro.cells import collect
-from structgrad.repro.drawing import COLOURS, stroke
-from structgrad.repro.figures import KINDS, build_figures, write_figures
-from structgrad.repro.plan import load_plan
+from structgrad.repro.figures import curves, lines, progress, scatter
+from structgrad.repro.figures.drawing import COLOURS, stroke
+from structgrad.repro.figures.files import KINDS, build_figures, write_figures
+from structgrad.repro.judging.cells import collect
+from structgrad.repro.planning.plan import load_plan
 
 TITLE = "berthet Table 2: Label ranking, learning rate and epsilon tuned, scale paper"
 BERTHET_2 = REGISTRY["berthet_2"]

@@ -8,15 +8,15 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from structgrad.repro.cells import collect
 from structgrad.repro.commands.run import Progress
-from structgrad.repro.explain import as_text, explain
-from structgrad.repro.intervals import expanded_level
-from structgrad.repro.layouts import to_html, to_latex, to_markdown
-from structgrad.repro.panels import tables
-from structgrad.repro.records import RecordError
-from structgrad.repro.report import build_report
-from structgrad.repro.selection import Selection, exchanged, selected
+from structgrad.repro.evidence.records import RecordError
+from structgrad.repro.judging.cells import collect
+from structgrad.repro.judging.intervals import expanded_level
+from structgrad.repro.judging.selection import Selection, exchanged, selected
+from structgrad.repro.report.explain import as_text, explain
+from structgrad.repro.report.page import build_report
+from structgrad.repro.tables.layouts import to_html, to_latex, to_markdown
+from structgrad.repro.tables.panels import tables
 
 TRIALS = [(3.0, 10.0), (5.0, 12.0), (5.0, 7.0), (1.0, 20.0), (4.0, 12.0)]  # (validation, test), with a tie of each
 

@@ -14,15 +14,15 @@ import yaml
 from click.testing import CliRunner
 
 from structgrad.errors import UserError
-from structgrad.repro.cells import collect, find
-from structgrad.repro.explain import as_text, explain
-from structgrad.repro.layouts import to_html, to_latex, to_markdown, to_terminal
-from structgrad.repro.levels import promise, weakest
-from structgrad.repro.numbers import fixed
-from structgrad.repro.panels import tables
-from structgrad.repro.plan import load_plan
-from structgrad.repro.records import RecordError, digest, save
-from structgrad.repro.tables import COLUMNS, build_tables, write_tables
+from structgrad.repro.evidence.records import RecordError, digest, save
+from structgrad.repro.judging.cells import collect, find
+from structgrad.repro.judging.numbers import fixed
+from structgrad.repro.planning.plan import load_plan
+from structgrad.repro.report.explain import as_text, explain
+from structgrad.repro.running.levels import promise, weakest
+from structgrad.repro.tables.files import COLUMNS, build_tables, write_tables
+from structgrad.repro.tables.layouts import to_html, to_latex, to_markdown, to_terminal
+from structgrad.repro.tables.panels import tables
 
 SMALL = {"experiments": ["indelman_1a"], "settings": ["d=5"], "arms": ["direct"], "replicas": 4}
 PERFECT = "indelman/1a/d=5/Direct/percent_sequences_perfect"

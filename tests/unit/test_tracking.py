@@ -20,11 +20,12 @@ import pytest
 from click.testing import CliRunner
 
 from structgrad.errors import UserError
-from structgrad.repro import store, tracking
 from structgrad.repro.commands.tracking import command
-from structgrad.repro.paths import results
-from structgrad.repro.records import RecordError, load, save
-from structgrad.repro.trackable import metrics_of
+from structgrad.repro.evidence.records import RecordError, load, save
+from structgrad.repro.planning.paths import results
+from structgrad.repro.tracking import ingestion as tracking
+from structgrad.repro.tracking import store
+from structgrad.repro.tracking.trackable import metrics_of
 
 pytestmark = pytest.mark.filterwarnings(  # mlflow's own, at import
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"

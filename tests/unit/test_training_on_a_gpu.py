@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from structgrad.experiments import REGISTRY
-from structgrad.repro.resolve import trainer
+from structgrad.repro.planning.resolve import trainer
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job
 from structgrad.training.loop import Limits

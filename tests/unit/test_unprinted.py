@@ -12,20 +12,20 @@ import pytest
 from click.testing import CliRunner
 
 from structgrad.experiments import REGISTRY
-from structgrad.repro import rocrate
 from structgrad.repro.audit.places import nothing_else_is_shown
 from structgrad.repro.audit.scene import Scene
 from structgrad.repro.claims import judge_claims
 from structgrad.repro.commands import tables as tables_command
 from structgrad.repro.commands.list import _describe, _paragraph
-from structgrad.repro.explain import as_text, explain
-from structgrad.repro.figures import write_figures
-from structgrad.repro.layouts import to_terminal
-from structgrad.repro.panels import tables
-from structgrad.repro.paths import results
-from structgrad.repro.report import build_report, write_report
-from structgrad.repro.tables import COLUMNS, build_tables, write_tables
-from structgrad.repro.verdicts import VERDICTS
+from structgrad.repro.figures.files import write_figures
+from structgrad.repro.judging.verdicts import VERDICTS
+from structgrad.repro.planning.paths import results
+from structgrad.repro.report import rocrate
+from structgrad.repro.report.explain import as_text, explain
+from structgrad.repro.report.page import build_report, write_report
+from structgrad.repro.tables.files import COLUMNS, build_tables, write_tables
+from structgrad.repro.tables.layouts import to_terminal
+from structgrad.repro.tables.panels import tables
 
 HEADING = "berthet Figures 4, 7 and 8: Fake rankings"
 

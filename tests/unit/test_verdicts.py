@@ -10,9 +10,9 @@ import pytest
 from scipy import stats
 
 from structgrad.experiments import REGISTRY, Metric
-from structgrad.repro.intervals import Estimate
-from structgrad.repro.published import Published, lookup, numbers
-from structgrad.repro.verdicts import VERDICTS, judge, published_half_width
+from structgrad.repro.judging.intervals import Estimate
+from structgrad.repro.judging.published import Published, lookup, numbers
+from structgrad.repro.judging.verdicts import VERDICTS, judge, published_half_width
 
 PERFECT, WRONG = (REGISTRY["indelman_1a"].metric(name) for name in ("percent_sequences_perfect", "prop_wrong_mean_100"))
 

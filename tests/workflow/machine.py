@@ -20,7 +20,7 @@ import torch
 
 from structgrad.experiments import REGISTRY
 from structgrad.parallel import set_threads
-from structgrad.repro.resolve import digester, trainer
+from structgrad.repro.planning.resolve import digester, trainer
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job
 from structgrad.training.loop import Limits

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from structgrad.experiments import REGISTRY
-from structgrad.repro import records
-from structgrad.repro.levels import MEANINGS
+from structgrad.repro.evidence import records
+from structgrad.repro.running.levels import MEANINGS
 
 SMALL = ["experiments=[indelman_1a]", "arms=[direct,no_solver]", "settings=[d=5]", "replicas=2"]
 DERIVED = {"tables", "claims", "figures", "tracking", "report", "all"}
@@ -89,24 +89,24 @@ def test_the_audit_holds(reproduced, python):
             {"data": 1, "train": 1, **dict.fromkeys(DERIVED, 1)},
         ),
         ("polytopes/matching.py", "Perfect matchings", "All matchings", {}),
-        ("repro/lines.py", "\n\nimport ", "\n\nimport sys\nimport ", {"figures": 1, "report": 1, "all": 1}),
+        ("repro/figures/lines.py", "\n\nimport ", "\n\nimport sys\nimport ", {"figures": 1, "report": 1, "all": 1}),
         ("repro/claims/share.py", "import ceil,", "import pi, ceil,", {"claims": 1, "report": 1, "all": 1}),
         (
-            "repro/layouts.py",
+            "repro/tables/layouts.py",
             "\n\nfrom dataclasses",
             "\n\nimport sys\nfrom dataclasses",
             {"tables": 1, "report": 1, "all": 1},
         ),
-        ("repro/store.py", "\n\nimport ", "\n\nimport sys\nimport ", {"tracking": 1, "all": 1}),
-        ("repro/verdicts.py", "import floor,", "import pi, floor,", dict.fromkeys(DERIVED - {"tracking"}, 1)),
-        ("repro/tracking.py", "\n\nimport ", "\n\nimport sys\nimport ", {"tracking": 1, "all": 1}),
+        ("repro/tracking/store.py", "\n\nimport ", "\n\nimport sys\nimport ", {"tracking": 1, "all": 1}),
+        ("repro/judging/verdicts.py", "import floor,", "import pi, floor,", dict.fromkeys(DERIVED - {"tracking"}, 1)),
+        ("repro/tracking/ingestion.py", "\n\nimport ", "\n\nimport sys\nimport ", {"tracking": 1, "all": 1}),
         ("repro/templates/report.html.j2", "</body>", "<!-- new --></body>", {"report": 1, "all": 1}),
         ("experiments/indelman/published_numbers.csv", "98.5", "98.6", dict.fromkeys(DERIVED - {"tracking"}, 1)),
         ("experiments/indelman/claims.yaml", "kind: better", "kind:  better", {"claims": 1, "report": 1, "all": 1}),
         ("experiments/indelman/sorting/indelman_1a.rst", "Learning", "To learn", {"report": 1, "all": 1}),
         ("experiments/indelman/sorting/spec.py", "Fixed sigma", "Constant sigma", dict.fromkeys(DERIVED, 1)),
         ("experiments/berthet/paper.py", "Learning", "To learn", dict.fromkeys(DERIVED, 1)),
-        ("repro/doctor.py", "\n\nimport ", "\n\nimport sys\nimport ", {}),
+        ("repro/running/doctor.py", "\n\nimport ", "\n\nimport sys\nimport ", {}),
     ],
 )
 def test_an_edit_reruns_exactly_what_depends_on_it(reproduced, clone, python, path, old, new, rules):

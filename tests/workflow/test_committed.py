@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from structgrad.repro import audit
-from structgrad.repro.plan import load_plan
+from structgrad.repro.planning.plan import load_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 

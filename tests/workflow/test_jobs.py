@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from structgrad.repro.packs import FRESH
+from structgrad.repro.running.packs import FRESH
 
 TOY = {
     "spec": '''"""It learns nothing; one arm fails as long as it is told to."""

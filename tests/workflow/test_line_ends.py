@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from structgrad.repro import manifest
+from structgrad.repro.report import manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 

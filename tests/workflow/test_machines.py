@@ -20,7 +20,7 @@ import torch
 from numpy._core._multiarray_umath import __cpu_dispatch__
 
 from structgrad.experiments import REGISTRY
-from structgrad.repro.resolve import trainer
+from structgrad.repro.planning.resolve import trainer
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job
 from structgrad.training.loop import Limits

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from structgrad.repro import overrides
-from structgrad.repro.plan import load_plan
+from structgrad.repro.planning import overrides
+from structgrad.repro.planning.plan import load_plan
 
 # A job's `python` that writes down what it is told, and the file that its rule promises.
 PROBE = """#!{python}

@@ -180,5 +180,5 @@ def test_the_wheel_brings_the_command_and_its_data(tmp_path: Path) -> None:
         for path in (source / "structgrad").rglob("*")
         if path.suffix in {".py", ".json", ".csv", ".yaml", ".j2"}
     }
-    assert "structgrad/repro/record.schema.json" in needed
+    assert "structgrad/repro/evidence/record.schema.json" in needed
     assert needed <= shipped, sorted(needed - shipped)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from structgrad.repro import records
+from structgrad.repro.evidence import records
 
 ROOT = Path(__file__).parents[2]
 SHARD = "indelman_1a/d=10/{arm}/0-9"

@@ -5,12 +5,13 @@ import sys
 from shlex import quote
 
 from structgrad.errors import UserError
-from structgrad.repro import finished, lock, overrides, packs
-from structgrad.repro.digests import declared_digest, source_digest
-from structgrad.repro.packs import FRESH
-from structgrad.repro.paths import project_root
-from structgrad.repro.plan import load_plan
-from structgrad.repro.run import key_of
+from structgrad.repro.planning import overrides
+from structgrad.repro.running import finished, lock, packs
+from structgrad.repro.running.digests import declared_digest, source_digest
+from structgrad.repro.running.packs import FRESH
+from structgrad.repro.planning.paths import project_root
+from structgrad.repro.planning.plan import load_plan
+from structgrad.repro.running.run import key_of
 
 try:
     PLAN = load_plan(overrides=overrides.from_snakemake(config))

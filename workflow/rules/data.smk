@@ -6,7 +6,7 @@ rule data:
     conda:
         "../../environment.yml"
     params:
-        sources=source_digest("structgrad.repro.datasets"),
+        sources=source_digest("structgrad.repro.running.datasets"),
         generator=generator_of,
         options=options_of,
     shell:

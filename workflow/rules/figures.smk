@@ -13,7 +13,7 @@ rule figures:
     conda:
         "../../environment.yml"
     params:
-        sources=source_digest("structgrad.repro.figures"),
+        sources=source_digest("structgrad.repro.figures.files"),
         declared=declared_digest("published_numbers.csv"),
         options=options_of,
         scale=PLAN.scale,

@@ -13,7 +13,7 @@ rule tables:
     conda:
         "../../environment.yml"
     params:
-        sources=source_digest("structgrad.repro.tables", "templates/table.html.j2"),
+        sources=source_digest("structgrad.repro.tables.files", "templates/table.html.j2"),
         declared=declared_digest("published_numbers.csv"),
         options=options_of,
         scale=PLAN.scale,

@@ -9,7 +9,7 @@ rule tracking:
     conda:
         "../../environment.yml"
     params:
-        sources=source_digest("structgrad.repro.tracking"),
+        sources=source_digest("structgrad.repro.tracking.ingestion"),
         declared=declared_digest(),
         options=options_of,
         scale=PLAN.scale,

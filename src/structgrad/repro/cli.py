@@ -9,8 +9,8 @@ import click
 
 from structgrad import __version__
 from structgrad.errors import UserError, unknown
-from structgrad.repro import environment
-from structgrad.repro.supervise import StoppedError
+from structgrad.repro.running import environment
+from structgrad.repro.running.supervise import StoppedError
 
 COMMANDS = {
     "list": "the tables, arms, settings and cells that can be reproduced",

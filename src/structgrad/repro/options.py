@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from structgrad.repro import overrides
-from structgrad.repro.config import parse_overrides
-from structgrad.repro.plan import load_plan
+from structgrad.repro.planning import overrides
+from structgrad.repro.planning.config import parse_overrides
+from structgrad.repro.planning.plan import load_plan
 
 scale_option = click.option("--scale", default=None, help="smoke, desktop or paper (default: what config.yaml says).")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine to read.")

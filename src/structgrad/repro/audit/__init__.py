@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from structgrad.errors import UserError
-from structgrad.repro import manifest
 from structgrad.repro.audit.derived import (
     claims_rebuild,
     crate_rebuilds,
@@ -31,8 +30,9 @@ from structgrad.repro.audit.records import (
     seeds_follow_from_names,
 )
 from structgrad.repro.audit.scene import Check, Finding, Scene
-from structgrad.repro.plan import Plan
-from structgrad.repro.run import trainer_digest
+from structgrad.repro.planning.plan import Plan
+from structgrad.repro.report import manifest
+from structgrad.repro.running.run import trainer_digest
 
 __all__ = ["CHECKS", "Finding", "Scene", "audit"]
 

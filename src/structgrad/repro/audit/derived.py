@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from structgrad.repro import rocrate
 from structgrad.repro.audit.scene import Finding, Scene
 from structgrad.repro.claims import build_claims
-from structgrad.repro.comparison import first_difference, same_drawing
-from structgrad.repro.figures import build_figures
-from structgrad.repro.paths import project_root
-from structgrad.repro.records import RecordError
-from structgrad.repro.report import build_report
-from structgrad.repro.tables import build_tables
+from structgrad.repro.evidence.records import RecordError
+from structgrad.repro.figures.files import build_figures
+from structgrad.repro.judging.comparison import first_difference, same_drawing
+from structgrad.repro.planning.paths import project_root
+from structgrad.repro.report import rocrate
+from structgrad.repro.report.page import build_report
+from structgrad.repro.tables.files import build_tables
 
 DRAWN = (".svg", ".html")
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from structgrad.repro.audit.scene import Finding, Scene
-from structgrad.repro.levels import MEANINGS, counted, expected
+from structgrad.repro.running.levels import MEANINGS, counted, expected
 
 
 def levels_are_those_declared(scene: Scene) -> Iterator[Finding]:

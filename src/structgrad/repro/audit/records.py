@@ -9,13 +9,13 @@ from math import isclose, isfinite
 from pathlib import Path
 
 from structgrad.data.store import CorruptDataError, find
-from structgrad.repro import git
 from structgrad.repro.audit.scene import Finding, Scene
-from structgrad.repro.comparison import first_difference
-from structgrad.repro.paths import project_root
-from structgrad.repro.realdata import data_folder, needed
-from structgrad.repro.records import RecordError
-from structgrad.repro.resolve import digester
+from structgrad.repro.evidence.records import RecordError
+from structgrad.repro.judging.comparison import first_difference
+from structgrad.repro.planning.paths import project_root
+from structgrad.repro.planning.resolve import digester
+from structgrad.repro.running import git
+from structgrad.repro.running.realdata import data_folder, needed
 
 
 def records_are_sealed(scene: Scene) -> Iterator[Finding]:

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from structgrad.repro import records
-from structgrad.repro.paths import project_root, results
-from structgrad.repro.plan import Plan, Shard, load_plan
+from structgrad.repro.evidence import records
+from structgrad.repro.planning.paths import project_root, results
+from structgrad.repro.planning.plan import Plan, Shard, load_plan
 
 
 @dataclass(frozen=True)

@@ -37,16 +37,16 @@ import yaml
 
 from structgrad.experiments import PAPERS
 from structgrad.files import write_bytes
-from structgrad.repro.cells import Cell, collect
 from structgrad.repro.claims.below import below
 from structgrad.repro.claims.better import better
 from structgrad.repro.claims.mean_better import mean_better
 from structgrad.repro.claims.share import share
 from structgrad.repro.claims.values import Claim, Outcome
 from structgrad.repro.claims.widening import widening
-from structgrad.repro.paths import results
-from structgrad.repro.plan import Plan
-from structgrad.repro.significance import ALPHA
+from structgrad.repro.judging.cells import Cell, collect
+from structgrad.repro.judging.significance import ALPHA
+from structgrad.repro.planning.paths import results
+from structgrad.repro.planning.plan import Plan
 
 VERDICTS = ("supported", "not_supported", "undecided", "not_comparable", "not_attempted")
 Cells = Mapping[tuple[str, str, str, str], Cell]

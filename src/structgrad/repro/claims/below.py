@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from structgrad.repro.cells import Cell
 from structgrad.repro.claims.values import Claim, Outcome, not_run, rounded
+from structgrad.repro.judging.cells import Cell
 
 
 def below(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Outcome:

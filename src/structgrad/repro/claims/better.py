@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from structgrad.repro.cells import Cell
 from structgrad.repro.claims.values import Claim, Outcome, by_outcome, compare, corrected, not_run
+from structgrad.repro.judging.cells import Cell
 
 
 def better(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Outcome:

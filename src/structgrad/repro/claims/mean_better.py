@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from structgrad.repro.cells import Cell
 from structgrad.repro.claims.values import Claim, Outcome, differences, rounded
-from structgrad.repro.significance import ALPHA, mean_of_means
+from structgrad.repro.judging.cells import Cell
+from structgrad.repro.judging.significance import ALPHA, mean_of_means
 
 SMALL = 1e-4  # p below it is not spelled out
 

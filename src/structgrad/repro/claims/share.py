@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import ceil, copysign
 
-from structgrad.repro.cells import Cell
 from structgrad.repro.claims.values import (
     Claim,
     Outcome,
@@ -35,7 +34,8 @@ from structgrad.repro.claims.values import (
     shared,
     values,
 )
-from structgrad.repro.significance import ALPHA, ROUNDING, at_least, chance_not_negative
+from structgrad.repro.judging.cells import Cell
+from structgrad.repro.judging.significance import ALPHA, ROUNDING, at_least, chance_not_negative
 
 
 def share(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Outcome:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from structgrad.repro.cells import Cell, seed_of, trials
-from structgrad.repro.evidence import per_replica, value_of
-from structgrad.repro.selection import exchanged
-from structgrad.repro.significance import ALPHA, holm, paired, unpaired
+from structgrad.repro.evidence.gathering import per_replica, value_of
+from structgrad.repro.judging.cells import Cell, seed_of, trials
+from structgrad.repro.judging.selection import exchanged
+from structgrad.repro.judging.significance import ALPHA, holm, paired, unpaired
 
 Claim = Mapping[str, Any]
 Outcome = tuple[str, str, list[dict[str, Any]]]  # verdict, reason, one detail a setting

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import log
 
-from structgrad.repro.cells import Cell, seed_of
 from structgrad.repro.claims.values import Claim, Outcome, rounded, sign, values
-from structgrad.repro.numbers import number
-from structgrad.repro.significance import slope
+from structgrad.repro.judging.cells import Cell, seed_of
+from structgrad.repro.judging.numbers import number
+from structgrad.repro.judging.significance import slope
 
 
 def widening(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Outcome:

@@ -8,7 +8,7 @@ import sys
 import click
 
 from structgrad.repro.options import json_option, plan_options
-from structgrad.repro.plan import Plan
+from structgrad.repro.planning.plan import Plan
 
 SHOWN = 20  # findings of one check that are printed; --json has them all
 

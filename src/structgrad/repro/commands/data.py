@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from structgrad.repro.options import json_option, plan_options
-from structgrad.repro.plan import Plan
+from structgrad.repro.planning.plan import Plan
 
 
 @click.group()
@@ -33,7 +33,7 @@ def fetch(plan: Plan, experiments: Sequence[str], as_json: bool) -> None:
 
     Example: structgrad data fetch --scale desktop
     """
-    from structgrad.repro import realdata
+    from structgrad.repro.running import realdata
 
     chosen = _chosen(plan, experiments)
     found = realdata.fetch(plan, [shard for shard in plan.shards if shard.experiment in chosen])
@@ -53,7 +53,7 @@ def make(plan: Plan, experiment: str | None, as_json: bool) -> None:
 
     Example: structgrad data make indelman_1a --scale smoke
     """
-    from structgrad.repro import datasets
+    from structgrad.repro.running import datasets
 
     chosen = _chosen(plan, [experiment] if experiment is not None else [])
     made = {name: datasets.make(plan, name) for name in chosen}
@@ -70,8 +70,8 @@ def make(plan: Plan, experiment: str | None, as_json: bool) -> None:
 def status(plan: Plan, as_json: bool) -> None:
     """Say what data each experiment needs, what of it is there, and whether its digests are."""
     from structgrad.data.store import find
-    from structgrad.repro import datasets
-    from structgrad.repro.realdata import data_folder, needed_by
+    from structgrad.repro.running import datasets
+    from structgrad.repro.running.realdata import data_folder, needed_by
 
     told = {}
     with data_folder(plan):

@@ -8,7 +8,7 @@ import sys
 import click
 
 from structgrad.repro.options import json_option, plan_options
-from structgrad.repro.plan import Plan
+from structgrad.repro.planning.plan import Plan
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -23,7 +23,7 @@ def command(plan: Plan, as_json: bool) -> None:
 
     Example: structgrad doctor
     """
-    from structgrad.repro.doctor import examine
+    from structgrad.repro.running.doctor import examine
 
     findings = examine(plan)
     failed = any(finding.state == "fail" for finding in findings)

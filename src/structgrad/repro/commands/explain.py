@@ -7,7 +7,7 @@ import json
 import click
 
 from structgrad.repro.options import json_option, plan_options
-from structgrad.repro.plan import Plan
+from structgrad.repro.planning.plan import Plan
 
 
 @click.command()
@@ -22,7 +22,7 @@ def command(plan: Plan, cell: str, as_json: bool) -> None:
 
     Example: structgrad explain "indelman/1a/d=25/Direct/percent_sequences_perfect" --scale paper
     """
-    from structgrad.repro.explain import as_text, explain
+    from structgrad.repro.report.explain import as_text, explain
 
     told = explain(plan, cell)
     click.echo(json.dumps(told, indent=1, ensure_ascii=False) if as_json else as_text(told))

@@ -6,9 +6,9 @@ import json
 
 import click
 
-from structgrad.repro.levels import MEANINGS
 from structgrad.repro.options import json_option, plan_options
-from structgrad.repro.plan import NO_BLOCK, Plan
+from structgrad.repro.planning.plan import NO_BLOCK, Plan
+from structgrad.repro.running.levels import MEANINGS
 
 
 @click.command()

@@ -7,7 +7,7 @@ import json
 import click
 
 from structgrad.repro.options import json_option, plan_options
-from structgrad.repro.plan import Plan
+from structgrad.repro.planning.plan import Plan
 
 
 @click.command()
@@ -22,7 +22,7 @@ def command(plan: Plan, as_json: bool) -> None:
 
     Example: structgrad report --scale paper
     """
-    from structgrad.repro.report import write_report
+    from structgrad.repro.report.page import write_report
 
     written = [str(path) for path in write_report(plan)]
     click.echo(json.dumps(written) if as_json else "\n".join(written))

@@ -9,12 +9,13 @@ from typing import Any
 import click
 
 from structgrad.errors import UserError
-from structgrad.repro import environment, lock, overrides, packs, supervise
-from structgrad.repro.config import parse_overrides, read_yaml
 from structgrad.repro.options import plan_options
-from structgrad.repro.paths import project_root
-from structgrad.repro.plan import Plan
-from structgrad.repro.realdata import fetch
+from structgrad.repro.planning import overrides
+from structgrad.repro.planning.config import parse_overrides, read_yaml
+from structgrad.repro.planning.paths import project_root
+from structgrad.repro.planning.plan import Plan
+from structgrad.repro.running import environment, lock, packs, supervise
+from structgrad.repro.running.realdata import fetch
 
 
 def _cores(_: click.Context, __: click.Parameter, value: str) -> str:

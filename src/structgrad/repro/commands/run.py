@@ -12,7 +12,7 @@ import click
 from structgrad.errors import UserError
 from structgrad.experiments import Experiment
 from structgrad.repro.options import json_option, plan_options
-from structgrad.repro.plan import Plan
+from structgrad.repro.planning.plan import Plan
 
 
 def _seconds(_: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
@@ -51,7 +51,7 @@ def command(
     A run that was killed goes on from its last checkpoint and ends with the same numbers, to the bit. Where one of
     several shards fails the others are trained all the same.
     """
-    from structgrad.repro.run import OUT_OF_TIME, restore_shard, run_shard
+    from structgrad.repro.running.run import OUT_OF_TIME, restore_shard, run_shard
     from structgrad.training.loop import OutOfTimeError
 
     chosen = [plan.shard(shard) for shard in dict.fromkeys(shards)]
@@ -94,7 +94,7 @@ def records_json(record: dict) -> str:
 
 def summary(record: dict, experiment: Experiment) -> str:
     """One line that says what came out."""
-    from structgrad.repro.trackable import metrics_of
+    from structgrad.repro.tracking.trackable import metrics_of
 
     pooled = {metric.name for metric in experiment.metrics}
     parts = [f"{name} {value:.4g}" for name, value, _ in metrics_of(record, experiment) if name in pooled]

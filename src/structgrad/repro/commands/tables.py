@@ -8,7 +8,7 @@ import shutil
 import click
 
 from structgrad.repro.options import json_option, plan_options
-from structgrad.repro.plan import Plan
+from structgrad.repro.planning.plan import Plan
 
 
 @click.command()
@@ -25,16 +25,16 @@ def command(plan: Plan, as_json: bool, only: str | None, quiet: bool) -> None:
 
     Example: structgrad tables --scale paper
     """
-    from structgrad.repro.layouts import to_terminal
-    from structgrad.repro.panels import tables
-    from structgrad.repro.tables import COLUMNS, csv_row, write_tables
+    from structgrad.repro.tables.files import COLUMNS, csv_row, write_tables
+    from structgrad.repro.tables.layouts import to_terminal
+    from structgrad.repro.tables.panels import tables
 
     written = []
     shown = {} if quiet and only == "figures" else tables(plan)
     if only != "figures":
         written += write_tables(plan, shown)
     if only != "tables":
-        from structgrad.repro.figures import write_figures
+        from structgrad.repro.figures.files import write_figures
 
         written += write_figures(plan)
     if quiet:

@@ -10,7 +10,7 @@ import click
 
 from structgrad.errors import UserError
 from structgrad.repro.options import json_option, plan_options
-from structgrad.repro.plan import Plan
+from structgrad.repro.planning.plan import Plan
 
 
 @click.group()
@@ -30,7 +30,7 @@ def ingest(plan: Plan, as_json: bool) -> None:
 
     Example: structgrad tracking ingest --scale smoke
     """
-    from structgrad.repro import tracking
+    from structgrad.repro.tracking import ingestion as tracking
 
     _tell(tracking.ingest(plan), plan, as_json)
 
@@ -43,7 +43,7 @@ def rebuild(plan: Plan, as_json: bool) -> None:
 
     Example: structgrad tracking rebuild --scale paper
     """
-    from structgrad.repro import tracking
+    from structgrad.repro.tracking import ingestion as tracking
 
     _tell(tracking.rebuild(plan), plan, as_json)
 
@@ -56,7 +56,7 @@ def status(plan: Plan, as_json: bool) -> None:
 
     Example: structgrad tracking status --scale smoke
     """
-    from structgrad.repro import tracking
+    from structgrad.repro.tracking import ingestion as tracking
 
     told = tracking.status(plan)
     if as_json:
@@ -76,7 +76,7 @@ def ui(plan: Plan, port: int, host: str) -> None:
 
     Example: structgrad tracking ui --scale smoke --port 5001
     """
-    from structgrad.repro import store
+    from structgrad.repro.tracking import store
 
     if plan.config["tracking"] != "sqlite":
         click.echo(f"the runs are at {plan.config['tracking']}")
@@ -105,7 +105,7 @@ def _check_free(host: str, port: int) -> None:
 
 
 def _tell(outcome: object, plan: Plan, as_json: bool) -> None:
-    from structgrad.repro.store import address
+    from structgrad.repro.tracking.store import address
 
     if as_json:
         click.echo(json.dumps({"address": address(plan), **vars(outcome)}))

@@ -1,0 +1,141 @@
+"""Cells: the records of a plan pooled into one number for every arm x setting x metric, and its verdict."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from structgrad.errors import unknown
+from structgrad.experiments import Arm, Experiment, Metric
+from structgrad.repro.evidence.gathering import Evidence, gather, missing_data, per_replica, results_of, value_of
+from structgrad.repro.judging.intervals import Estimate, mean, proportion
+from structgrad.repro.judging.published import Published, lookup
+from structgrad.repro.judging.selection import Selection, Trial
+from structgrad.repro.judging.verdicts import Judgement, judge
+from structgrad.repro.planning.plan import ExperimentPlan, Plan
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number: ours (None without a record), the paper's (None if it prints none), and the verdict."""
+
+    experiment: Experiment
+    setting: str
+    arm: Arm
+    metric: Metric
+    scale: str
+    estimate: Estimate | None
+    published: Published | None
+    judgement: Judgement
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def id(self) -> str:
+        """``indelman/1a/d=25/Direct/percent_sequences_perfect``."""
+        return cell_id(self.experiment, self.setting, self.arm, self.metric)
+
+
+def cell_id(experiment: Experiment, setting: str, arm: Arm, metric: Metric) -> str:
+    """paper/table/row/column/metric."""
+    return "/".join((experiment.paper, experiment.table, setting, arm.column, metric.name))
+
+
+def collect(plan: Plan, name: str) -> list[Cell]:
+    """All cells of an experiment, run or not: settings, then arms, then metrics, in their declared order.
+
+    Raises:
+        RecordError: a record is damaged, is not the shard it lies at, was trained with other hyper-parameters
+            than the plan's, or holds replicas that another record of the cell holds, too.
+    """
+    experiment = plan.experiments[name].experiment
+    return [
+        cell
+        for setting in experiment.settings
+        for arm in experiment.arms
+        for cell in _cells(plan, name, setting, arm, experiment.metrics)
+    ]
+
+
+def find(plan: Plan, identity: str) -> Cell:
+    """The cell of that id.
+
+    Raises:
+        UserError: there is none; the line names the nearest.
+    """
+    places = {
+        cell_id(part.experiment, setting, arm, metric): (name, setting, arm, (metric,))
+        for name, part in plan.experiments.items()
+        for setting in part.experiment.settings
+        for arm in part.experiment.arms
+        for metric in part.experiment.metrics
+    }
+    if identity not in places:
+        raise unknown("cell", identity, places)
+    return _cells(plan, *places[identity])[0]
+
+
+def trials(evidence: Sequence[Evidence], metric: Metric) -> list[Trial]:
+    """The trials of a search, scores in the metric's unit. A reference has one replica and no validation."""
+    reports = per_replica(evidence, metric)
+    finals = {replica: result["final"] for replica, result in results_of(evidence).items()}
+    return [(finals[r].get("validation", 0.0), value_of(reports[r], metric)) for r in sorted(reports)]
+
+
+def estimate(reports: Sequence[Mapping[str, float]], metric: Metric, identity: str) -> Estimate | None:
+    """The pooled value with its interval, in the metric's unit; None without reports."""
+    if not reports:
+        return None
+    if metric.kind == "proportion":
+        found = proportion([int(r["successes"]) for r in reports], [int(r["trials"]) for r in reports])
+    else:
+        found = mean(
+            [r["sum"] for r in reports],
+            [r["sum_squares"] for r in reports],
+            [int(r["count"]) for r in reports],
+            seed=seed_of(identity),
+            spread_over=metric.spread,
+        )
+    return found.scaled(metric.factor)
+
+
+def seed_of(identity: str) -> int:
+    """The seed of what is random in deriving a cell: the same on every machine and at every scale."""
+    return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big")
+
+
+def _cells(plan: Plan, name: str, setting: str, arm: Arm, metrics: Sequence[Metric]) -> list[Cell]:
+    part, shards = plan.experiments[name], plan.shards_of(name, setting, arm.name)
+    evidence = tuple(gather(part, shards))
+    missing = None if evidence else missing_data(shards)
+    return [_cell(plan.scale, part, setting, arm, metric, evidence, missing) for metric in metrics]
+
+
+def _cell(
+    scale: str,
+    part: ExperimentPlan,
+    setting: str,
+    arm: Arm,
+    metric: Metric,
+    evidence: tuple[Evidence, ...],
+    missing: str | None,
+) -> Cell:
+    experiment = part.experiment
+    identity = cell_id(experiment, setting, arm, metric)
+    reports = per_replica(evidence, metric)
+    searched = experiment.searches(arm.name)
+    if searched and reports:
+        ours = Selection.of(trials(evidence, metric)).estimate()
+    else:
+        ours = estimate([reports[replica] for replica in sorted(reports)], metric, identity)
+    published = lookup(experiment.paper, experiment.table, setting, arm.answers, metric.published)
+    verdict = judge(
+        metric,
+        ours,
+        published,
+        experiment.published_items.get(metric.name),
+        selected=searched,
+        cut=None if part.comparable else part.reason,
+        missing_data=missing,
+    )
+    return Cell(experiment, setting, arm, metric, scale, ours, published, verdict, evidence if ours else ())

@@ -1,0 +1,1 @@
+"""What a configuration and a scale ask for."""

@@ -1,0 +1,77 @@
+"""What differs from config.yaml, on its way from a command to the workflow and its jobs: once, as JSON.
+
+JSON gives every value back as it was: no `#`, quotation mark, colon or brace of a path means anything, and a number
+is none of the text. It travels in one word of a command line, which the shell's quoting leaves as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from shlex import join
+from typing import Any
+
+from structgrad.errors import UserError, unknown
+from structgrad.repro.planning.config import load_config
+
+OPTION = "--set-json"
+KEY = "overrides"  # the workflow's own name for all of them together
+
+
+def differing(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a plan's configuration has otherwise than the file, which every job reads anyway."""
+    written = load_config()
+    return {key: value for key, value in sorted(config.items()) if value != written[key]}
+
+
+def words(overrides: Mapping[str, Any]) -> list[str]:
+    """The options that tell a ``structgrad`` command of them; none where nothing differs."""
+    return [OPTION, json.dumps(overrides)] if overrides else []
+
+
+def shell(overrides: Mapping[str, Any]) -> str:
+    """:func:`words` as a shell must see them."""
+    return join(words(overrides))
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The overrides in a JSON object.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{OPTION}: {text!r} is not JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{OPTION} takes a JSON object, not {text!r}")
+    return content
+
+
+def for_snakemake(overrides: Mapping[str, Any]) -> list[str]:
+    """The options that tell Snakemake.
+
+    It reads a value as YAML, and writes it out again, hardly quoted, for a cluster's jobs; so the JSON goes as a word
+    of letters (base64 for URLs) that is the same after any of that.
+    """
+    coded = urlsafe_b64encode(json.dumps(overrides).encode()).decode().rstrip("=")
+    return ["--config", f"{KEY}={coded}"] if overrides else []
+
+
+def from_snakemake(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What Snakemake was told: config.yaml, what a user gave to ``--config``, and :func:`for_snakemake`'s.
+
+    Raises:
+        UserError: somebody else set the key that is ours.
+    """
+    plain = {key: None if value == "null" else value for key, value in config.items() if key != KEY}
+    coded = config.get(KEY)
+    if coded is None:
+        return plain
+    try:
+        text = urlsafe_b64decode(f"{coded}{'=' * (-len(str(coded)) % 4)}").decode()
+    except ValueError as error:
+        raise unknown("key", KEY, plain) from error
+    return plain | parse(text)

@@ -1,0 +1,1 @@
+"""The page, the research object, the manifest, and where one number comes from."""

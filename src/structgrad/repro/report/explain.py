@@ -1,0 +1,155 @@
+"""Where one number comes from: the cell, the rule's reasoning, and every record behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from structgrad.repro.evidence.gathering import Evidence, per_replica, results_of, value_of
+from structgrad.repro.judging.cells import Cell, find
+from structgrad.repro.judging.numbers import MORE_DIGITS, fixed
+from structgrad.repro.judging.selection import selected
+from structgrad.repro.planning.paths import project_root
+from structgrad.repro.planning.plan import Plan, load_plan
+from structgrad.repro.running.levels import promise, weakest
+
+FULL = "paper"  # the scale that runs everything
+
+
+def explain(plan: Plan, identity: str) -> dict[str, Any]:
+    """Everything known about a cell, as data.
+
+    Raises:
+        UserError: no such cell; the line names the nearest.
+    """
+    cell = find(plan, identity)
+    ours, theirs, verdict = cell.estimate, cell.published, cell.judgement
+    trials = _trials(cell) if cell.experiment.searches(cell.arm.name) else []
+    behind = [piece.record for piece in cell.evidence]
+    return {
+        "cell": cell.id,
+        "title": f"{cell.metric.title}, {cell.arm.column} at {cell.setting}",
+        "scale": cell.scale,
+        "unit": cell.metric.unit,
+        "digits": cell.metric.digits + MORE_DIGITS,
+        "value": ours.value if ours else None,
+        "interval": [ours.low, ours.high] if ours else None,
+        "spread": ours.spread if ours else None,
+        "spread_over": "the selection" if trials else cell.metric.spread,
+        "n": ours.n if ours else 0,
+        "published": theirs.text if theirs else None,
+        "published_spread": (theirs.spread_text or None) if theirs else None,
+        "published_note": (theirs.note or None) if theirs else None,
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+        "smallest_difference_shown": verdict.allowed,
+        "level": weakest(behind),
+        "level_declared": cell.experiment.level,
+        "promise": promise(cell.experiment, behind),
+        "selected_by": cell.experiment.selected_by if trials else None,
+        "trials": trials,
+        "records": [_record(piece) for piece in cell.evidence],
+        "commands": _commands(plan, cell),
+        "cost": None if cell.evidence else _cost(plan, cell),
+    }
+
+
+def as_text(told: dict[str, Any]) -> str:
+    """:func:`explain` for people."""
+    digits = told["digits"]
+    lines = [told["cell"], f"  {told['title']} (scale {told['scale']})"]
+    if told["value"] is None:
+        lines.append("  ours        none")
+    else:
+        low, high = told["interval"]
+        interval = f" [{fixed(low, digits)}, {fixed(high, digits)}]" if low is not None else " (no interval)"
+        spread = fixed(told["spread"], digits)
+        spread = f", spread over {told['spread_over']} {spread}" if spread else ""
+        value = f"{fixed(told['value'], digits)} {told['unit']}{interval}"
+        lines.append(f"  ours        {value}, n = {told['n']}{spread}")
+    printed = told["published"] or "none"
+    if told["published_spread"]:
+        printed += f" ± {told['published_spread']}"
+    note = f" ({told['published_note']})" if told["published_note"] else ""
+    lines.append(f"  published   {printed}{note}")
+    lines.append(f"  verdict     {told['verdict']}: {told['reason']}")
+    lines.append(f"  level       {told['promise']}")
+    for trial in told["trials"]:
+        scores = f"validation {told['selected_by']} {trial['validation']:.6g}, test {fixed(trial['value'], digits)}"
+        point = ", ".join(f"{name} {number:.4g}" for name, number in trial["point"].items())
+        mark = " (selected)" if trial["selected"] else ""
+        lines.append(f"  trial {trial['trial']:<6}{scores}; {trial['stopped']} after {trial['steps']}; {point}{mark}")
+    for record in told["records"]:
+        lines.append(f"  record      {record['path']}")
+        lines += [f"    {name:<9} {value}" for name, value in record.items() if name != "path" and value is not None]
+    lines.append("  make it again" if told["records"] else "  make it")
+    lines += [f"    {command}" for command in told["commands"]]
+    if told["cost"]:
+        lines.append(f"  it takes    {told['cost']}")
+    return "\n".join(lines)
+
+
+def _trials(cell: Cell) -> list[dict[str, Any]]:
+    """The trials of a search: the point that each tried, how it ended, what it scores, and which one is selected."""
+    results, reports = results_of(cell.evidence), per_replica(cell.evidence, cell.metric)
+    ordered = [results[replica] for replica in sorted(reports)]
+    best = ordered[selected(ordered)] if ordered else None
+    return [
+        {
+            "trial": result["replica"],
+            "validation": result["final"]["validation"],
+            "value": value_of(reports[result["replica"]], cell.metric),
+            "stopped": result["stopped"],
+            "steps": result[f"{cell.experiment.clock}s"],
+            "selected": result is best,
+            "point": {name: number for name, number in result["final"].items() if name != "validation"},
+        }
+        for result in ordered
+    ]
+
+
+def _record(piece: Evidence) -> dict[str, Any]:
+    record, made, ran = piece.record, piece.record["provenance"], piece.record["run"]
+    seeds = {role: _span(values) for role, values in record["seeds"].items()}
+    commit = made["git_commit"] or "unknown"
+    return {
+        "path": str(piece.path.relative_to(project_root())),
+        "digest": record["digest"],
+        "level": record.get("level"),
+        "replicas": f"{record['replicas']['count']}, from number {record['replicas']['first']}",
+        "seeds": "; ".join(f"{role} {span}" for role, span in seeds.items()),
+        "source": made["source_digest"],
+        "commit": commit + (" (with uncommitted changes)" if made["git_dirty"] else ""),
+        "data": made["data_digest"],
+        "device": f"{ran['device']}, {ran['threads']} threads",
+        "finished": ran["finished"],
+        "seconds": ran["seconds"],
+        "command": made["command"],
+    }
+
+
+def _span(values: list[int]) -> str:
+    return ", ".join(map(str, values)) if len(values) <= 3 else f"{values[0]}, {values[1]}, ... {values[-1]}"
+
+
+def _commands(plan: Plan, cell: Cell) -> list[str]:
+    trained = [piece.record["provenance"]["command"] for piece in cell.evidence]
+    if not trained:
+        plan = _runs(plan, cell)
+    shards = plan.shards_of(cell.experiment.name, cell.setting, cell.arm.name)
+    training = trained or [f"structgrad run {shard.id} --scale {plan.scale}" for shard in shards]
+    if not training:
+        return [f"(not part of this run; see config.yaml and workflow/scales/{plan.scale}.yaml)"]
+    return [*training, f"structgrad tables --scale {plan.scale}"]
+
+
+def _cost(plan: Plan, cell: Cell) -> str | None:
+    """What a replica of a cell that has not run takes, where the scale that runs it says so."""
+    return _runs(plan, cell).experiments[cell.experiment.name].costs.get((cell.setting, cell.arm.name))
+
+
+def _runs(plan: Plan, cell: Cell) -> Plan:
+    """The plan itself, or the paper scale's where the cell is only run there."""
+    if plan.shards_of(cell.experiment.name, cell.setting, cell.arm.name):
+        return plan
+    full = load_plan(FULL)
+    return full if full.shards_of(cell.experiment.name, cell.setting, cell.arm.name) else plan

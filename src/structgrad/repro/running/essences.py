@@ -1,0 +1,58 @@
+"""The digests of sources without their comments, kept by the sources' content: to read them all anew takes a second.
+
+The file can be deleted at any time, and cannot be out of date: another content, or another way to read it, is another
+key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from structgrad.errors import UserError
+from structgrad.files import write_text
+from structgrad.repro.planning.paths import work
+
+READER = Path(__file__).with_name("digests.py").read_bytes()
+MOST = 5000  # of them; then it begins anew
+
+_new: dict[str, str] = {}
+
+
+def digest(content: bytes, essence: Callable[[], str]) -> str:
+    """sha256 of what ``essence`` makes of the content; it is asked once, whatever process asks."""
+    key = hashlib.sha256(READER + content).hexdigest()
+    found = _known().get(key) or _new.get(key)
+    if found is None:
+        found = _new[key] = hashlib.sha256(essence().encode()).hexdigest()
+    return found
+
+
+def keep() -> None:
+    """Write down what this process was the first to ask for, if there is a project that can be written."""
+    if not _new:
+        return
+    known = _known()
+    if len(known) > MOST:
+        known.clear()
+    known.update(_new)
+    _new.clear()
+    with suppress(UserError):
+        write_text(_path(), json.dumps(known))
+
+
+@cache
+def _known() -> dict[str, str]:
+    try:
+        found = json.loads(_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError, UserError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _path() -> Path:
+    return work() / "essences.json"

@@ -1,0 +1,57 @@
+"""What jobs of this checkout have finished: kept beside the checkpoints, so that no stopped job loses a shard.
+
+A job carries several shards, and a workflow takes the outputs of a job away that failed or was stopped. What such a
+job had finished comes back from here, as long as sources, hyper-parameters and libraries are the same.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from structgrad.files import write_text
+from structgrad.repro.evidence.records import RecordError, check, peek
+from structgrad.repro.planning.paths import work
+from structgrad.repro.planning.plan import Shard
+
+
+def keep(shard: Shard, key: str, record: dict[str, Any]) -> None:
+    """Remember a sealed record and the key of what it was trained with."""
+    write_text(_path(shard), json.dumps({"key": key, "record": record}) + "\n")
+
+
+def kept(shard: Shard, key: str) -> dict[str, Any] | None:
+    """The sealed record of that key, or None where there is none, or only one of another key or damaged."""
+    found = _load(shard)
+    try:
+        return check(found["record"], str(_path(shard))) if found.get("key") == key else None
+    except RecordError:
+        return None
+
+
+def forget(shard: Shard) -> None:
+    """Have it trained anew."""
+    _path(shard).unlink(missing_ok=True)
+
+
+def outdated(shard: Shard, key: str) -> bool:
+    """Whether its record was made in this checkout with another key; one from elsewhere is as it was meant to be."""
+    found = _load(shard)
+    if not found or found["key"] == key or not shard.path.is_file():
+        return False
+    with suppress(RecordError):  # a damaged one is for the tables and the audit to name
+        return peek(shard.path, "digest") == found["record"]["digest"]
+    return False
+
+
+def _path(shard: Shard) -> Path:
+    return work() / shard.scale / shard.id / "finished.json"
+
+
+def _load(shard: Shard) -> dict[str, Any]:
+    try:
+        return json.loads(_path(shard).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}

@@ -1,0 +1,80 @@
+"""Jobs that carry as many shards as fit into the time that is aimed at: a process a shard would mostly start up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import median
+
+from structgrad.files import write_text
+from structgrad.repro.evidence.records import RecordError, peek
+from structgrad.repro.planning.paths import work
+from structgrad.repro.planning.plan import Plan, Shard
+
+FRESH = "STRUCTGRAD_FRESH"  # set to 1 where a workflow trains everything anew
+UNKNOWN = 60.0  # seconds that a shard is taken for of whose experiment there is no record at this scale
+
+
+@dataclass(frozen=True)
+class Pack:
+    """The shards of one job, all of one experiment, and the seconds that they should take."""
+
+    name: str
+    experiment: str
+    shards: tuple[Shard, ...]
+    seconds: float
+
+
+def pack(shards: Iterable[Shard], seconds: Callable[[Shard], float], target: float) -> list[Pack]:
+    """Shards in their order, as many a job as are estimated to end within ``target`` seconds; at least one."""
+    packs = []
+    for experiment, own in groupby(shards, lambda shard: shard.experiment):
+        loads: list[list[Shard]] = []
+        room = 0.0
+        for shard in own:
+            if not loads or seconds(shard) > room:
+                loads.append([])
+                room = target
+            loads[-1].append(shard)
+            room -= seconds(shard)
+        for number, load in enumerate(loads, 1):
+            name = f"{experiment}_{number}"
+            packs.append(Pack(name, experiment, tuple(load), sum(map(seconds, load))))
+    return packs
+
+
+def estimates(plan: Plan, wanted: Sequence[Shard]) -> Callable[[Shard], float]:
+    """What a shard takes, from the records of this scale: of its arm and setting, else its arm, else its experiment."""
+    experiments = {shard.experiment for shard in wanted}
+    known: dict[tuple[str, ...], list[float]] = {}
+    for shard in plan.shards:
+        if shard.experiment in experiments and shard.path.is_file():
+            with suppress(RecordError):  # a damaged one is for the tables and the audit to name
+                each = peek(shard.path, "run")["seconds"] / shard.count
+                for level in (3, 2, 1):
+                    known.setdefault(_axes(shard)[:level], []).append(each)
+
+    def seconds(shard: Shard) -> float:
+        found = next((known[_axes(shard)[:level]] for level in (3, 2, 1) if _axes(shard)[:level] in known), None)
+        return UNKNOWN if found is None else median(found) * shard.count
+
+    return seconds
+
+
+def freeze(scale: str, packs: Sequence[Pack]) -> None:
+    """Write down what a run of the workflow does, for the jobs that plan again elsewhere while records come in."""
+    content = [[p.name, p.experiment, [shard.id for shard in p.shards], p.seconds] for p in packs]
+    write_text(work() / scale / "packs.json", json.dumps(content) + "\n")
+
+
+def frozen(plan: Plan) -> list[Pack]:
+    """What :func:`freeze` wrote."""
+    content = json.loads((work() / plan.scale / "packs.json").read_text(encoding="utf-8"))
+    return [Pack(name, experiment, tuple(map(plan.shard, ids)), seconds) for name, experiment, ids, seconds in content]
+
+
+def _axes(shard: Shard) -> tuple[str, str, str]:
+    return shard.experiment, shard.arm, shard.setting

@@ -1,0 +1,118 @@
+"""The files of real data that a plan needs: where they are, fetching them, and notes beside records that lack them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from structgrad.data import store
+from structgrad.data.store import DataFile, MissingDataError
+from structgrad.experiments import Experiment
+from structgrad.files import of_user, write_text
+from structgrad.repro.planning.paths import project_root
+from structgrad.repro.planning.plan import Plan, Shard
+from structgrad.repro.planning.resolve import files
+
+
+@contextmanager
+def data_folder(plan: Plan) -> Iterator[None]:
+    """Have real data looked for where the configuration says; everything that reads data does it in here."""
+    value = plan.config["data_folder"]
+    if value is None:
+        yield
+        return
+    before = os.environ.get(store.VARIABLE)
+    os.environ[store.VARIABLE] = str(project_root() / of_user(value, "config.yaml: data_folder"))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[store.VARIABLE]
+        else:
+            os.environ[store.VARIABLE] = before
+
+
+def needed(experiment: Experiment, config: Mapping[str, Any], setting: str) -> tuple[DataFile, ...]:
+    """The files behind a setting of an experiment; none where its data is generated."""
+    named = files(experiment)
+    return tuple(named(config, setting)) if named else ()
+
+
+def needed_by(plan: Plan, shards: Iterable[Shard]) -> dict[DataFile, list[Shard]]:
+    """Every file that the shards need, with those that need it."""
+    users: dict[DataFile, list[Shard]] = {}
+    for shard in shards:
+        part = plan.experiments[shard.experiment]
+        for file in needed(part.experiment, part.config_of(shard.arm), shard.setting):
+            users.setdefault(file, []).append(shard)
+    return users
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What :func:`fetch` found, by the files' paths; why files are missing; the shards without data and record."""
+
+    at_hand: tuple[str, ...]
+    downloaded: tuple[str, ...]
+    missing: Mapping[str, str]
+    left_out: tuple[Shard, ...]
+
+    def lines(self) -> list[str]:
+        """The same for people; nothing where no file is needed."""
+        if not self.at_hand and not self.downloaded and not self.missing:
+            return []
+        told = [f"data: {len(self.at_hand)} files at hand, {len(self.downloaded)} downloaded"]
+        for why in dict.fromkeys(self.missing.values()):
+            told.append(f"not to be had ({why}): {', '.join(p for p, said in self.missing.items() if said == why)}")
+        if self.left_out:
+            places = dict.fromkeys(f"{shard.experiment}/{shard.setting}" for shard in self.left_out)
+            told.append(f"left out: {', '.join(places)}")
+            told.append(
+                "their cells say no_data and where each file is published; with a network, or with STRUCTGRAD_DATA "
+                "set to a folder that has them: structgrad data fetch"
+            )
+        return told
+
+
+def fetch(plan: Plan, shards: Iterable[Shard]) -> Fetched:
+    """Get what the shards need, and leave a note beside each record-to-be whose data cannot be had.
+
+    A note (``<record>.no_data``, one line: how to get the data) makes the cell say ``no_data`` and the workflow leave
+    the shard out; it is removed where the data or the record is there.
+
+    Raises:
+        CorruptDataError: a file is there and is not the published one.
+        UserError: the cache or a note cannot be written.
+    """
+    shards = list(shards)
+    users = needed_by(plan, shards)
+    at_hand, downloaded = list[str](), list[str]()
+    missing: dict[DataFile, str] = {}
+    silent: dict[str, str] = {}
+    with data_folder(plan):
+        for file in users:
+            there = store.find(file) is not None
+            try:
+                store.fetch(file, silent)
+            except MissingDataError as error:
+                missing[file] = error.why
+            else:
+                (at_hand if there else downloaded).append(file.path)
+    store.forget_archive()
+    lacking = {shard: file for file in missing for shard in users[file]}
+    for shard in shards:
+        _note(shard, lacking.get(shard))
+    left_out = tuple(shard for shard in shards if shard.left_out)
+    return Fetched(tuple(at_hand), tuple(downloaded), {file.path: why for file, why in missing.items()}, left_out)
+
+
+def _note(shard: Shard, file: DataFile | None) -> None:
+    if file is None or shard.path.is_file():
+        shard.note.unlink(missing_ok=True)
+        return
+    text = f"{file.path} was not to be had: {file.advice}\n"  # no word of this machine: tables repeat it
+    if not shard.note.is_file() or shard.note.read_text(encoding="utf-8") != text:
+        write_text(shard.note, text)

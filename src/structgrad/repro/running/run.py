@@ -1,0 +1,130 @@
+"""Run one shard: train what its record needs, and write the record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from structgrad.errors import UserError
+from structgrad.repro.evidence import records
+from structgrad.repro.planning.paths import work
+from structgrad.repro.planning.plan import Plan, Shard
+from structgrad.repro.planning.resolve import trainer
+from structgrad.repro.running import datasets, finished, git
+from structgrad.repro.running.digests import lock_digest, source_digest
+from structgrad.repro.running.levels import expected
+from structgrad.repro.running.provenance import forget_peak_memory, hardware, libraries, peak_memory_mb
+from structgrad.repro.running.realdata import data_folder
+
+OUT_OF_TIME = 75  # EX_TEMPFAIL: what a cluster requeues and the workflow retries
+Show = Callable[[int, int, dict[str, float]], None]
+
+
+def trainer_digest(plan: Plan, experiment: str) -> str:
+    """The source digest of what trains an experiment: the trainer's module and all that it imports."""
+    return source_digest(f"{plan.experiments[experiment].experiment.package}.train")
+
+
+def config_digest(plan: Plan, shard: Shard) -> str:
+    """sha256 of the shard's identity and hyper-parameters."""
+    config = plan.experiments[shard.experiment].config_for(shard)
+    return hashlib.sha256(json.dumps([shard.id, config], sort_keys=True).encode()).hexdigest()
+
+
+def key_of(plan: Plan, shard: Shard) -> str:
+    """What a shard's numbers depend on in this checkout: hyper-parameters, sources, libraries."""
+    return f"{config_digest(plan, shard)} {trainer_digest(plan, shard.experiment)} {lock_digest()}"
+
+
+def restore_shard(plan: Plan, shard: Shard) -> dict[str, Any] | None:
+    """Write the record of a shard again that a job of this checkout had finished with the same key, and return it."""
+    found = finished.kept(shard, key_of(plan, shard))
+    return found and records.save({key: value for key, value in found.items() if key != "digest"}, shard.path)
+
+
+def run_shard(
+    plan: Plan, shard: Shard, show: Show, threads: int, checkpoint_every: float, budget: float | None
+) -> dict[str, Any]:
+    """Train the shard (or go on from its checkpoint), write its record and return it.
+
+    Raises:
+        structgrad.training.loop.OutOfTimeError: the budget ran out; the state is in the checkpoint.
+        UserError: the device or the data is missing, the data is damaged, or the disk is full.
+    """
+    from structgrad.parallel import set_threads
+    from structgrad.repro.running.outcomes import checked
+    from structgrad.training.checkpoint import Checkpoint
+    from structgrad.training.heap import keep_freed_memory
+    from structgrad.training.job import Job
+    from structgrad.training.loop import Limits
+
+    started, clock = datetime.now(UTC), time.monotonic()
+    experiment = plan.experiments[shard.experiment].experiment
+    config = plan.experiments[shard.experiment].config_for(shard)
+    device = plan.config["device"]
+    _check_device(device)
+    set_threads(threads)
+    keep_freed_memory()
+    sources = trainer_digest(plan, shard.experiment)
+    key = key_of(plan, shard)
+    checkpoint = Checkpoint(work() / shard.scale / shard.id / "checkpoint.pt", key)
+    forget_peak_memory()
+    job = Job(
+        experiment.seed_name, shard.setting, shard.arm, shard.first, shard.count,
+        config, checkpoint, Limits(checkpoint_every, budget), show, device, experiment.shares_data,
+    )  # fmt: skip
+    seeds = job.seeds("data", arm=None)
+    commit, dirty, _ = git.state()  # before the training: the checkout may change during it
+    with data_folder(plan):
+        data = datasets.verified_digest(plan, shard, config, seeds)
+        outcome = checked(trainer(experiment)(job), experiment, shard)
+    run = {
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(outcome.seconds_before + time.monotonic() - clock, 2),
+        "resumed": outcome.resumed,
+        "peak_memory_mb": peak_memory_mb(),
+        "device": device,
+        "threads": threads,
+        "hardware": hardware(device),
+    }
+    record = {
+        "schema": records.SCHEMA,
+        **plan.experiments[shard.experiment].identity(shard),
+        "level": expected(experiment, run),
+        "config": config,
+        "seeds": outcome.seeds,
+        "provenance": {
+            "source_digest": sources,
+            "git_commit": commit,
+            "git_dirty": dirty,
+            "lock_digest": lock_digest(),
+            "data_digest": data,
+            "libraries": libraries(),
+            "command": f"structgrad run {shard.id} --scale {shard.scale}",
+        },
+        "run": run,
+        "history": outcome.history,
+        "results": [{"replica": shard.first + index, **result} for index, result in enumerate(outcome.results)],
+    }
+    saved = records.save(record, shard.path)
+    finished.keep(shard, key, saved)
+    shard.note.unlink(missing_ok=True)
+    checkpoint.clear()
+    return saved
+
+
+def _check_device(device: str) -> None:
+    if device == "cpu":
+        return
+    import torch
+
+    count = torch.cuda.device_count()
+    index = int(device.partition(":")[2] or 0)
+    if index >= count:
+        has = f"{count} CUDA device{'s' if count != 1 else ''}"
+        raise UserError(f"device {device} asked for, but this machine shows {has}; set device: cpu in config.yaml")

@@ -1,0 +1,1 @@
+"""Tables, as csv and for people."""
