@@ -12,7 +12,7 @@ from structgrad.experiments import REGISTRY
 from structgrad.repro.cli import COMMANDS, cli, main
 from structgrad.repro.evidence.records import digest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -7,7 +7,7 @@ import yaml
 
 from structgrad.experiments import PAPERS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CITATION = ROOT / "CITATION.cff"
 PROTOCOLS = ROOT / "docs" / "protocols"
 REFERENCE = re.compile(r"docs/protocols/(\w+)\.md,\s+(\d+\.\d+(?:(?:, | and | to )\d+\.\d+)*)")
