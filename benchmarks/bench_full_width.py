@@ -20,6 +20,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from structgrad.data.images import SETS, data_set_of
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.indelman.nearest_neighbours import data as images
 from structgrad.experiments.indelman.nearest_neighbours.settings import points, resolved
@@ -58,11 +59,12 @@ def neighbours(device: str, only: str, setting: str, source: str) -> Iterator[Ca
     table = REGISTRY["indelman_2"]
     for arm in (arm.name for arm in table.arms if only in arm.name):
         config = resolved(table.config_of(arm) | {"source": source}, setting)
+        learned_from = SETS[data_set_of(setting)].train - config["validation"]  # of the published images
         if source == "stand_in":
             config |= {"validation": 100}
         point = points(config["grid"])[0]
         trial = NeighboursTrial(config, images.make(config, setting, 1).to(device), point, SEEDS, device)
-        yield f"indelman 2 {setting}", arm, trial, round(config["epochs"] * 55_000 / config["queries"])
+        yield f"indelman 2 {setting}", arm, trial, round(config["epochs"] * learned_from / config["queries"])
 
 
 def step_seconds(trial: Trial, device: str, steps: int) -> float:

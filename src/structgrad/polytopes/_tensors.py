@@ -22,7 +22,7 @@ def on_cpu(function: Callable[..., Found], theta: Tensor, *arguments: Any) -> Fo
     """What ``function`` makes of the scores and the other arguments on the CPU, brought back to the scores' device.
 
     So do structures that are found step by step: a GPU launches a kernel or more for each step, and takes 3 to 90 times
-    as long as the compiled kernel and the way here and back (docs/performance.md).
+    as long as the compiled kernel does on the CPU, the way here and back left aside (docs/performance.md).
     """
     if theta.device.type == "cpu":
         return function(theta, *arguments)
