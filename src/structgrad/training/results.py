@@ -26,6 +26,11 @@ class Proportion:
             raise ValueError(f"{self.successes} successes of {self.trials} trials are no proportion")
 
     @property
+    def parts(self) -> tuple[float, int]:
+        """Numerator and denominator, each of which adds up over replicas."""
+        return self.successes, self.trials
+
+    @property
     def value(self) -> float:
         """The share of successes."""
         return self.successes / self.trials
@@ -54,6 +59,11 @@ class Mean:
         return cls(fsum(numbers), fsum(number * number for number in numbers), len(numbers))
 
     @property
+    def parts(self) -> tuple[float, int]:
+        """Numerator and denominator, each of which adds up over replicas."""
+        return self.sum, self.count
+
+    @property
     def value(self) -> float:
         """The mean."""
         return self.sum / self.count
@@ -71,6 +81,12 @@ def report_of(content: Mapping[str, Any]) -> Report:
         ValueError: numbers that no replica can report.
     """
     return Proportion(**content) if "trials" in content else Mean(**content)
+
+
+def pooled(reports: Iterable[Report]) -> float:
+    """The value over the items of all replicas together."""
+    numerators, denominators = zip(*(report.parts for report in reports), strict=True)
+    return sum(numerators) / sum(denominators)
 
 
 @dataclass(frozen=True)
