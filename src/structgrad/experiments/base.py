@@ -16,6 +16,10 @@ Level = Literal[1, 2, 3]
 class Arm:
     """One method. ``answers`` names the published column that it is set beside (None: ours alone).
 
+    Where several arms answer one column, ``main`` says which of them is the **main reading**, the one that text and
+    code support best: its cells are the answers to the printed numbers, the others' are further readings, shown apart
+    and never counted. A tuple names the settings at which it is.
+
     ``config`` holds its own hyper-parameters, in place of or beside those of the experiment. A ``reference`` learns
     nothing: figures draw it as what the others are held against.
     """
@@ -25,12 +29,21 @@ class Arm:
     answers: str | None = None
     note: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
+    main: bool | tuple[str, ...] = True
     reference: bool = False
+
+    def is_main(self, setting: str) -> bool:
+        """Whether it is the main reading of the column that it answers, at a setting."""
+        if self.answers is None:
+            return False
+        return self.main if isinstance(self.main, bool) else setting in self.main
 
 
 @dataclass(frozen=True)
 class Metric:
     """One kind of cell. Replicas report a proportion as successes of trials, a mean as sums over items.
+
+    One that is not ``main`` is a finer measurement of what another one answers.
 
     One that is ``published`` has a ``margin``, in its unit: the difference from a printed number below which a cell
     that differs is still ``close``, and why, given before there were results.
@@ -43,6 +56,7 @@ class Metric:
     title: str
     kind: Literal["proportion", "mean"]
     published: str | None = None  # the published metric that it is set beside
+    main: bool = True
     unit: str = "%"
     factor: float = 100.0  # from the number in the record to the unit
     digits: int = 1
@@ -68,8 +82,12 @@ class Experiment:
     ``train(job)``, which trains a shard; ``data.py`` has ``digest(config, setting, seeds)``, the sha256 of the data
     behind it; and where real data is read ``files.py`` has ``needed(config, setting)``, the files behind a setting
     (:class:`structgrad.data.store.DataFile`). They are imported only by the job that needs them, so that planning,
-    tables and audit never load torch. ``published_items`` says how many items (test sequences, folds, ...) stand
-    behind a published cell of a metric: the meaning of its uncertainty.
+    tables and audit never load torch.
+
+    ``published_items`` says how many items (test sequences, folds, ...) stand behind a published cell of a metric, and
+    ``published_replicas`` from how many trainings these come (of a search: how many trials it had): the meaning of its
+    uncertainty. ``all_or_nothing``: a replica may fail to learn altogether, so that intervals never count more than
+    replicas.
 
     ``hyper_parameters`` is the class that names and documents them all; what ``config`` of experiment and arm hold are
     their values, which may differ by data set where the folder has a ``settings.py``.
@@ -108,6 +126,8 @@ class Experiment:
     hyper_parameters: type[HyperParameters] = HyperParameters
     config: Mapping[str, Any] = field(default_factory=dict)
     published_items: Mapping[str, int] = field(default_factory=dict)
+    published_replicas: int | None = None
+    all_or_nothing: bool = False
     figures: tuple[Lines | Scatter | Progress, ...] = (Lines(),)
     label: str | None = None
     folds: int = 0
@@ -116,6 +136,21 @@ class Experiment:
     one_data_set: bool = False
     clock: Literal["epoch", "step"] = "epoch"
     scales: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for setting in self.settings:
+            columns = [arm.answers for arm in self.arms if arm.is_main(setting)]
+            for column in {arm.answers for arm in self.arms if arm.answers}:
+                if columns.count(column) != 1:
+                    raise ValueError(f"{self.name}, {setting}: {columns.count(column)} main readings of {column!r}")
+        measured = [metric.published for metric in self.metrics if metric.published and metric.main]
+        for name in {metric.published for metric in self.metrics if metric.published}:
+            if measured.count(name) != 1:
+                raise ValueError(f"{self.name}: {measured.count(name)} main metrics for the printed {name}")
+
+    def is_answer(self, setting: str, arm: Arm, metric: Metric) -> bool:
+        """Whether a cell is the one answer to a printed number, if the paper prints it."""
+        return arm.is_main(setting) and metric.main and metric.published is not None
 
     @property
     def heading(self) -> str:

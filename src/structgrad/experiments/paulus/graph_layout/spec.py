@@ -51,6 +51,7 @@ ARMS = (
             answers=column,
             note=UNROLLED,
             config=_trained(name, "unrolled"),
+            main=False,
         )
         for name, column in DISTRIBUTIONS.items()
     ),
@@ -116,6 +117,7 @@ TABLE_1 = Experiment(
     level=2,
     hyper_parameters=LayoutParameters,
     selected_by="elbo",
+    published_replicas=20,
     one_data_set=True,
     clock="step",
     config={

@@ -131,6 +131,7 @@ TABLE_2 = Experiment(
         "search": BOXES,
     },
     selected_by="task_accuracy",
+    published_replicas=20,
     one_data_set=True,
     clock="step",
 )
