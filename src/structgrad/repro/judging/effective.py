@@ -14,7 +14,7 @@ items has no more than a proportion's variance)
 
 Coverage, simulated (tests/unit/repro/judging/test_coverage.py): 93 to 97 % for symmetric and skewed replicas from G = 2
 on. Where replicas have a point mass (one sequence each; one in ten that never learns) no interval can be as close: it
-is 95 to 100 % from 2 to 200 of them. Small skewed errors of one replica in ten are covered in 90 % at 20 to 40 replicas,
+is 95 to 100 % from 2 to 200 of them. Small skewed errors of one replica in ten are covered in 90 % at 20 to 40,
 in 95 % at the 200 that Table 1a of indelman has.
 """
 
