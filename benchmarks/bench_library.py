@@ -158,7 +158,8 @@ def on_device(item: Case | Sweep, device: str, seconds: float, turns: int) -> tu
             same(one.cpu(), other, 1e-4)
     else:
         there, here = (item.call(item.samples[-1], place) for place in (device, "cpu"))
-        there(), here()
+        there()
+        here()
 
     def finished() -> None:
         there()

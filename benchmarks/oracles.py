@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mpmath
 import torch
 from torch import Tensor
@@ -20,7 +22,7 @@ def tree_marginals(theta: Tensor, n: int, digits: int = 200) -> Tensor:
             laplacian[j, i] -= weight
         inverse = laplacian[1:, 1:] ** -1
 
-        def entry(i: int, j: int) -> mpmath.mpf:
+        def entry(i: int, j: int) -> Any:
             return inverse[i - 1, j - 1] if i and j else mpmath.mpf(0)
 
         marginals = [w * (entry(i, i) + entry(j, j) - 2 * entry(i, j)) for (i, j), w in zip(ends, weights, strict=True)]

@@ -67,7 +67,8 @@ def best_trees(theta: Tensor, n: int, count: int) -> Tensor:
     """Scores ``(B, count)`` of the best spanning trees, by networkx's iterator."""
     found = []
     for scores in theta:
-        trees = nx.SpanningTreeIterator(_graph(scores, n, exponential=False), minimum=False)
+        graph = _graph(scores, n, exponential=False)
+        trees = nx.SpanningTreeIterator(graph, minimum=False)  # pyright: ignore[reportArgumentType]  # the stubs ask for a DiGraph
         found.append([tree.size(weight="weight") for tree in islice(trees, count)])
     return theta.new_tensor(found)
 

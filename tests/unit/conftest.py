@@ -141,7 +141,7 @@ def ranked_report() -> Callable[..., dict[str, Report]]:
 
 
 def _history(epochs: Sequence[int], active: int, values: Sequence[float]) -> dict[str, list[float]]:
-    curve = {"epoch": list(epochs), "active": [active] * len(epochs)}
+    curve: dict[str, list[float]] = {"epoch": list(epochs), "active": [active] * len(epochs)}
     return {**curve, "perfect": list(values), "loss": [2 * value for value in values]}
 
 

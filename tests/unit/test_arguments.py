@@ -120,78 +120,78 @@ SCALES = {
 
 # Things of the wrong kind, and the argument that the message names.
 KINDS = {
-    "scores as an array": (lambda: CUBE.argmax(np.zeros(3)), "theta"),
-    "scores as a list": (lambda: Matching(2).argmax([[1.0, 0.0], [0.0, 1.0]]), "theta"),
+    "scores as an array": (lambda: CUBE.argmax(np.zeros(3)), "theta"),  # pyright: ignore[reportArgumentType]
+    "scores as a list": (lambda: Matching(2).argmax([[1.0, 0.0], [0.0, 1.0]]), "theta"),  # pyright: ignore[reportArgumentType]
     "a seed in place of a generator": (lambda: Perturbed(CUBE)(SCORES, 0), "generator"),
     "seeds in place of generators": (lambda: Perturbed(CUBE)(SCORES, [0, 1]), "generator"),
-    "a seed for a draw": (lambda: CUBE.sample(SCORES, 2, 0), "generator"),
-    "a number in place of a choice": (lambda: Arborescence(3, 0, 1), "single_root"),
-    "the k best of a layer": (lambda: k_best(Perturbed(CUBE), SCORES, 2), "polytope"),
+    "a seed for a draw": (lambda: CUBE.sample(SCORES, 2, 0), "generator"),  # pyright: ignore[reportArgumentType]
+    "a number in place of a choice": (lambda: Arborescence(3, 0, 1), "single_root"),  # pyright: ignore[reportArgumentType]
+    "the k best of a layer": (lambda: k_best(Perturbed(CUBE), SCORES, 2), "polytope"),  # pyright: ignore[reportArgumentType]
     "a seed for direct loss": (
-        lambda: DirectLoss(CUBE, Gumbel())(SCORES[None], SCORES[None], torch.ones(1), None, SCORES[None, :, 0], 3),
+        lambda: DirectLoss(CUBE, Gumbel())(SCORES[None], SCORES[None], torch.ones(1), None, SCORES[None, :, 0], 3),  # pyright: ignore[reportArgumentType]
         "generators",
     ),
-    "a size in place of a shape": (lambda: BlackBox(np.sign, 5), "event_shape"),
-    "no function": (lambda: BlackBox(3, (5,)), "solver"),
-    "no function for a pool": (lambda: SolverPool(3), "solver"),
-    "a number in place of an offset": (lambda: BlackBox(np.sign, (5,), offset=1.0), "offset"),
-    "one context for all": (lambda: BlackBox(np.sign, (5,)).given(3), "contexts"),
-    "a layer over a solver": (lambda: Perturbed(CUBE).over(np.sign), "polytope"),
-    "SPO+ around a layer": (lambda: SPOPlus(Perturbed(CUBE)), "polytope"),
-    "no choice of sides": (lambda: ImplicitMLE(CUBE, two_sided="no"), "two_sided"),
-    "no choice of signs": (lambda: SPOPlus(CUBE, "no"), "minimise"),
-    "no choice of signs of a regret": (lambda: regret(CUBE, SCORES, SCORES, "no"), "minimise"),
-    "no choice of an order": (lambda: soft_sort(SCORES, descending="no"), "descending"),
-    "no choice of ranks": (lambda: soft_rank(SCORES, descending="no"), "descending"),
-    "no decay": (lambda: AdaptiveImplicitMLE(CUBE, decay=None), "decay"),
-    "a start an item": (lambda: AdaptiveImplicitMLE(CUBE, alpha=torch.ones(2)), "alpha"),
+    "a size in place of a shape": (lambda: BlackBox(np.sign, 5), "event_shape"),  # pyright: ignore[reportArgumentType]
+    "no function": (lambda: BlackBox(3, (5,)), "solver"),  # pyright: ignore[reportArgumentType]
+    "no function for a pool": (lambda: SolverPool(3), "solver"),  # pyright: ignore[reportArgumentType]
+    "a number in place of an offset": (lambda: BlackBox(np.sign, (5,), offset=1.0), "offset"),  # pyright: ignore[reportArgumentType]
+    "one context for all": (lambda: BlackBox(np.sign, (5,)).given(3), "contexts"),  # pyright: ignore[reportArgumentType]
+    "a layer over a solver": (lambda: Perturbed(CUBE).over(np.sign), "polytope"),  # pyright: ignore[reportArgumentType]
+    "SPO+ around a layer": (lambda: SPOPlus(Perturbed(CUBE)), "polytope"),  # pyright: ignore[reportArgumentType]
+    "no choice of sides": (lambda: ImplicitMLE(CUBE, two_sided="no"), "two_sided"),  # pyright: ignore[reportArgumentType]
+    "no choice of signs": (lambda: SPOPlus(CUBE, "no"), "minimise"),  # pyright: ignore[reportArgumentType]
+    "no choice of signs of a regret": (lambda: regret(CUBE, SCORES, SCORES, "no"), "minimise"),  # pyright: ignore[reportArgumentType]
+    "no choice of an order": (lambda: soft_sort(SCORES, descending="no"), "descending"),  # pyright: ignore[reportArgumentType]
+    "no choice of ranks": (lambda: soft_rank(SCORES, descending="no"), "descending"),  # pyright: ignore[reportArgumentType]
+    "no decay": (lambda: AdaptiveImplicitMLE(CUBE, decay=None), "decay"),  # pyright: ignore[reportArgumentType]
+    "a start an item": (lambda: AdaptiveImplicitMLE(CUBE, alpha=torch.ones(2)), "alpha"),  # pyright: ignore[reportArgumentType]
     "a solution as a list": (lambda: SPOPlus(CUBE)(SCORES, SCORES, [1.0, 0.0, 0.0]), "solution"),
-    "a vertex as a list": (lambda: CUBE.log_prob(SCORES, [1.0, 0.0, 0.0]), "y"),
-    "scores of a vertex as a list": (lambda: CUBE.log_prob([0.0] * 3, SCORES), "theta"),
-    "scores of draws as a list": (lambda: CUBE.sample([0.0] * 3, 2, torch.Generator()), "theta"),
-    "a divergence of lists": (lambda: CUBE.kl([0.0] * 3, SCORES), "theta"),
-    "a divergence from a list": (lambda: CUBE.kl(SCORES, [0.0] * 3), "other"),
-    "a combination for a list": (lambda: FrankWolfe(CUBE).decompose([0.0] * 3), "theta"),
+    "a vertex as a list": (lambda: CUBE.log_prob(SCORES, [1.0, 0.0, 0.0]), "y"),  # pyright: ignore[reportArgumentType]
+    "scores of a vertex as a list": (lambda: CUBE.log_prob([0.0] * 3, SCORES), "theta"),  # pyright: ignore[reportArgumentType]
+    "scores of draws as a list": (lambda: CUBE.sample([0.0] * 3, 2, torch.Generator()), "theta"),  # pyright: ignore[reportArgumentType]
+    "a divergence of lists": (lambda: CUBE.kl([0.0] * 3, SCORES), "theta"),  # pyright: ignore[reportArgumentType]
+    "a divergence from a list": (lambda: CUBE.kl(SCORES, [0.0] * 3), "other"),  # pyright: ignore[reportArgumentType]
+    "a combination for a list": (lambda: FrankWolfe(CUBE).decompose([0.0] * 3), "theta"),  # pyright: ignore[reportArgumentType]
     "one number as contexts": (lambda: BlackBox(np.sign, (5,)).given(np.array(3.0)), "contexts"),
-    "a list for a pool": (lambda: SolverPool(np.sign)([[1.0]]), "scores"),
-    "a number as a pool's contexts": (lambda: SolverPool(np.sign)(np.ones((2, 3)), 3), "contexts"),
+    "a list for a pool": (lambda: SolverPool(np.sign)([[1.0]]), "scores"),  # pyright: ignore[reportArgumentType]
+    "a number as a pool's contexts": (lambda: SolverPool(np.sign)(np.ones((2, 3)), 3), "contexts"),  # pyright: ignore[reportArgumentType]
     "predictions as a list": (lambda: SPOPlus(CUBE)([1.0, 2.0, 3.0], SCORES), "theta_hat"),
-    "a truth as a list": (lambda: regret(CUBE, SCORES, [1.0, 2.0, 3.0]), "truth"),
-    "regret of a layer": (lambda: regret(Perturbed(CUBE), SCORES, SCORES), "polytope"),
-    "a set's regret of a layer": (lambda: normalised_regret(Perturbed(CUBE), SCORES, SCORES), "polytope"),
-    "swapped arguments": (lambda: Relaxed(CategoricalEntropy(), Simplex(3)), "polytope"),
-    "no regularizer": (lambda: Relaxed(Simplex(3), Simplex(3)), "regularizer"),
-    "no noise": (lambda: Perturbed(CUBE, 0.5), "noise"),
-    "no noise for implicit MLE": (lambda: ImplicitMLE(CUBE, 0.5), "noise"),
-    "implicit MLE around a layer": (lambda: AdaptiveImplicitMLE(Perturbed(CUBE)), "polytope"),
-    "a list to sort": (lambda: soft_sort([1.0, 2.0]), "x"),
-    "a tolerance that is no number": (lambda: FrankWolfe(CUBE, tolerance=None), "tolerance"),
-    "noise in place of a magnitude": (lambda: PerturbedMultiplicative(CUBE, Normal()), "sigma"),
-    "the mean of a function over a relaxation": (lambda: PerturbedExpectation(SOFT, torch.sum), "layer"),
-    "no function of solutions": (lambda: PerturbedExpectation(Perturbed(CUBE), 3), "function"),
-    "a polytope in place of a relaxation": (lambda: StochasticSoftmax(Simplex(3)), "relaxed"),
-    "a Fenchel-Young loss around a polytope": (lambda: FenchelYoung(CUBE), "layer"),
-    "a squared error around a polytope": (lambda: SquaredError(CUBE), "layer"),
-    "direct loss around a layer": (lambda: DirectLoss(Perturbed(CUBE)), "polytope"),
-    "blackbox around a layer": (lambda: Blackbox(Perturbed(CUBE), 1.0), "polytope"),
+    "a truth as a list": (lambda: regret(CUBE, SCORES, [1.0, 2.0, 3.0]), "truth"),  # pyright: ignore[reportArgumentType]
+    "regret of a layer": (lambda: regret(Perturbed(CUBE), SCORES, SCORES), "polytope"),  # pyright: ignore[reportArgumentType]
+    "a set's regret of a layer": (lambda: normalised_regret(Perturbed(CUBE), SCORES, SCORES), "polytope"),  # pyright: ignore[reportArgumentType]
+    "swapped arguments": (lambda: Relaxed(CategoricalEntropy(), Simplex(3)), "polytope"),  # pyright: ignore[reportArgumentType]
+    "no regularizer": (lambda: Relaxed(Simplex(3), Simplex(3)), "regularizer"),  # pyright: ignore[reportArgumentType]
+    "no noise": (lambda: Perturbed(CUBE, 0.5), "noise"),  # pyright: ignore[reportArgumentType]
+    "no noise for implicit MLE": (lambda: ImplicitMLE(CUBE, 0.5), "noise"),  # pyright: ignore[reportArgumentType]
+    "implicit MLE around a layer": (lambda: AdaptiveImplicitMLE(Perturbed(CUBE)), "polytope"),  # pyright: ignore[reportArgumentType]
+    "a list to sort": (lambda: soft_sort([1.0, 2.0]), "x"),  # pyright: ignore[reportArgumentType]
+    "a tolerance that is no number": (lambda: FrankWolfe(CUBE, tolerance=None), "tolerance"),  # pyright: ignore[reportArgumentType]
+    "noise in place of a magnitude": (lambda: PerturbedMultiplicative(CUBE, Normal()), "sigma"),  # pyright: ignore[reportArgumentType]
+    "the mean of a function over a relaxation": (lambda: PerturbedExpectation(SOFT, torch.sum), "layer"),  # pyright: ignore[reportArgumentType]
+    "no function of solutions": (lambda: PerturbedExpectation(Perturbed(CUBE), 3), "function"),  # pyright: ignore[reportArgumentType]
+    "a polytope in place of a relaxation": (lambda: StochasticSoftmax(Simplex(3)), "relaxed"),  # pyright: ignore[reportArgumentType]
+    "a Fenchel-Young loss around a polytope": (lambda: FenchelYoung(CUBE), "layer"),  # pyright: ignore[reportArgumentType]
+    "a squared error around a polytope": (lambda: SquaredError(CUBE), "layer"),  # pyright: ignore[reportArgumentType]
+    "direct loss around a layer": (lambda: DirectLoss(Perturbed(CUBE)), "polytope"),  # pyright: ignore[reportArgumentType]
+    "blackbox around a layer": (lambda: Blackbox(Perturbed(CUBE), 1.0), "polytope"),  # pyright: ignore[reportArgumentType]
     "a blackbox of nothing": (lambda: Blackbox(CUBE, 1.0, True)(None), "theta"),
-    "ranks of nothing": (lambda: Permutahedron(3).argmax(None), "theta"),
-    "a mask as a list": (lambda: Subset(3, 1).argmax(SCORES, [True]), "mask"),
-    "a mask where none is taken": (lambda: Matching(2).argmax(torch.eye(2), [True]), "mask"),
-    "noisy as a list": (lambda: Perturbed(CUBE, noisy=[True] * 3), "noisy"),
+    "ranks of nothing": (lambda: Permutahedron(3).argmax(None), "theta"),  # pyright: ignore[reportArgumentType]
+    "a mask as a list": (lambda: Subset(3, 1).argmax(SCORES, [True]), "mask"),  # pyright: ignore[reportArgumentType]
+    "a mask where none is taken": (lambda: Matching(2).argmax(torch.eye(2), [True]), "mask"),  # pyright: ignore[reportArgumentType]
+    "noisy as a list": (lambda: Perturbed(CUBE, noisy=[True] * 3), "noisy"),  # pyright: ignore[reportArgumentType]
     "a target as an array": (lambda: FenchelYoung(SOFT)(SCORES, np.zeros((2, 3))), "y"),
     "no target": (lambda: SquaredError(SOFT)(SCORES, None), "y"),
-    "a soft point as an array": (lambda: SinkhornEntropy().value(Matching(2), np.eye(2)), "y"),
-    "a vertex as an array": (lambda: ExponentialEntropy().value(CUBE, np.zeros(3)), "y"),
+    "a soft point as an array": (lambda: SinkhornEntropy().value(Matching(2), np.eye(2)), "y"),  # pyright: ignore[reportArgumentType]
+    "a vertex as an array": (lambda: ExponentialEntropy().value(CUBE, np.zeros(3)), "y"),  # pyright: ignore[reportArgumentType]
     "a number as cost": (lambda: direct(cost=1.0), "cost"),
     "a number as epsilon": (lambda: direct(epsilon=-1.0), "epsilon"),
     "a number as sigma": (lambda: direct(sigma=1.0), "sigma"),
     "no task loss": (lambda: direct(task_loss=None), "task_loss"),
     "a task loss of numbers": (lambda: direct(task_loss=lambda y, rows, items: 1.0), "task_loss"),
-    "a noise's scale": (lambda: Normal("1"), "scale"),
-    "growth": (lambda: DirectLoss(CUBE, growth=None), "growth"),
-    "cap": (lambda: DirectLoss(CUBE, cap="1"), "cap"),
-    "a range": (lambda: ExponentialEntropy("1"), "max_range"),
+    "a noise's scale": (lambda: Normal("1"), "scale"),  # pyright: ignore[reportArgumentType]
+    "growth": (lambda: DirectLoss(CUBE, growth=None), "growth"),  # pyright: ignore[reportArgumentType]
+    "cap": (lambda: DirectLoss(CUBE, cap="1"), "cap"),  # pyright: ignore[reportArgumentType]
+    "a range": (lambda: ExponentialEntropy("1"), "max_range"),  # pyright: ignore[reportArgumentType]
     "a difference": (lambda: Relaxed(CUBE, CategoricalEntropy(), 1.0, True), "difference"),
 }
 
@@ -269,7 +269,9 @@ def test_a_scale_that_learns_is_found_by_optimisers_or_refused():
     stands = Perturbed(CUBE, sigma=torch.ones(2))
     assert not list(stands.parameters())
     assert list(stands.state_dict()) == ["sigma"]
-    assert stands.double().sigma.dtype == torch.float64
+    sigma = stands.double().sigma
+    assert isinstance(sigma, torch.Tensor)
+    assert sigma.dtype == torch.float64
     with pytest.raises(ValueError, match=r"sigma requires a gradient but is no parameter: wrap it in"):
         Perturbed(CUBE, sigma=torch.tensor(1.0, requires_grad=True))
     computed = Perturbed(CUBE, sigma=2 * learns)  # by another module, which holds the parameter

@@ -47,7 +47,7 @@ def scores(*shape, seed=0, dtype=torch.float64):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def best(theta, level=1.0):
+def best(theta, level: float | torch.Tensor = 1.0):
     """The largest value, by enumeration, and its structure."""
     value = theta @ Y.mT + level * H
     return value.amax(-1), Y[value.argmax(-1)]

@@ -335,8 +335,10 @@ def test_the_stand_in_has_mnists_format_and_never_changes():
 def test_the_stand_in_is_the_packaged_digits_scaled_up():
     import torch
     from sklearn.datasets import load_digits
+    from sklearn.utils import Bunch
 
     data, packaged = digits(), load_digits()
+    assert isinstance(packaged, Bunch)
     small = torch.from_numpy(packaged.images)[:, None] * (255 / 16)
     large = torch.nn.functional.interpolate(small, size=(28, 28), mode="bilinear", align_corners=False).numpy()
     assert np.abs(np.concatenate([data.train, data.test]) - large).max() <= 0.5 + 1e-9  # rounded, half up

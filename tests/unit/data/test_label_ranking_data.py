@@ -83,7 +83,7 @@ def test_all_files_are_pinned():
     for name, file in FILES.items():
         assert file.path == f"label_ranking/{name}.txt"
         assert file.addresses
-        assert all(address.startswith("https://raw.githubusercontent.com/") for address in file.addresses)
+        assert all(address.startswith("https://raw.githubusercontent.com/") for address in file.places)
 
 
 def test_only_the_published_source_needs_a_file():
@@ -150,12 +150,15 @@ def test_a_stand_in_is_a_ranking_of_its_classes(name):
 def test_a_stand_in_ranks_by_the_posterior():
     """Against scipy's normal density, row by row; of equal chances (to three decimals) the first label is better."""
     from sklearn.datasets import load_iris
+    from sklearn.utils import Bunch
 
-    data, classes = stand_in("iris"), load_iris().target
+    data, packaged = stand_in("iris"), load_iris()
+    assert isinstance(packaged, Bunch)
+    classes = packaged.target
     parts = [data.features[classes == label] for label in range(3)]
     slack = 1e-9 * data.features.var(axis=0).max()
     scores = np.stack(
-        [stats.norm(p.mean(0), np.sqrt(p.var(0) + slack)).logpdf(data.features).sum(1) for p in parts], axis=1
+        [stats.norm.logpdf(data.features, p.mean(0), np.sqrt(p.var(0) + slack)).sum(1) for p in parts], axis=1
     )
     chances = np.exp(scores - scores.max(1, keepdims=True))
     chances = (chances / chances.sum(1, keepdims=True)).round(3)

@@ -4,6 +4,7 @@ import doctest
 import importlib
 import math
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from structgrad.parallel import set_threads
 from structgrad.polytopes import Permutahedron, Subset
 from structgrad.regularizers import CategoricalEntropy, Euclidean
 
-NAMES = ["l2", "kl"]
+NAMES: tuple[Literal["l2"], Literal["kl"]] = ("l2", "kl")
 names = pytest.mark.parametrize("name", NAMES)
 functions = pytest.mark.parametrize("function", [soft_sort, soft_rank], ids=["sort", "rank"])
 
@@ -48,7 +49,8 @@ def permutahedron(w):
     n, w = len(w), np.sort(w)[::-1]
     facets = [c for j in range(1, n) for c in combinations(range(n), j)]
     rows = np.array([[float(i in facet) for i in range(n)] for facet in facets])
-    upper = LinearConstraint(rows, ub=[w[: len(facet)].sum() for facet in facets])
+    bounds = [w[: len(facet)].sum() for facet in facets]
+    upper = LinearConstraint(rows, ub=bounds)  # pyright: ignore[reportArgumentType]  # scipy takes arrays too
     return [upper, LinearConstraint(np.ones((1, n)), w.sum(), w.sum())]
 
 
@@ -130,7 +132,7 @@ def test_entropic_ones_are_the_max_min_formula(n, t):
 def test_ranks_are_the_relaxed_permutahedron_and_masks_the_relaxed_subset():
     x = randn(20, 9)
     assert torch.equal(soft_rank(x, 0.7), Relaxed(Permutahedron(9), Euclidean(), 0.7)(x))
-    for name, regularizer in (("l2", Euclidean()), ("kl", CategoricalEntropy())):
+    for name, regularizer in zip(NAMES, (Euclidean(), CategoricalEntropy()), strict=True):
         assert torch.equal(soft_top_k(x, 3, 0.7, name), Relaxed(Subset(9, 3), regularizer, 0.7)(x))
 
 

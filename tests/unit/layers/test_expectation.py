@@ -209,6 +209,7 @@ def test_the_function_sees_all_solutions_at_once(leading, dtype):
     assert (seen[0].shape, seen[0].dtype) == ((*leading, 5, 3, 3), dtype)
     assert (found.shape, found.dtype) == (leading, dtype)
     found.sum().backward()
+    assert theta.grad is not None
     assert theta.grad.shape == theta.shape
 
 
@@ -242,7 +243,7 @@ def test_what_is_refused():
         with pytest.raises(ValueError, match=message):
             PerturbedExpectation(perturbed, function)(theta, generator())
     with pytest.raises(TypeError, match=r"^function\(y\) must be a tensor, not float$"):
-        PerturbedExpectation(perturbed, lambda y: 1.0)(theta, generator())
+        PerturbedExpectation(perturbed, lambda y: 1.0)(theta, generator())  # pyright: ignore[reportArgumentType]
     noisy = Perturbed(Simplex(4), samples=3, noisy=torch.tensor([True, True, True, False]))
     with pytest.raises(ValueError, match="noisy leaves scores without noise"):
         PerturbedExpectation(noisy, lambda y: y)(theta, generator()).sum().backward()

@@ -217,6 +217,7 @@ def test_what_takes_a_relaxation_takes_this():
     utilities = layer.utilities(theta, torch.Generator().manual_seed(0))
     assert torch.allclose(soft, FrankWolfe(SpanningTree(4), 0.5)(utilities))
     soft.square().sum().backward()
+    assert theta.grad is not None
     assert theta.grad.abs().sum() > 0
 
 
@@ -287,6 +288,7 @@ def test_shapes_and_dtypes(leading, dtype):
     assert parts.gap.shape == leading
     assert {part.dtype for part in parts} == {dtype}
     (y.sum() + layer.potential(theta).sum()).backward()
+    assert theta.grad is not None
     assert theta.grad.shape == theta.shape
 
 
@@ -347,7 +349,7 @@ def test_bad_tolerances_are_named(wrong):
     with pytest.raises(ValueError, match="tolerance must be finite and not negative"):
         FrankWolfe(Simplex(2), tolerance=wrong)
     with pytest.raises(TypeError, match="tolerance must be a number"):
-        FrankWolfe(Simplex(2), tolerance="1e-3")
+        FrankWolfe(Simplex(2), tolerance="1e-3")  # pyright: ignore[reportArgumentType]
 
 
 def test_an_offset_is_refused():
@@ -363,4 +365,5 @@ def test_the_one_tree_without_edges():
     theta = torch.zeros(2, 0, requires_grad=True)
     y = FrankWolfe(SpanningTree(1))(theta)
     y.sum().backward()
+    assert theta.grad is not None
     assert y.shape == theta.grad.shape == (2, 0)

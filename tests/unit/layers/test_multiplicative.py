@@ -62,7 +62,7 @@ def largest(theta, sigma):
     z = torch.linspace(-9, 9, 2001, dtype=torch.float64)
     density = torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
     size, sign = theta.abs().log(), theta.detach().sign()[0]
-    total = 0.0
+    total = torch.zeros((), dtype=torch.float64)
     for i in range(len(theta)):
         own = size[i] + sigma * (z + sigma)
         others = [torch.special.ndtr(sign * (own - size[j]) / sigma) for j in range(len(theta)) if j != i]
@@ -209,7 +209,9 @@ def test_the_potential_is_homogeneous_and_its_conjugate_zero():
     assert torch.equal(*values)
     assert torch.equal(layer.potential(4 * theta, generator(1)), 4 * values[0])
     assert torch.equal(layer(4 * theta, generator(1)), layer(theta, generator(1)))
-    assert torch.equal(layer.conjugate(SpanningTree(4).argmax(theta)), torch.zeros(7).double())
+    conjugate = layer.conjugate(SpanningTree(4).argmax(theta))
+    assert conjugate is not None
+    assert torch.equal(conjugate, torch.zeros(7).double())
     best = (theta * SpanningTree(4).argmax(theta)).sum(1)
     assert (values[0] > best - 0.05).all()
     assert (FenchelYoung(layer)(theta, SpanningTree(4).argmax(randn(7, 6, seed=1)), generator(1)) > -0.05).all()
@@ -225,6 +227,7 @@ def test_signs_are_kept():
     squared = SquaredError(PerturbedMultiplicative(Simplex(3), 0.5, samples=20))
     scores = torch.full((3,), -1.0, requires_grad=True)
     squared(scores, torch.tensor([1.0, 0.0, 0.0]), generator(2)).backward()
+    assert scores.grad is not None
     assert scores.grad[0] < 0
 
 
@@ -247,9 +250,11 @@ def test_a_score_of_zero_has_a_slope_of_the_potential_and_none_of_the_solution()
         layer.estimate_product(theta.detach(), torch.ones(3), generator())
     sigmas = torch.full((2,), 0.5, requires_grad=True)
     layer(theta.detach(), generator(), sigma=sigmas).sum().backward()
+    assert sigmas.grad is not None
     assert torch.isfinite(sigmas.grad).all()
     mask = torch.tensor([True, False, True])
     layer(theta, generator(), mask).square().sum().backward()  # a masked zero is nobody's business
+    assert theta.grad is not None
     assert torch.isfinite(theta.grad).all()
     assert (theta.grad[:, 1] == 0).all()
 
@@ -305,6 +310,7 @@ def test_shapes_and_dtypes(leading, dtype):
     y, F = layer(theta, generator()), layer.potential(theta, generator())
     assert (y.shape, F.shape, y.dtype, F.dtype) == (theta.shape, leading, dtype, dtype)
     (y.sum() + F.sum()).backward()
+    assert theta.grad is not None
     assert theta.grad.shape == theta.shape
 
 
@@ -363,6 +369,7 @@ def test_a_derivative_beyond_half_precision_is_refused():
                 y[0].backward()
         else:
             y[0].backward()
+            assert theta.grad is not None
             assert theta.grad.abs().max() > 65504
 
 

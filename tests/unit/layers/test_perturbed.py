@@ -49,6 +49,7 @@ def cdf(noise, t):
             return torch.sigmoid(t / scale)
         case Gumbel(scale):
             return torch.exp(-torch.exp(-(t - noise.location) / scale))
+    raise AssertionError(noise)
 
 
 def integrated(k, noise, theta, sigma):
@@ -116,8 +117,13 @@ CASES = [
     case(Permutahedron(4), Gumbel(), rank_pairs),
     case(Matching(2), Normal(), two_matchings),
 ]
-SCORES = {(2,): [0.4, -0.3], (3,): [0.5, 0.1, -0.6], (4,): [0.9, 0.2, 0.0, -0.7], (5,): [0.9, 0.5, 0.1, -0.2, -1.0]}
-SCORES[2, 2] = [[0.3, -0.2], [0.1, 0.4]]
+SCORES: dict[tuple[int, ...], list] = {
+    (2,): [0.4, -0.3],
+    (3,): [0.5, 0.1, -0.6],
+    (4,): [0.9, 0.2, 0.0, -0.7],
+    (5,): [0.9, 0.5, 0.1, -0.2, -1.0],
+    (2, 2): [[0.3, -0.2], [0.1, 0.4]],
+}
 
 
 def scores(polytope):
@@ -130,7 +136,9 @@ def derivatives(truth, theta, sigma):
     value = truth(theta, sigma)
     y, slope = torch.autograd.grad(value, [theta, sigma], create_graph=True)
     by_sigma = torch.stack([torch.autograd.grad(part, sigma, retain_graph=True)[0] for part in y.flatten()])
-    jacobian = hessian(lambda t: truth(t, sigma.detach()), theta.detach()).reshape(theta.numel(), theta.numel())
+    jacobian = hessian(lambda t: truth(t, sigma.detach()), theta.detach())
+    assert isinstance(jacobian, torch.Tensor)
+    jacobian = jacobian.reshape(theta.numel(), theta.numel())
     return value.detach(), y.detach(), slope.detach(), jacobian, by_sigma.view(y.shape)
 
 
@@ -384,7 +392,7 @@ def test_products_against_the_formula_in_a_loop(baseline, samples):
         for b in range(2):
             s = sigma[a, b].item()
             solutions = [polytope.argmax(theta[a, b] + s * z[a, b, m]) for m in range(samples)]
-            by_theta, by_sigma = torch.zeros(4, dtype=torch.float64), 0.0
+            by_theta, by_sigma = torch.zeros(4, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
             for m in range(samples):
                 base = torch.zeros(4, dtype=torch.float64)
                 if baseline == "leave_one_out" and samples > 1:
@@ -606,6 +614,7 @@ def test_shapes_and_dtypes(leading, dtype):
     assert F.shape == leading
     assert y.dtype == F.dtype == dtype
     (y.sum() + F.sum()).backward()
+    assert theta.grad is not None
     assert theta.grad.shape == theta.shape
     if not theta.numel():
         return

@@ -221,6 +221,7 @@ def test_a_learned_temperature_is_a_parameter():
     layer = StochasticSoftmax(Relaxed(Simplex(3), CategoricalEntropy(), temperature))
     assert list(layer.parameters()) == [temperature]
     layer(torch.randn(2, 3, generator=generator()), generator()).square().sum().backward()
+    assert temperature.grad is not None
     assert temperature.grad.item() < 0  # colder is sharper
 
 

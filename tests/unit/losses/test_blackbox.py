@@ -186,6 +186,7 @@ def test_the_dtype_is_that_of_the_scores(dtype):
     theta = normal(11, 4).to(dtype).requires_grad_()
     y = Blackbox(Permutahedron(4), torch.tensor(0.5, dtype=torch.float64))(theta)
     y.square().sum().backward()
+    assert theta.grad is not None
     assert y.dtype == theta.grad.dtype == dtype
 
 

@@ -90,7 +90,7 @@ def test_the_table_of_the_six_permutations():
 @pytest.mark.parametrize(("epsilon", "moved"), [(-12.0, LABEL), (12.0, WORST)])
 def test_the_perturbed_maximiser_of_each_sign(epsilon, moved):
     values = {columns: score + epsilon * price for columns, (score, price) in BY_HAND.items()}
-    assert max(values, key=values.get) == moved
+    assert max(values, key=lambda columns: values[columns]) == moved
     scores = exactly(SCORES)
     found = finite_difference(Matching(3), scores, paper_cost(), epsilon)
     assert torch.equal(found[0], matrix(BEST_SCORE))
@@ -322,8 +322,8 @@ def stuck_scores(gap):
 TOWARDS_SWAP = exactly([[1.0, 0.0], [0.0, 0.0]])
 
 
-def growing(mu, epsilon, loss=some_loss, **options):
-    direct = DirectLoss(Matching(2), **({"growth": GROWN} | options))
+def growing(mu, epsilon, loss=some_loss, growth=GROWN, **options):
+    direct = DirectLoss(Matching(2), growth=growth, **options)
     return direct(mu, TOWARDS_SWAP, exactly(epsilon), loss)
 
 

@@ -56,6 +56,7 @@ def variance(baseline, count, shift=0.0):
         logits = LOGITS.clone().requires_grad_()
         picked = torch.tensor(draws)
         module(PRICES[picked] + shift, logits.log_softmax(-1)[picked]).mean().backward()
+        assert logits.grad is not None
         total += weight * logits.grad
         square += weight * float(logits.grad.square().sum())
     return square - float(total.square().sum())
@@ -89,6 +90,7 @@ def test_the_batch_baseline_shrinks_the_score_part_by_its_own_share(count):
 def test_the_moving_average_shrinks_the_score_part_by_its_own_share(count, decay):
     def call(*arguments):
         module = ScoreFunction("ema", decay)
+        assert module.average is not None
         module.average.value.fill_(7.3)  # whatever the past was
         return surrogate(module, *arguments).mean()
 
@@ -169,6 +171,7 @@ def test_the_moving_average_is_checkpointed(make):
     first, other = make(), make()
     first(torch.randn(5, generator=generator), torch.zeros(5), *extra)
     other.load_state_dict(first.state_dict())
+    assert other.average is not None
     assert float(other.average.value) != 0
     losses, log_prob = torch.randn(5, generator=generator), torch.zeros(5, requires_grad=True)
     weights = [
@@ -189,6 +192,7 @@ def test_the_average_keeps_the_dtype_of_the_losses_out():
     """Float32 losses give float32 results, the average itself is kept in float64."""
     module = ScoreFunction("ema")
     assert module(torch.ones(2), torch.ones(2)).dtype == torch.float32
+    assert module.average is not None
     assert module.average.value.dtype == torch.float64
 
 
@@ -207,7 +211,8 @@ class Table(torch.nn.Module):
 
 
 def test_nvil_regresses_on_the_losses_less_their_average():
-    nvil = NVIL(Table(0.5, -1.0), 0.9)
+    table = Table(0.5, -1.0)
+    nvil = NVIL(table, 0.9)
     loss = torch.tensor([[3.0, 8.0], [5.0, 2.0]], dtype=torch.float64, requires_grad=True)  # two samples of two items
     log_prob = torch.zeros(2, 2, dtype=torch.float64, requires_grad=True)
     terms = nvil(loss, log_prob, torch.tensor([0, 1]))
@@ -216,21 +221,22 @@ def test_nvil_regresses_on_the_losses_less_their_average():
     wanted = torch.tensor([[(t - 0.5) ** 2, (u + 1) ** 2] for t, u in targets], dtype=torch.float64)
     assert torch.allclose(terms.regression, wanted, rtol=1e-14)
     assert torch.equal(terms.surrogate, loss)
-    (slope,) = torch.autograd.grad(terms.regression.sum(), nvil.network.numbers, retain_graph=True)
+    (slope,) = torch.autograd.grad(terms.regression.sum(), table.numbers, retain_graph=True)
     assert slope.tolist() == pytest.approx(
         [sum(-2 * (t - 0.5) for t, _ in targets), sum(-2 * (u + 1) for _, u in targets)]
     )
     # the regression leaves the losses alone, the surrogate the network; the score gets the rest of the regression
     assert torch.autograd.grad(terms.regression.sum(), loss, retain_graph=True, allow_unused=True) == (None,)
     weights, network = torch.autograd.grad(
-        terms.surrogate.sum(), (log_prob, nvil.network.numbers), retain_graph=True, allow_unused=True
+        terms.surrogate.sum(), (log_prob, table.numbers), retain_graph=True, allow_unused=True
     )
     assert network is None
     assert torch.allclose(weights.square(), wanted, rtol=1e-14)
 
 
 def test_nvil_learns_the_mean_loss_of_each_input():
-    nvil = NVIL(Table(0.0, 0.0), 0.0)
+    table = Table(0.0, 0.0)
+    nvil = NVIL(table, 0.0)
     loss = torch.tensor([[1.0, 10.0], [3.0, 14.0]], dtype=torch.float64)
     optimiser = torch.optim.SGD(nvil.parameters(), lr=0.2)
     for _ in range(60):
@@ -238,7 +244,7 @@ def test_nvil_learns_the_mean_loss_of_each_input():
         nvil(loss, torch.zeros(2, 2).double(), torch.tensor([0, 1])).regression.mean().backward()
         optimiser.step()
     mean = float(loss.mean())
-    assert nvil.network.numbers.tolist() == pytest.approx([2 - mean, 12 - mean], abs=1e-4)
+    assert table.numbers.tolist() == pytest.approx([2 - mean, 12 - mean], abs=1e-4)
 
 
 def test_the_features_get_the_gradient_of_the_regression_alone():

@@ -79,7 +79,9 @@ def test_many_nested_cycles():
     theta[:, 0] = -1000.0 + 0.1 * torch.randn(3, n, generator=generator, dtype=torch.float64)
     y = Arborescence(n).argmax(theta)
     for score, found in zip(theta, y, strict=True):
-        assert torch.equal(found, by_networkx(Arborescence(n), score, torch.ones(n, n, dtype=torch.bool)))
+        expected = by_networkx(Arborescence(n), score, torch.ones(n, n, dtype=torch.bool))
+        assert expected is not None
+        assert torch.equal(found, expected)
         assert found[0].sum() == 1
 
 
@@ -101,6 +103,7 @@ def test_ties_and_extreme_scores_give_an_optimal_arborescence(n, seed, scale, de
     assert torch.equal(y, arborescence.argmax(whole * scale, mask))
     for b in range(batch):
         expected = by_networkx(arborescence, whole[b], mask[b])
+        assert expected is not None
         assert not y[b][~mask[b]].any()
         assert torch.equal(y[b].sum(-2), expected.sum(-2))
         if scale:  # powers of two, so that no difference is rounded
@@ -191,6 +194,7 @@ def test_the_cap_is_below_the_best_parent_of_each_child():
     assert Arborescence(3).capped(theta, 15.0, mask)[:, 2].tolist() == [-7.0, 20.0, 50.0]
     theta.requires_grad_()
     Arborescence(3).capped(theta, 15.0)[1:, 1:].sum().backward()
+    assert theta.grad is not None
     assert theta.grad.isfinite().all()
     assert theta.grad[0, 1] == 1.0  # the largest score carries the one that it caps
 

@@ -2,6 +2,7 @@
 
 import math
 from itertools import combinations
+from typing import Any
 
 import mpmath
 import pytest
@@ -153,7 +154,7 @@ def test_log_partition_marginals_and_product_are_sums_over_vertices(dtype, maske
     direction = torch.randn(shape, generator=generator).to(dtype)
     mask = random_mask(polytope, shape[:2], generator) if masked else torch.ones(shape, dtype=torch.bool)
     log_partition, mean, covariance = gibbs(polytope, theta, mask)
-    close = {"atol": 1e-12, "rtol": 1e-12} if dtype == torch.float64 else {"atol": 2e-6, "rtol": 1e-6}
+    close: dict[str, Any] = {"atol": 1e-12, "rtol": 1e-12} if dtype == torch.float64 else {"atol": 2e-6, "rtol": 1e-6}
 
     def same(found, expected):
         assert found.dtype == dtype

@@ -194,7 +194,7 @@ def test_a_long_list_of_subsets_is_drawn_in_pieces(monkeypatch):
 
 def test_bad_draws():
     with pytest.raises(ValueError, match="generator must be given: sampling draws"):
-        Simplex(3).sample(torch.zeros(2, 3), 1, None)
+        Simplex(3).sample(torch.zeros(2, 3), 1, None)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="has no first dimension for 2 generators"):
         Simplex(3).sample(torch.zeros(3), 1, [generator(), generator()])
     with pytest.raises(ValueError, match="3 generators do not fit the first dimension"):

@@ -1,6 +1,7 @@
 """The hypercube against closed forms and enumeration."""
 
 import math
+from typing import Any
 
 import mpmath
 import pytest
@@ -47,7 +48,7 @@ def test_everything_is_a_sum_over_vertices(shape, dtype, masked):
     p = scores.softmax(-1)
     mean = p @ vertices
     covariance = torch.einsum("...v,vi,vj->...ij", p, vertices, vertices) - mean[..., :, None] * mean[..., None, :]
-    close = {"atol": 1e-13, "rtol": 1e-13} if dtype == torch.float64 else {"atol": 1e-6, "rtol": 1e-6}
+    close: dict[str, Any] = {"atol": 1e-13, "rtol": 1e-13} if dtype == torch.float64 else {"atol": 1e-6, "rtol": 1e-6}
     torch.testing.assert_close(y.flatten(2), vertices[scores.argmax(-1)].to(dtype), atol=0, rtol=0)
     torch.testing.assert_close(log_partition, scores.logsumexp(-1).to(dtype), **close)
     torch.testing.assert_close(marginals.flatten(2), mean.to(dtype), **close)

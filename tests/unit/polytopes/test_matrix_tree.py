@@ -407,6 +407,7 @@ def test_an_empty_batch_is_one(family):
     assert family.log_partition(theta, mask).shape == (0, 3)
     assert family.marginals(theta, mask).shape == theta.shape
     family.marginals(theta).sum().backward()
+    assert theta.grad is not None
     assert theta.grad.shape == theta.shape
 
 

@@ -1,5 +1,7 @@
 """The simplex against softmax, logsumexp and enumeration."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -48,7 +50,7 @@ def test_closed_forms(dtype, n):
     weights = theta.double().exp()
     p = weights / weights.sum(-1, keepdim=True)
     covariance = torch.diag_embed(p) - p[..., :, None] * p[..., None, :]
-    close = {"atol": 1e-13, "rtol": 1e-13} if dtype == torch.float64 else {"atol": 1e-6, "rtol": 1e-6}
+    close: dict[str, Any] = {"atol": 1e-13, "rtol": 1e-13} if dtype == torch.float64 else {"atol": 1e-6, "rtol": 1e-6}
     torch.testing.assert_close(log_partition, weights.sum(-1).log().to(dtype), **close)
     torch.testing.assert_close(marginals, p.to(dtype), **close)
     torch.testing.assert_close(product, (covariance @ direction.double()[..., None])[..., 0].to(dtype), **close)

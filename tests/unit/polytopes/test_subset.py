@@ -2,6 +2,7 @@
 
 import math
 from itertools import combinations
+from typing import Any
 
 import mpmath
 import pytest
@@ -104,7 +105,7 @@ def test_log_partition_marginals_and_product_are_sums_over_vertices(dtype, maske
     direction = torch.randn(2, 9, n, generator=generator).to(dtype)
     mask = random_mask(theta.shape, k, generator) if masked else None
     log_partition, mean, covariance = gibbs(Subset(n, k), theta, mask)
-    close = {"atol": 1e-12, "rtol": 1e-12} if dtype == torch.float64 else {"atol": 1e-6, "rtol": 1e-6}
+    close: dict[str, Any] = {"atol": 1e-12, "rtol": 1e-12} if dtype == torch.float64 else {"atol": 1e-6, "rtol": 1e-6}
 
     def same(found, expected):
         assert found.dtype == dtype

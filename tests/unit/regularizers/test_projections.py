@@ -73,7 +73,7 @@ def by_bracketing(regularizer, w, k):
         return np.full(len(w), float(k > 0))
     w = w - np.sort(w)[-k]  # the k-th largest at 0, the next at or below: the threshold is near
     low, high = np.sort(w)[-k - 1] - 2 - math.log(2 * len(w)), 2 + math.log(2 * len(w))
-    threshold = brentq(lambda c: coordinate(w, c).sum() - k, low, high, xtol=1e-15, rtol=1e-15)
+    threshold = brentq(lambda c: coordinate(w, c).sum() - k, low, high, xtol=1e-15, rtol=np.float64(1e-15))
     return coordinate(w, threshold)
 
 
@@ -117,7 +117,8 @@ def test_a_general_solver_agrees(regularizer, polytope):
     if isinstance(polytope, Permutahedron):  # its facets: any j coordinates sum to at most the j largest ranks
         facets = [c for j in range(2, size) for c in combinations(range(size), j)]
         rows = np.array([[float(i in facet) for i in range(size)] for facet in facets])
-        constraints.append(LinearConstraint(rows, ub=[sum(range(size - len(facet), size)) for facet in facets]))
+        sums = [sum(range(size - len(facet), size)) for facet in facets]
+        constraints.append(LinearConstraint(rows, ub=sums))  # pyright: ignore[reportArgumentType]  # scipy takes arrays too
     for theta in scores(3, *polytope.event_shape, seed=3):
         flat = theta.numpy().ravel()
 

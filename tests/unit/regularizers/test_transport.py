@@ -48,6 +48,7 @@ def test_the_best_mixture_of_vertices(shape):
             y = logits.softmax(0) @ vertices
             value = entropy.value(matching, y.view(shape)) - (theta.flatten() * y).sum()
             value.backward()
+            assert logits.grad is not None
             return float(value.detach()), logits.grad.numpy()
 
         found = minimize(loss, np.zeros(len(vertices)), jac=True, method="BFGS", options={"gtol": 1e-9})
