@@ -51,8 +51,8 @@ class Itemwise(Node):
                 return value
             return (value.expand(size, *value.shape) if place is None else value.movedim(place, 0)).flatten(0, 1)
 
-        found = cls.apply(*map(merged, args, in_dims))
-        return tree_map(lambda x: x.view(size, len(x) // size, *x.shape[1:]), found), tree_map(lambda _: 0, found)
+        outputs = cls.apply(*map(merged, args, in_dims))
+        return tree_map(lambda x: x.view(size, len(x) // size, *x.shape[1:]), outputs), tree_map(lambda _: 0, outputs)
 
 
 def one_by_one(cls: type[Function], info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:

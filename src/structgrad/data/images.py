@@ -123,18 +123,18 @@ def load(name: str) -> Images:
         FormatError: its content is not in the format, or has another size than published.
     """
     try:
-        found = [fetch(file) for file in files_of(name)]  # each is by now what was published: pickles may be read
+        files = [fetch(file) for file in files_of(name)]  # each is by now what was published: pickles may be read
     finally:
         forget_archive()
     kind = SETS[name]
     if kind.archived:
-        *batches, last = found
+        *batches, last = files
         read = [_read_batch(batch, kind.train // len(batches), kind.shape) for batch in batches]
         images, labels = (np.concatenate(parts) for parts in zip(*read, strict=True))
         return Images(images, labels, *_read_batch(last, kind.test, kind.shape))
     return Images(
-        _read_images(found[0], kind.train, kind.shape), _read_labels(found[1], kind.train),
-        _read_images(found[2], kind.test, kind.shape), _read_labels(found[3], kind.test),
+        _read_images(files[0], kind.train, kind.shape), _read_labels(files[1], kind.train),
+        _read_images(files[2], kind.test, kind.shape), _read_labels(files[3], kind.test),
     )  # fmt: skip
 
 
@@ -150,49 +150,49 @@ def _addresses(name: str, file: str) -> tuple[str, ...]:
     return (kind.url,) if SETS[name].archived else tuple(f"{mirror}{file}" for mirror in kind.mirrors)
 
 
-def _read_images(found: Found, count: int, shape: tuple[int, int, int]) -> np.ndarray:
-    return _read_idx(found, IMAGES, (count, *shape[1:])).reshape(count, *shape)
+def _read_images(file: Found, count: int, shape: tuple[int, int, int]) -> np.ndarray:
+    return _read_idx(file, IMAGES, (count, *shape[1:])).reshape(count, *shape)
 
 
-def _read_labels(found: Found, count: int) -> np.ndarray:
-    return _classes(_read_idx(found, LABELS, (count,)), found)
+def _read_labels(file: Found, count: int) -> np.ndarray:
+    return _classes(_read_idx(file, LABELS, (count,)), file)
 
 
-def _read_idx(found: Found, magic: int, shape: tuple[int, ...]) -> np.ndarray:
+def _read_idx(file: Found, magic: int, shape: tuple[int, ...]) -> np.ndarray:
     """The entries of a packed idx file: its magic number, the dimensions, then bytes, the last dimension fastest."""
     try:
-        content = gzip.decompress(found.content)
+        content = gzip.decompress(file.content)
     except (OSError, EOFError, zlib.error) as error:
-        raise FormatError(f"{found.path}: not a whole .gz file ({error})") from error
+        raise FormatError(f"{file.path}: not a whole .gz file ({error})") from error
     head = 4 * (1 + len(shape))
     if len(content) < head:
-        raise FormatError(f"{found.path}: {len(content)} bytes are less than an idx header")
+        raise FormatError(f"{file.path}: {len(content)} bytes are less than an idx header")
     first, *sizes = np.frombuffer(content, ">u4", 1 + len(shape)).tolist()
     if first != magic:
-        raise FormatError(f"{found.path}: its magic number is {first:#x} instead of {magic:#x}")
+        raise FormatError(f"{file.path}: its magic number is {first:#x} instead of {magic:#x}")
     if tuple(sizes) != shape:
-        raise FormatError(f"{found.path}: its dimensions are {tuple(sizes)} instead of {shape}")
+        raise FormatError(f"{file.path}: its dimensions are {tuple(sizes)} instead of {shape}")
     if len(content) - head != math.prod(shape):
-        raise FormatError(f"{found.path}: {len(content) - head} entries instead of {math.prod(shape)}")
+        raise FormatError(f"{file.path}: {len(content) - head} entries instead of {math.prod(shape)}")
     return np.frombuffer(content, np.uint8, offset=head).reshape(shape).copy()  # a copy may be written to
 
 
-def _read_batch(found: Found, count: int, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _read_batch(file: Found, count: int, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     """The images and classes of a batch of CIFAR-10: a pickled row an image, one channel after the other."""
     try:
-        batch = pickle.loads(found.content, encoding="bytes")
+        batch = pickle.loads(file.content, encoding="bytes")
         rows, labels = batch[b"data"], np.asarray(batch[b"labels"])
     except Exception as error:  # a pickle may raise anything
-        raise FormatError(f"{found.path}: not a batch of CIFAR-10 ({error!r})") from error
+        raise FormatError(f"{file.path}: not a batch of CIFAR-10 ({error!r})") from error
     expected = (count, math.prod(shape))
     if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.shape != expected:
-        raise FormatError(f"{found.path}: its data are no bytes of shape {expected}")
+        raise FormatError(f"{file.path}: its data are no bytes of shape {expected}")
     if labels.shape != (count,) or labels.dtype.kind != "i":
-        raise FormatError(f"{found.path}: its labels are not {count} whole numbers")
-    return rows.reshape(count, *shape), _classes(labels, found)
+        raise FormatError(f"{file.path}: its labels are not {count} whole numbers")
+    return rows.reshape(count, *shape), _classes(labels, file)
 
 
-def _classes(labels: np.ndarray, found: Found) -> np.ndarray:
+def _classes(labels: np.ndarray, file: Found) -> np.ndarray:
     if labels.min() < 0 or labels.max() >= CLASSES:
-        raise FormatError(f"{found.path}: labels from {labels.min()} to {labels.max()} instead of 0 to {CLASSES - 1}")
+        raise FormatError(f"{file.path}: labels from {labels.min()} to {labels.max()} instead of 0 to {CLASSES - 1}")
     return labels.astype(np.int64)

@@ -79,12 +79,12 @@ def load(name: str) -> LabelRanking:
     """
     if name not in SETS:
         raise unknown("label-ranking set", name, SETS)
-    found = fetch(FILES[name])
-    return _checked(parse(found.content, str(found.path)), SETS[name], found.path)
+    file = fetch(FILES[name])
+    return _checked(parse(file.content, str(file.path)), SETS[name], file.path)
 
 
 def _checked(data: LabelRanking, kind: RankingSet, path: Path) -> LabelRanking:
-    found = (*data.features.shape, data.ranks.shape[1])
-    if found != kind[:3]:
-        raise FormatError(f"{path}: rows, features and labels are {found} instead of {kind[:3]}")
+    size = (*data.features.shape, data.ranks.shape[1])
+    if size != kind[:3]:
+        raise FormatError(f"{path}: rows, features and labels are {size} instead of {kind[:3]}")
     return data

@@ -75,14 +75,14 @@ def _numbers(text: str, count: int, where: str) -> list[float]:
     try:
         if NUMBERS.fullmatch(text) is None:
             raise ValueError(text)
-        found = [float(part) for part in text.split(",")]
+        values = [float(part) for part in text.split(",")]
     except ValueError as error:
         raise FormatError(f"{where}: not numbers and a ranking") from error
-    if len(found) != count:
-        raise FormatError(f"{where}: {len(found)} features instead of {count}")
-    if not all(map(isfinite, found)):
+    if len(values) != count:
+        raise FormatError(f"{where}: {len(values)} features instead of {count}")
+    if not all(map(isfinite, values)):
         raise FormatError(f"{where}: a number is not finite")
-    return found
+    return values
 
 
 def _ranks(ranking: str, labels: list[str], where: str) -> list[int]:

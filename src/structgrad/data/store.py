@@ -154,9 +154,9 @@ def fetch(file: DataFile, silent: dict[str, str] | None = None) -> Found:
         CorruptDataError: it is here with another content, which is never replaced.
         UserError: the cache cannot be written.
     """
-    found = find(file)
-    if found is not None:
-        return found
+    copy = find(file)
+    if copy is not None:
+        return copy
     silent = {} if silent is None else silent
     reasons = list[str]()
     for address in file.places:
@@ -225,18 +225,18 @@ def _members(address: str) -> dict[str, bytes]:
         tarfile.TarError, EOFError, zlib.error: it is not such an archive, or not a whole one.
     """
     packed = _download(address, Path(urlsplit(address).path).name)
-    found = dict[str, bytes]()
+    members = dict[str, bytes]()
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(packed)) as content:
             with tarfile.open(fileobj=content, mode="r|") as archive:
                 for member in archive:
                     if member.isreg() and (stream := archive.extractfile(member)) is not None:
-                        found[member.name] = stream.read()
+                        members[member.name] = stream.read()
             while content.read(CHUNK):  # to the end, where the checksum stands
                 pass
     except gzip.BadGzipFile as error:  # an OSError, as a fault of the network is
         raise tarfile.ReadError(str(error)) from error
-    return found
+    return members
 
 
 def _download(address: str, name: str) -> bytes:

@@ -22,8 +22,8 @@ DEPENDENT = 1e-12  # a squared distance to the hull, relative to that to its fir
 
 
 @njit(cache=True, nogil=True)
-def advance(p, y, gap, done, count, vertices, weights, inner, factor, found, tolerance):
-    """Take in ``found`` ``(B, d)``, or mark the item done where it brings nothing: the gap is closed, to rounding.
+def advance(p, y, gap, done, count, vertices, weights, inner, factor, candidates, tolerance):
+    """Take in ``candidates`` ``(B, d)``, or mark the item done where it brings nothing: the gap is closed, to rounding.
 
     ``vertices`` ``(B, m, d)``, ``weights`` ``(B, m)``, inner products and factor ``(B, m, m)`` have room for one more
     than ``count`` ``(B,)`` says. ``gap`` is that of the ``y`` ``(B, d)`` before.
@@ -34,21 +34,21 @@ def advance(p, y, gap, done, count, vertices, weights, inner, factor, found, tol
         m = count[b]
         gain, rounding = 0.0, 0.0
         for i in range(p.shape[1]):
-            difference = found[b, i] - y[b, i]
+            difference = candidates[b, i] - y[b, i]
             if difference != 0.0:
                 term = (p[b, i] - y[b, i]) * difference
                 gain += term
                 rounding += abs(term)
         gap[b] = max(gain, 0.0)
-        if gain <= tolerance + ROUNDING * rounding or _known(vertices[b], m, found[b]):
+        if gain <= tolerance + ROUNDING * rounding or _known(vertices[b], m, candidates[b]):
             done[b] = True
             continue
-        vertices[b, m] = found[b]
+        vertices[b, m] = candidates[b]
         weights[b, m] = 0.0
         for j in range(m + 1):
             product = 0.0
             for i in range(p.shape[1]):
-                product += (found[b, i] - vertices[b, 0, i]) * (vertices[b, j, i] - vertices[b, 0, i])
+                product += (candidates[b, i] - vertices[b, 0, i]) * (vertices[b, j, i] - vertices[b, 0, i])
             inner[b, m, j] = product
         if _row(inner[b], factor[b], m) <= DEPENDENT * inner[b, m, m]:
             done[b] = True
@@ -62,10 +62,10 @@ def advance(p, y, gap, done, count, vertices, weights, inner, factor, found, tol
 
 @njit(cache=True, nogil=True)
 def _known(vertices, m, vertex):
-    found = False
+    known = False
     for j in range(m):
-        found = found or np.all(vertices[j] == vertex)
-    return found
+        known = known or np.all(vertices[j] == vertex)
+    return known
 
 
 @njit(cache=True, nogil=True)

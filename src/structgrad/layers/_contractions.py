@@ -17,27 +17,27 @@ def along(direction: Tensor, y: Tensor) -> Tensor:
     """``<direction, y>`` of every sample ``(B, M)``, for ``direction`` ``(B, *event)`` and ``y`` ``(B, M, *event)``."""
     if not compiled(direction, y):
         return (direction.unsqueeze(1) * y).flatten(2).sum(-1)
-    found = y.new_empty(y.shape[:2])
-    run_kernel(_along, array(direction.flatten(1)), array(y.flatten(2)), found.numpy())
-    return found
+    products = y.new_empty(y.shape[:2])
+    run_kernel(_along, array(direction.flatten(1)), array(y.flatten(2)), products.numpy())
+    return products
 
 
 def mean(y: Tensor) -> Tensor:
     """The mean over samples of ``y`` ``(B, M, *event)``: ``(B, *event)``."""
     if not compiled(y):
         return y.mean(1)
-    found = y.new_empty(len(y), *y.shape[2:])
-    run_kernel(_mean, array(y.flatten(2)), found.flatten(1).numpy())
-    return found
+    means = y.new_empty(len(y), *y.shape[2:])
+    run_kernel(_mean, array(y.flatten(2)), means.flatten(1).numpy())
+    return means
 
 
 def weighted_mean(weights: Tensor, score: Tensor) -> Tensor:
     """The mean over samples of ``weights`` ``(B, M)`` times ``score`` ``(B, M, *event)``: ``(B, *event)``."""
     if not compiled(weights, score):
         return (weights.view(*weights.shape, *(1,) * (score.dim() - 2)) * score).mean(1)
-    found = score.new_empty(len(score), *score.shape[2:])
-    run_kernel(_weighted_mean, array(weights), array(score.flatten(2)), found.flatten(1).numpy())
-    return found
+    means = score.new_empty(len(score), *score.shape[2:])
+    run_kernel(_weighted_mean, array(weights), array(score.flatten(2)), means.flatten(1).numpy())
+    return means
 
 
 @njit(cache=True, nogil=True)

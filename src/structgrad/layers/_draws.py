@@ -47,8 +47,8 @@ def drowned(noise: Noise, theta: Tensor, rank: int, sigma: Tensor | float = 1.0)
     ):  # one pass, no copy
         return None
     size = theta.detach().abs()
-    found = (size.flatten(-rank).amax(-1) if rank else size) > reach * sigma
-    return found if bool(concrete(found).any()) else None
+    lost = (size.flatten(-rank).amax(-1) if rank else size) > reach * sigma
+    return lost if bool(concrete(lost).any()) else None
 
 
 def checked_noisy(noisy: Tensor | None, polytope: Polytope) -> Tensor | None:

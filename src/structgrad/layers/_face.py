@@ -69,8 +69,8 @@ def face_basis(residual: Tensor, y: Tensor, vertices: Tensor, solve: Callable[[T
     rank, asked = (torch.zeros(items, dtype=kind, device="cpu") for kind in (torch.int64, torch.bool))
     base, misses = vertices[:, 0].contiguous(), rank.clone()
 
-    def widen(found: Tensor, inside: float) -> None:
-        rows = (part.contiguous().numpy() for part in (residual, y, base, found))
+    def widen(points: Tensor, inside: float) -> None:
+        rows = (part.contiguous().numpy() for part in (residual, y, base, points))
         run_kernel(_widen, *rows, basis.numpy(), rank.numpy(), asked.numpy(), inside)
 
     asked[:] = True
@@ -86,16 +86,16 @@ def face_basis(residual: Tensor, y: Tensor, vertices: Tensor, solve: Callable[[T
             basis = torch.nn.functional.pad(basis, (0, 0, 0, basis.shape[1]))
         away = draw * residual[rows].abs().clamp(min=1.0)
         away = (away - project(away, basis[rows])) * (NEAR if turn % 2 else -NEAR)
-        found, before = torch.zeros_like(y), rank.clone()
-        found[rows] = solve((residual[rows] + away).clamp(-MOST, MOST), rows)
-        widen(found, INSIDE)
+        points, before = torch.zeros_like(y), rank.clone()
+        points[rows] = solve((residual[rows] + away).clamp(-MOST, MOST), rows)
+        widen(points, INSIDE)
         misses = torch.where(rank > before, 0, misses + 1)
     return basis[:, : max(1, int(rank.max()))] if items else basis
 
 
 @njit(cache=True, nogil=True)
-def _widen(residual, y, base, found, basis, rank, asked, inside):
-    """Add ``found - base`` to the bases of the items asked for, where it is in the face and not in the span."""
+def _widen(residual, y, base, points, basis, rank, asked, inside):
+    """Add ``points - base`` to the bases of the items asked for, where it is in the face and not in the span."""
     size = y.shape[1]
     rest = np.empty(size)
     for b in range(len(y)):
@@ -103,10 +103,10 @@ def _widen(residual, y, base, found, basis, rank, asked, inside):
             continue
         gain, width, length = 0.0, 0.0, 0.0
         for i in range(size):
-            away = (found[b, i] - y[b, i]) * SMALL
+            away = (points[b, i] - y[b, i]) * SMALL
             gain += residual[b, i] * away
             width += max(1.0, abs(residual[b, i])) * abs(away)
-            rest[i] = found[b, i] - base[b, i]
+            rest[i] = points[b, i] - base[b, i]
             length += rest[i] * rest[i]
         if length == 0.0 or abs(gain) > inside * width:
             continue

@@ -63,31 +63,31 @@ class Nearest(Regularizer):
             some = polytope.of_items(rows, (len(p),))
             return self._block(some, None if mask is None else mask[rows], shape, p[rows])
 
-        found = map_blocks(block, len(p), max(1, BLOCK // max(1, p.shape[1])))
-        if not found:
+        blocks = map_blocks(block, len(p), max(1, BLOCK // max(1, p.shape[1])))
+        if not blocks:
             return Combination(p, p.unsqueeze(1), p.new_ones(0, 1), p.new_zeros(0))
-        room = max(part.weights.shape[1] for part in found)
+        room = max(part.weights.shape[1] for part in blocks)
         return Combination(
-            torch.cat([part.y for part in found]),
-            torch.cat([_widened(part.vertices, room) for part in found]),
-            torch.cat([torch.nn.functional.pad(part.weights, (0, room - part.weights.shape[1])) for part in found]),
-            torch.cat([part.gap for part in found]),
+            torch.cat([part.y for part in blocks]),
+            torch.cat([_widened(part.vertices, room) for part in blocks]),
+            torch.cat([torch.nn.functional.pad(part.weights, (0, room - part.weights.shape[1])) for part in blocks]),
+            torch.cat([part.gap for part in blocks]),
         )
 
     def _block(self, polytope: Polytope, mask: Tensor | None, shape: tuple[int, ...], p: Tensor) -> Combination:
         items = len(p)
         y = ask(polytope, mask, items, p, torch.arange(items, device="cpu")).contiguous()
-        found, vertices, weights = y.clone(), y.unsqueeze(1).clone(), y.new_ones(items, 1)
+        candidates, vertices, weights = y.clone(), y.unsqueeze(1).clone(), y.new_ones(items, 1)
         inner, factor = y.new_zeros(2, items, 1, 1)
         gap, done = y.new_full((items,), inf), torch.zeros(items, dtype=torch.bool, device="cpu")
         count = torch.ones(items, dtype=torch.int64, device="cpu")
         for _ in range(self.iterations):
             rows = (~done).nonzero().squeeze(1)
-            found[rows] = ask(polytope, mask, items, p[rows] - y[rows], rows)
+            candidates[rows] = ask(polytope, mask, items, p[rows] - y[rows], rows)
             if int(count.max()) == weights.shape[1]:
                 vertices, weights = _doubled(vertices, (1,)), _doubled(weights, (1,))
                 inner, factor = _doubled(inner, (1, 2)), _doubled(factor, (1, 2))
-            state = (p, y, gap, done, count, vertices, weights, inner, factor, found)
+            state = (p, y, gap, done, count, vertices, weights, inner, factor, candidates)
             run_kernel(advance, *(part.numpy() for part in state), self.tolerance)
             if bool(done.all()):
                 break
@@ -109,8 +109,8 @@ class _NearestPoint(Itemwise):
 
     @staticmethod
     def forward(p: Tensor, mask: Tensor | None, polytope: Polytope, combine: Any) -> tuple[Tensor, Tensor]:
-        found = combine(p.detach(), mask)
-        return found.y.clone(), found.vertices
+        combination = combine(p.detach(), mask)
+        return combination.y.clone(), combination.vertices
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

@@ -173,9 +173,9 @@ class _Pulled(Once):
         @torch.no_grad()
         def fill(rows: slice) -> None:
             parts = pull(draws.rows(rows), direction[rows], *wanted)
-            for found, part in zip((in_theta, in_sigma), parts, strict=True):
+            for gradient, part in zip((in_theta, in_sigma), parts, strict=True):
                 if part is not None:
-                    found[rows] = part
+                    gradient[rows] = part
 
         map_items(fill, draws.z)
         return in_theta, in_sigma

@@ -84,10 +84,10 @@ class PerturbedExpectation(nn.Module):
             values = values - baseline
         centred = baseline is not None
         ways = partial(_pull, layer, centred), partial(layer._push, centred=centred)
-        found = Maximiser.apply(*ways, *draws._replace(y=values))
+        means = Maximiser.apply(*ways, *draws._replace(y=values))
         if baseline is not None:
-            found = found + baseline.squeeze(1)
-        return in_range(found.view((*layer._leading(theta), *shape)), "a mean of function(y)", theta)
+            means = means + baseline.squeeze(1)
+        return in_range(means.view((*layer._leading(theta), *shape)), "a mean of function(y)", theta)
 
     @torch.no_grad()
     def estimate(
@@ -122,5 +122,5 @@ class PerturbedExpectation(nn.Module):
 def _pull(layer: Perturbed, centred: bool, draws: Draws, direction: Tensor, in_theta: bool, in_sigma: bool) -> Pulled:
     """The layer's, of values that may be of any size."""
     by_theta, by_sigma = layer._pull(draws, direction, in_theta, in_sigma, centred)
-    found = (None if x is None else in_range(x, "a derivative", draws.theta) for x in (by_theta, by_sigma))
-    return next(found), next(found)
+    gradients = (None if x is None else in_range(x, "a derivative", draws.theta) for x in (by_theta, by_sigma))
+    return next(gradients), next(gradients)

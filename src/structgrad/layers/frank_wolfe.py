@@ -84,13 +84,13 @@ class FrankWolfe(Relaxed):
     def decompose(self, theta: Tensor, mask: Tensor | None = None) -> Decomposition:
         """The vertices and weights behind :meth:`forward`, without gradient, in the dtype of ``theta``."""
         self.polytope._check_shape(theta)
-        found = self.regularizer.combination(self.polytope, self._tempered(theta.detach(), mask), mask)
+        combination = self.regularizer.combination(self.polytope, self._tempered(theta.detach(), mask), mask)
         event = self.polytope.event_shape
         leading = theta.shape[: theta.dim() - len(event)]
-        weights, order = found.weights.sort(dim=-1, descending=True, stable=True)
-        vertices = found.vertices.take_along_dim(order.unsqueeze(-1), 1)
+        weights, order = combination.weights.sort(dim=-1, descending=True, stable=True)
+        vertices = combination.vertices.take_along_dim(order.unsqueeze(-1), 1)
         room = weights.shape[1]
-        vertices, weights, gap = (part.to(theta.device, theta.dtype) for part in (vertices, weights, found.gap))
+        vertices, weights, gap = (part.to(theta.device, theta.dtype) for part in (vertices, weights, combination.gap))
         temperature = self.temperature.detach() if isinstance(self.temperature, Tensor) else self.temperature
         return Decomposition(
             vertices.view(*leading, room, *event),

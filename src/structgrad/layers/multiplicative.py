@@ -97,12 +97,12 @@ class PerturbedMultiplicative(Perturbed):
         draws = self._potential_draws(theta, generator, mask, sigma)
         gradient = Maximiser.apply(self._pull_products, self._push_products, *draws)
         value = constant(dots, draws.theta.flatten(1), gradient.flatten(1)).to(gradient.dtype)
-        found = envelope(value, draws.theta, gradient)
+        potential = envelope(value, draws.theta, gradient)
         given = self.sigma if sigma is None else sigma
         if isinstance(given, Tensor) and moves(given):
             slope = in_range(_Slopes.apply(*draws[:4]), "a derivative in sigma", draws.theta)
-            found = found + envelope(torch.zeros_like(value), draws.sigma, slope)
-        return in_range(found.view(self._leading(theta)), "a potential", theta)
+            potential = potential + envelope(torch.zeros_like(value), draws.sigma, slope)
+        return in_range(potential.view(self._leading(theta)), "a potential", theta)
 
     def conjugate(self, y: Tensor) -> Tensor | None:
         """Zero, ``(...)``: what it is everywhere in the polytope."""
@@ -117,15 +117,15 @@ class PerturbedMultiplicative(Perturbed):
         mask: Tensor | None = None,
         sigma: Scale | None = None,
     ) -> Estimate:
-        found = super().estimate_product(theta, direction, generator, mask, sigma)
+        estimate = super().estimate_product(theta, direction, generator, mask, sigma)
         scores = _divisors(theta, self.polytope._check_mask(theta, mask))
-        parts = found.value / scores, found.standard_error / scores.abs()
+        parts = estimate.value / scores, estimate.standard_error / scores.abs()
         return Estimate(*(in_range(part, "a derivative", theta) for part in parts))
 
     def _solve(self, theta: Tensor, generator: Generators | None, mask: Tensor | None, sigma: Scale | None) -> Draws:
         draws = super()._solve(theta, generator, mask, sigma)
         if draws.theta.dtype != theta.dtype and draws.theta.requires_grad:  # 1 / theta_i may leave float16
-            draws.theta.register_hook(lambda found: in_range(found, "a derivative", theta).to(found.dtype))
+            draws.theta.register_hook(lambda gradient: in_range(gradient, "a derivative", theta).to(gradient.dtype))
         return draws
 
     def _fill(self, draws: Draws) -> None:

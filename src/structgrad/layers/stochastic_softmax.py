@@ -70,15 +70,15 @@ class StochasticSoftmax(Layer):
         if mask is not None:
             mask = self._with_samples(mask)
         scores = wide(theta)
-        found = self._sampled(self._utilities(scores, z), mask)
+        structures = self._sampled(self._utilities(scores, z), mask)
         lost = drowned(self.noise, scores, rank)
         if lost is not None:
-            found = torch.where(
+            structures = torch.where(
                 self._with_samples(over_event(lost, rank)),
-                self._sampled(self._utilities(scores.double(), z.double()), mask).to(found.dtype),
-                found,
+                self._sampled(self._utilities(scores.double(), z.double()), mask).to(structures.dtype),
+                structures,
             )
-        return found.to(theta.dtype)
+        return structures.to(theta.dtype)
 
     def utilities(self, theta: Tensor, generator: Generators | None = None) -> Tensor:
         """``U``, ``(..., [samples,] *event)``, differentiable in ``theta``.

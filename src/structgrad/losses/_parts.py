@@ -38,10 +38,10 @@ def lost_items(
 ) -> Lost | None:
     """The items of ``mu`` ``(r, m, 1, *event)`` that are too large for ``sigma gamma``; None where there are none."""
     rank = mu.dim() - 3
-    found = drowned(noise, mu.squeeze(2), rank, sigma.abs())
-    if found is None:
+    lost = drowned(noise, mu.squeeze(2), rank, sigma.abs())
+    if lost is None:
         return None
-    items = found & (sigma != 0)
+    items = lost & (sigma != 0)
     width, scores, z, cost = (x[items].double() for x in (sigma, mu, gamma, direction.expand_as(mu)))
     some = polytope.of_items(items, items.shape)
     return Lost(some, items, items.nonzero()[:, 0], scores + column(width, z) * z, cost)

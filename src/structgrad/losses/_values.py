@@ -31,9 +31,9 @@ def heights(polytope: Polytope, y: Tensor) -> Tensor | None:
 
 def gain(polytope: Polytope, theta: Tensor, better: Tensor, worse: Tensor) -> Tensor:
     """``<theta, better - worse> + h(better) - h(worse)``, ``(...)`` float64: exactly 0 for equal structures."""
-    found = inner(polytope, theta, better.double() - worse.double())
+    difference = inner(polytope, theta, better.double() - worse.double())
     above, below = heights(polytope, better), heights(polytope, worse)
-    return found if above is None or below is None else found + (above - below)
+    return difference if above is None or below is None else difference + (above - below)
 
 
 def checked_pair(polytope: Polytope, theta_hat: Tensor, truth: Tensor, minimise: bool) -> tuple[Tensor, Tensor]:

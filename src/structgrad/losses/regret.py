@@ -79,14 +79,14 @@ def normalised_regret(
     >>> normalised_regret(Simplex(2), predicted, costs, minimise=True).item()  # (1 + 0) / (1 + 1)
     0.5
     """
-    found, best, known = _regret(polytope, theta_hat, truth, minimise, mask, worst_ties)
-    if not found.numel():
+    regrets, best, known = _regret(polytope, theta_hat, truth, minimise, mask, worst_ties)
+    if not regrets.numel():
         return theta_hat.new_full((), nan)
     values, offsets = inner(polytope, known, best), heights(polytope, best)
     size = (values if offsets is None else values + offsets).abs().sum()
     if not bool(concrete(size > 0).all()):
         raise ValueError(f"truth of shape {tuple(truth.shape)} has optimal values of zero only: nothing to divide by")
-    return in_range(found.sum() / size, "a regret", theta_hat)
+    return in_range(regrets.sum() / size, "a regret", theta_hat)
 
 
 def _regret(
@@ -117,14 +117,15 @@ def _worst(polytope: Polytope, scores: Tensor, known: Tensor, mask: Tensor | Non
         if offset is not None:  # f(theta_hat) - delta f(theta), divided so that it holds h once
             moved = moved / (1 - delta)
         refuse_lifted(polytope, moved, "theta_hat - delta truth")
-        found = polytope.argmax(moved, mask)
-        lead, size = inner(polytope, small, taken - found), inner(polytope, small.abs(), taken.abs() + found.abs())
-        below = heights(polytope, found)
+        structures = polytope.argmax(moved, mask)
+        lead = inner(polytope, small, taken - structures)
+        size = inner(polytope, small.abs(), taken.abs() + structures.abs())
+        below = heights(polytope, structures)
         if offset is not None and below is not None:
             high, low = (unit.view(lead.shape) * h for h in (offset, below))
             lead, size = lead + high - low, size + high.abs() + low.abs()
         tied = undecided & (lead <= ROUNDING * size)
-        taken = torch.where(tied.view(*tied.shape, *(1,) * len(event)), found, taken)
+        taken = torch.where(tied.view(*tied.shape, *(1,) * len(event)), structures, taken)
         undecided = undecided & ~tied
         if not bool(concrete(undecided).any()):
             break

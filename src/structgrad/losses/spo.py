@@ -81,6 +81,6 @@ class SPOPlus(nn.Module):
             raise ValueError(f"theta_hat of shape {tuple(theta_hat.shape)} less the truth is beyond float64")
         refuse_lifted(self.polytope, margin, "2 theta_hat - truth")
         best = self.polytope.argmax(known, mask) if solution is None else checked_target(scores, solution, "solution")
-        found = self.polytope.argmax(margin, mask)
-        loss = gain(self.polytope, margin, found, best).clamp_min(0.0)  # below by rounding alone
-        return in_range(envelope(loss, scores, 2 * (found - best.detach())), "a loss", theta_hat)
+        rival = self.polytope.argmax(margin, mask)
+        loss = gain(self.polytope, margin, rival, best).clamp_min(0.0)  # below by rounding alone
+        return in_range(envelope(loss, scores, 2 * (rival - best.detach())), "a loss", theta_hat)

@@ -42,10 +42,10 @@ class SquaredError(nn.Module):
         scores = wide(theta)
         y = checked_target(scores, y)
         event = tuple(range(-len(self.layer.polytope.event_shape), 0))
-        found = self.layer(scores, generator, mask)
-        if found.shape != y.shape:
-            shapes = f"{tuple(found.shape)} of scores {tuple(y.shape)}"
+        structures = self.layer(scores, generator, mask)
+        if structures.shape != y.shape:
+            shapes = f"{tuple(structures.shape)} of scores {tuple(y.shape)}"
             raise ValueError(f"layer makes structures {shapes}: a squared error needs one an item (samples=None)")
-        first = found - y
+        first = structures - y
         second = self.layer(scores, generator, mask) - y if self.independent else first
         return ((first * second).sum(event) / 2).to(theta.dtype)

@@ -83,7 +83,7 @@ def _gamma_above_one(a: float, size: int, generator: torch.Generator) -> Tensor:
     """Gamma variables ``(size,)`` of shape a > 1, by Marsaglia and Tsang's rejection (2000); 19 of 20 pass at once."""
     d = a - 1.0 / 3.0
     c = 1.0 / math.sqrt(9.0 * d)
-    found = torch.empty(size, dtype=torch.float64, device=generator.device)
+    gammas = torch.empty(size, dtype=torch.float64, device=generator.device)
     left = torch.arange(size, device=generator.device)
     while len(left):
         x = Normal().sample((len(left),), generator, torch.float64)
@@ -93,6 +93,6 @@ def _gamma_above_one(a: float, size: int, generator: torch.Generator) -> Tensor:
         inside = v > 0
         v = torch.where(inside, v, 1.0)
         passed = inside & (log(u) < 0.5 * (x * x) + d * (1.0 - v + log(v)))
-        found[left[passed]] = d * v[passed]
+        gammas[left[passed]] = d * v[passed]
         left = left[~passed]
-    return found
+    return gammas

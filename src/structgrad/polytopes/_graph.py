@@ -44,8 +44,8 @@ def gather(index, theta, allowed, into, vertices, counts):
 
 
 @njit(cache=True, nogil=True)
-def connected(index, allowed, found):
-    """``found[b]``: whether a tree can span the graph of row b from its first vertex."""
+def connected(index, allowed, spanned):
+    """``spanned[b]``: whether a tree can span the graph of row b from its first vertex."""
     n = len(index)
     vertices, queue, waiting = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.bool_)
     for b in range(len(allowed)):
@@ -64,7 +64,7 @@ def connected(index, allowed, found):
                     waiting[x] = False
                     queue[reached] = x
                     reached += 1
-        found[b] = reached == count
+        spanned[b] = reached == count
 
 
 @njit(cache=True, nogil=True)
@@ -86,16 +86,16 @@ def _spread(into, m, start, forth, seen):
 
 
 @njit(cache=True, nogil=True)
-def lead(into, vertices, counts, found):
+def lead(into, vertices, counts, led):
     """Bring to place 1 of each graph of :func:`gather` a child of the root from which all others can be reached.
 
-    ``found[b]``: whether there is one, or nobody but the root. If any vertex reaches all, the last one from which a
+    ``led[b]``: whether there is one, or nobody but the root. If any vertex reaches all, the last one from which a
     sweep had to start does, and those that reach it are all that do.
     """
     seen = np.empty(into.shape[1], np.bool_)
     for b in range(len(into)):
         m = counts[b]
-        found[b] = m == 1
+        led[b] = m == 1
         seen[:] = False
         start = 0
         for v in range(1, m):
@@ -109,7 +109,7 @@ def lead(into, vertices, counts, found):
         _spread(into[b], m, start, False, seen)
         for v in range(1, m):
             if seen[v] and into[b, v, 0] > -np.inf:
-                found[b] = True
+                led[b] = True
                 vertices[b, 1], vertices[b, v] = vertices[b, v], vertices[b, 1]
                 for x in range(m):
                     into[b, 1, x], into[b, v, x] = into[b, v, x], into[b, 1, x]

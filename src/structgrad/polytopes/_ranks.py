@@ -34,7 +34,7 @@ def perturbed_ranks(theta, sigma, z, out):
     """``out[b, m]`` = the :func:`ranks` of ``theta[b] + sigma[b] z[b, m]``, which never lie in memory."""
     batch, samples, n = z.shape
     scores, counts = np.empty((n, LANES), z.dtype), np.empty((n, LANES), z.dtype)
-    noise, found = z.reshape(batch * samples, n), out.reshape(batch * samples, n)
+    noise, flat_ranks = z.reshape(batch * samples, n), out.reshape(batch * samples, n)
     item = sample = 0
     for start in range(0, batch * samples, LANES):
         rows = min(LANES, batch * samples - start)
@@ -47,7 +47,7 @@ def perturbed_ranks(theta, sigma, z, out):
         _count(scores, counts, rows)
         for row in range(rows):
             for i in range(n):
-                found[start + row, i] = counts[i, row]
+                flat_ranks[start + row, i] = counts[i, row]
 
 
 @njit(cache=True, nogil=True)

@@ -26,5 +26,5 @@ def on_cpu(function: Callable[..., Found], theta: Tensor, *arguments: Any) -> Fo
     """
     if theta.device.type == "cpu":
         return function(theta, *arguments)
-    found = function(theta.cpu(), *(x.cpu() if isinstance(x, Tensor) else x for x in arguments))
-    return tree_map_only(Tensor, lambda x: x.to(theta.device), found)
+    results = function(theta.cpu(), *(x.cpu() if isinstance(x, Tensor) else x for x in arguments))
+    return tree_map_only(Tensor, lambda x: x.to(theta.device), results)

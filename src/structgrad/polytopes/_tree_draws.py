@@ -39,15 +39,15 @@ def _way(own, own_low, w, low, fits, i, j, m, u):
         total = own[j, i] / (w[j, i] * w[j, j] if i < j else w[j, i])
     else:
         total = np.exp((own[j, i] - w[j, i]) + (own_low[j, i] - low[j, i]))
-    found = m
+    vertex = m
     for k in range(m - 1, max(i, j), -1):
         if u < total:
             break
         share = _share(w, low, fits, i, j, k)
         if share > 0.0:
             total += share
-            found = k
-    return found
+            vertex = k
+    return vertex
 
 
 @njit(cache=True, nogil=True)
@@ -81,14 +81,14 @@ def _parent(w, low, fits, k, first, reached, weight, u):
         if reached[i] == 1 and w[k, i] > -np.inf:
             weight[i] = w[k, i] if fits else np.exp((w[k, i] - best) + low[k, i])
         total += weight[i]
-    left, found = u * total, first
+    left, vertex = u * total, first
     for i in range(first, k):
         if weight[i] > 0.0:
-            found = i
+            vertex = i
             left -= weight[i]
             if left < 0.0:
                 break
-    return found
+    return vertex
 
 
 @njit(cache=True, nogil=True)

@@ -127,9 +127,9 @@ class Arborescence(MatrixTree):
 
     def _led(self, graphs: tuple[Tensor, Tensor, Tensor]) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
         """The graphs, a possible child of the root first among the others, and which of them have one."""
-        found = torch.empty(len(graphs[0]), dtype=torch.bool, device="cpu")
-        run_tensors(lead, *graphs, found)
-        return graphs, found
+        led = torch.empty(len(graphs[0]), dtype=torch.bool, device="cpu")
+        run_tensors(lead, *graphs, led)
+        return graphs, led
 
     def _structure(self) -> str:
         return f"arborescence from vertex {self.root}" + (" by a single edge" if self.single_root else "")

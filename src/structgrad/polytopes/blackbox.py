@@ -108,8 +108,8 @@ class BlackBox(Polytope):
         if self._offset is None:
             return None
         leading = y.shape[: y.dim() - len(self.event_shape)]
-        found = self._map(self._offset, y, (), "offset")
-        return found.view(leading).to(y.device)
+        offsets = self._map(self._offset, y, (), "offset")
+        return offsets.view(leading).to(y.device)
 
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         answers = self._map(self.solver, theta, self.event_shape, "solver")

@@ -49,13 +49,13 @@ class GridPath(Polytope):
         return paths
 
     def vertices(self) -> Tensor:
-        found = set()
+        paths = set()
         path = []  # cells of the walk so far; every simple walk is tried
 
         def walk(i: int, j: int) -> None:
             path.append((i, j))
             if (i, j) == (self.h - 1, self.w - 1):
-                found.add(tuple(sorted(path)))  # two orders of the same cells are one structure
+                paths.add(tuple(sorted(path)))  # two orders of the same cells are one structure
             else:
                 for down, right in MOVES[: self.neighbours].tolist():
                     cell = i + down, j + right
@@ -64,7 +64,7 @@ class GridPath(Polytope):
             path.pop()
 
         walk(0, 0)
-        vertices = torch.zeros(len(found), self.h, self.w, dtype=torch.float64, device="cpu")
-        for vertex, cells in zip(vertices, sorted(found), strict=True):
+        vertices = torch.zeros(len(paths), self.h, self.w, dtype=torch.float64, device="cpu")
+        for vertex, cells in zip(vertices, sorted(paths), strict=True):
             vertex[tuple(zip(*cells, strict=True))] = 1.0
         return vertices

@@ -60,13 +60,13 @@ def k_best(polytope: Polytope, theta: Tensor, k: int, mask: Tensor | None = None
             scores = bounded(scores, rank, mask)
         rows = scores.cpu().reshape(len(scores), width)
         allowed = torch.ones_like(rows, dtype=torch.bool) if mask is None else mask.cpu().reshape(rows.shape)
-        found = []
+        structures = []
         for item, row in enumerate(rows):
             best = _search(polytope, row, allowed[item], k)
             if len(best) < k:
                 raise ValueError(f"k must be at most the number of structures, {len(best)} for some scores, not {k}")
-            found.append(torch.stack(best))
-        return (torch.stack(found) if found else allowed.new_empty(0, k, width)).to(theta.device)
+            structures.append(torch.stack(best))
+        return (torch.stack(structures) if structures else allowed.new_empty(0, k, width)).to(theta.device)
 
     items = (None if x is None else x.reshape(prod(leading), *polytope.event_shape) for x in (theta, mask))
     y = constant(search, *items).view(*leading, k, *polytope.event_shape).to(theta.dtype)
@@ -89,14 +89,14 @@ def _search(polytope: Polytope, scores: Tensor, allowed: Tensor, k: int) -> list
                 pushed += 1
 
     push(allowed.unsqueeze(0), torch.zeros_like(allowed).unsqueeze(0))
-    found: list[tuple[float, Tensor]] = []
-    while waiting and len(found) < k:
+    structures: list[tuple[float, Tensor]] = []
+    while waiting and len(structures) < k:
         value, _, y, allowed, forced = heappop(waiting)
-        found.append((value, y))
-        if len(found) < k:
+        structures.append((value, y))
+        if len(structures) < k:
             parts = _partition(y, allowed, forced, polytope)
             push(*parts, None if polytope.nested else int(y[: polytope.telling].sum()))
-    return [y for _, y in sorted(found, key=lambda pair: pair[0])]  # searches round their sums, if little
+    return [y for _, y in sorted(structures, key=lambda pair: pair[0])]  # searches round their sums, if little
 
 
 def _partition(y: Tensor, allowed: Tensor, forced: Tensor, polytope: Polytope) -> tuple[Tensor, Tensor]:

@@ -35,9 +35,9 @@ class MatrixTree(ExponentialFamily):
 
     def _feasible(self, mask: Tensor) -> Tensor:
         allowed = self._flat(mask).cpu()
-        found = allowed.new_empty(len(allowed))
-        self._run(_graph.connected, allowed, found)
-        return found.view(self._leading(mask))
+        spanned = allowed.new_empty(len(allowed))
+        self._run(_graph.connected, allowed, spanned)
+        return spanned.view(self._leading(mask))
 
     def _plain_log_partition(self, theta: Tensor, mask: Tensor | None) -> Tensor:
         scores = self._flat(theta)

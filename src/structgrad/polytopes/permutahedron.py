@@ -45,17 +45,17 @@ class Permutahedron(Polytope):
         if theta.device.type != "cpu" or self.n > COUNTED:
             return sorted_ranks(theta)
         scores = theta.reshape(-1, self.n).contiguous()
-        found = torch.empty_like(scores)
-        run_kernel(ranks, scores.numpy(), found.numpy())
-        return found.view(theta.shape)
+        y = torch.empty_like(scores)
+        run_kernel(ranks, scores.numpy(), y.numpy())
+        return y.view(theta.shape)
 
     def argmax_perturbed(self, theta: Tensor, sigma: Tensor, z: Tensor, mask: Tensor | None = None) -> Tensor:
         if z.device.type != "cpu" or self.n > COUNTED or z.dtype not in (torch.float32, torch.float64):
             return super().argmax_perturbed(theta, sigma, z, mask)
-        found = torch.empty_like(z, memory_format=torch.contiguous_format)
-        arrays = (theta.detach().contiguous(), sigma.detach().contiguous(), z.contiguous(), found)
+        y = torch.empty_like(z, memory_format=torch.contiguous_format)
+        arrays = (theta.detach().contiguous(), sigma.detach().contiguous(), z.contiguous(), y)
         run_kernel(perturbed_ranks, *(array.numpy() for array in arrays))
-        return found
+        return y
 
     def vertices(self) -> Tensor:
         return torch.tensor(list(permutations(range(self.n))), dtype=torch.float64, device="cpu")

@@ -252,9 +252,9 @@ class _Softplus(torch.autograd.Function):
         wide = array(x.double()).reshape(-1)
         value, slope = np.empty_like(wide), np.empty_like(wide)
         _run(_fill_softplus, wide, value, slope)
-        found, derivative = (torch.from_numpy(part).view(x.shape).to(x.dtype) for part in (value, slope))
+        values, derivative = (torch.from_numpy(part).view(x.shape).to(x.dtype) for part in (value, slope))
         ctx.save_for_backward(derivative)
-        return found
+        return values
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -263,9 +263,9 @@ class _Softplus(torch.autograd.Function):
 
 
 def _map(kernel: Callable[..., None], x: Tensor) -> Tensor:
-    found = torch.empty_like(x, memory_format=torch.contiguous_format)
-    _run(kernel, array(x).reshape(-1), found.view(-1).numpy())
-    return found
+    values = torch.empty_like(x, memory_format=torch.contiguous_format)
+    _run(kernel, array(x).reshape(-1), values.view(-1).numpy())
+    return values
 
 
 def _run(kernel: Callable[..., None], *arguments: Any) -> None:

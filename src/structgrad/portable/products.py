@@ -39,9 +39,9 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     """
     if not compiled(a, b) or a.dtype != b.dtype:
         return torch.bmm(a.detach(), b.detach())
-    found = torch.empty(len(a), a.shape[1], b.shape[2], dtype=a.dtype, device="cpu")
-    run_kernel(_product, a.detach().numpy(), b.detach().numpy(), found.numpy())
-    return found
+    out = torch.empty(len(a), a.shape[1], b.shape[2], dtype=a.dtype, device="cpu")
+    run_kernel(_product, a.detach().numpy(), b.detach().numpy(), out.numpy())
+    return out
 
 
 def _tile(rows: int) -> Any:
@@ -77,7 +77,7 @@ def _tile(rows: int) -> Any:
 
             numbers, (down, along) = array_of(a, 0)
             factors, (next_term, _) = array_of(panel, 2)
-            found, (below, right) = array_of(out, 5)
+            entries, (below, right) = array_of(out, 5)
             begins = [moved(numbers, (down, builder.add(given[1], word(t)))) for t in range(rows)]
             sums = [cgutils.alloca_once(builder, vector) for _ in range(rows)]
             for total in sums:
@@ -90,7 +90,7 @@ def _tile(rows: int) -> Any:
                     builder.store(builder.fadd(builder.load(total), term), total)
             goes_on = builder.icmp_signed(">", given[3], word(0))
             for t, total in enumerate(sums):
-                place = at(moved(found, (below, builder.add(given[6], word(t))), (right, given[7])), vector)
+                place = at(moved(entries, (below, builder.add(given[6], word(t))), (right, given[7])), vector)
                 with builder.if_then(goes_on):
                     before = builder.load(place, align=size)
                     builder.store(builder.fadd(before, builder.load(total)), total)
@@ -119,13 +119,13 @@ def _product(a, b, out):
                 for j in range(width):
                     panel[k, j] = b[r, k, column + j]
             inside = width == lanes
-            found, at = (out[r], column) if inside else (edge, 0)
+            target, at = (out[r], column) if inside else (edge, 0)
             for start in range(0, max(terms, 1), RUN):
                 stop = min(start + RUN, terms)
                 for i in range(0, whole, ROWS):
-                    _four_rows(a[r], i, panel, start, stop, found, i, at)
+                    _four_rows(a[r], i, panel, start, stop, target, i, at)
                 for i in range(whole, m):
-                    _one_row(a[r], i, panel, start, stop, found, i, at)
+                    _one_row(a[r], i, panel, start, stop, target, i, at)
             if not inside:
                 for i in range(m):
                     for j in range(width):

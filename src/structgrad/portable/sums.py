@@ -33,9 +33,9 @@ def row_sums(x: Tensor) -> Tensor:
     """The sums over the last dimension of ``(..., n)``: ``(...)`` float64, without gradient."""
     if not compiled(x):
         return x.detach().sum(-1, dtype=torch.float64)
-    found = torch.empty(x.shape[:-1], dtype=torch.float64, device="cpu")
-    run_kernel(_row_sums, _rows(x), found.view(-1).numpy())
-    return found
+    totals = torch.empty(x.shape[:-1], dtype=torch.float64, device="cpu")
+    run_kernel(_row_sums, _rows(x), totals.view(-1).numpy())
+    return totals
 
 
 def dots(a: Tensor, b: Tensor) -> Tensor:
@@ -45,18 +45,18 @@ def dots(a: Tensor, b: Tensor) -> Tensor:
     """
     if not compiled(a, b):
         return (a.detach().double() * b.detach().double()).sum(-1)
-    found = torch.empty(a.shape[:-1], dtype=torch.float64, device="cpu")
-    run_kernel(_dots, _rows(a), _rows(b), found.view(-1).numpy())
-    return found
+    products = torch.empty(a.shape[:-1], dtype=torch.float64, device="cpu")
+    run_kernel(_dots, _rows(a), _rows(b), products.view(-1).numpy())
+    return products
 
 
 def column_sums(x: Tensor) -> Tensor:
     """The sums over the rows of every matrix ``(R, m, n)``: ``(R, n)`` in its own precision, without gradient."""
     if not compiled(x):
         return x.detach().sum(1)
-    found = torch.empty(len(x), x.shape[2], dtype=x.dtype, device="cpu")
-    run_kernel(_column_sums, array(x), found.numpy())
-    return found
+    totals = torch.empty(len(x), x.shape[2], dtype=x.dtype, device="cpu")
+    run_kernel(_column_sums, array(x), totals.numpy())
+    return totals
 
 
 def _rows(x: Tensor) -> np.ndarray:

@@ -37,13 +37,13 @@ class _LogSoftmax(Itemwise):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
-        (found,), gradient = ctx.saved_tensors, grad_outputs[0]
-        return gradient - _Exp.apply(found) * _RowSums.apply(gradient).unsqueeze(-1)
+        (log_plan,), gradient = ctx.saved_tensors, grad_outputs[0]
+        return gradient - _Exp.apply(log_plan) * _RowSums.apply(gradient).unsqueeze(-1)
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
-        (found,), tangent = ctx.saved_tensors, grad_inputs[0]
-        return tangent - _RowSums.apply(_Exp.apply(found) * tangent).unsqueeze(-1)
+        (log_plan,), tangent = ctx.saved_tensors, grad_inputs[0]
+        return tangent - _RowSums.apply(_Exp.apply(log_plan) * tangent).unsqueeze(-1)
 
 
 class _Exp(Itemwise):

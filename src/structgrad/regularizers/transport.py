@@ -156,18 +156,18 @@ class _Centred(Itemwise):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor]:
-        plan, found = ctx.saved_tensors
+        plan, output = ctx.saved_tensors
         share = _quotient(grad_outputs[0], plan)
         centred = _Centred.apply(plan, share)
-        return (centred - share) * found, plan * centred
+        return (centred - share) * output, plan * centred
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
-        (plan, found), (of_plan, of_x) = ctx.saved_tensors, grad_inputs
+        (plan, output), (of_plan, of_x) = ctx.saved_tensors, grad_inputs
         moved = 0.0 if of_x is None else _Centred.apply(plan, of_x)
         if of_plan is None:
             return moved  # type: ignore[return-value]
-        share = _quotient(of_plan * found, plan)
+        share = _quotient(of_plan * output, plan)
         return moved + _Centred.apply(plan, share) - share
 
 
