@@ -1,7 +1,7 @@
 """What a projection by the maximiser alone costs, and how fast it converges, beside the exact projections.
 
 Standard normal scores (minus their magnitudes over paths), temperature one. ``vertices`` are the active ones of an item
-in the mean, ``calls`` the rounds of the slowest item of the batch; times are CPU milliseconds an item on one thread,
+in the mean, ``calls`` the rounds of the slowest item of the batch; times are CPU milliseconds per item on one thread,
 ``exact`` those of ``Relaxed(polytope, Euclidean())`` where there is one, and ``error`` the largest difference to it.
 Then the mean duality gap after so many rounds.
 

@@ -113,7 +113,7 @@ def case_memory(case: Case, ours: bool) -> float:
 
 
 def time_sweep(sweep: Sweep, seconds: float, turns: int) -> dict[int, list[tuple[Spread, float]]]:
-    """By threads, for each number of samples: microseconds a sample, and their ratio to those of fewer samples."""
+    """By threads, for each number of samples: microseconds per sample, and their ratio to those of fewer samples."""
     calls = [sweep.call(m, "cpu") for m in sweep.samples]
     calls[0]()
     phases = {}
@@ -178,7 +178,7 @@ def on_device(item: Case | Sweep, device: str, seconds: float, turns: int) -> tu
 
 
 def on_cpu(cases: list[Case], sweeps: list[Sweep], imports: bool, quick: bool, say: Say) -> list[Table]:
-    """Ours against the peers; the cost a sample; the first call."""
+    """Ours against the peers; the cost per sample; the first call."""
     effort = QUICK if quick else FULL
     table = Table(
         f"Ratios, median (min..max) over turns: {machine()}",
@@ -215,7 +215,7 @@ def on_cpu(cases: list[Case], sweeps: list[Sweep], imports: bool, quick: bool, s
             )
             say(case.name, table.rows[-1][3:])
     cost = Table(
-        "Microseconds a sample (of the whole batch); step: their ratio to those of ten times fewer samples",
+        "Microseconds per sample (of the whole batch); step: their ratio to those of ten times fewer samples",
         ["layer", "samples", "1 thread, us", "step", "2 threads, us", "step", "flat or falling", "peak MiB"],
     )
     for sweep in sweeps:

@@ -1,8 +1,8 @@
 """A solver in Python over two processes, two threads and one: what a pool of processes gains and costs.
 
 The solver is the knapsack's dynamic programme in plain Python, which holds the interpreter's lock throughout: about a
-millisecond a problem. Also one whose work is nothing, so that what is left is the pool's own cost. Time is the wall's,
-the three by turns; a ratio above one says that processes are faster. Starting the pool is timed by itself.
+millisecond per problem. Also one whose work is nothing, so that what is left is the pool's own cost. Time is the
+wall's, the three by turns; a ratio above one says that processes are faster. Starting the pool is timed by itself.
 
     python benchmarks/bench_pool.py
 """

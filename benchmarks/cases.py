@@ -251,7 +251,7 @@ CASES = [
 
 
 class Sweep(NamedTuple):
-    """A layer whose cost a sample must not grow with the number of samples."""
+    """A layer whose cost per sample must not grow with the number of samples."""
 
     name: str
     title: str
@@ -260,7 +260,7 @@ class Sweep(NamedTuple):
     batch: int = 32
 
     def call(self, samples: int, device: str) -> Callable[[], Any]:
-        """Forward and backward pass of ``Perturbed`` with so many samples an item."""
+        """Forward and backward pass of ``Perturbed`` with that many samples per item."""
         theta, g = normal(2, self.batch, *self.polytope.event_shape, device=device, dtype=torch.float32)
         layer = Perturbed(self.polytope, Normal(), 1.0, samples)
         generator = torch.Generator(device).manual_seed(0)

@@ -9,7 +9,7 @@ NONE = -1e30  # the logarithm of nothing; -inf would make the second derivative 
 
 
 def subset_log_partition(theta: Tensor, k: int) -> Tensor:
-    """``log`` of the k-th elementary symmetric polynomial of ``exp(theta)``, ``(B,)``: one step an item."""
+    """``log`` of the k-th elementary symmetric polynomial of ``exp(theta)``, ``(B,)``: one step per item."""
     batch, n = theta.shape
     table = theta.new_full((batch, k + 1), NONE)
     table[:, 0] = 0

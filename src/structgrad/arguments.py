@@ -42,7 +42,7 @@ def kind(value: T, name: str, wanted: type | tuple[type, ...], words: str) -> T:
     """``value`` itself if it is one of the ``wanted`` types; ``words`` say what that is.
 
     Raises:
-        TypeError: it is none.
+        TypeError: it is of another type.
     """
     if not isinstance(value, wanted):
         raise TypeError(f"{name} must be {words}, not {type(value).__name__}")

@@ -37,7 +37,7 @@ def _bare(value: Tensor) -> Tensor:
 
 
 class Itemwise(Node):
-    """A node all of whose tensors hold an item an index of their first dimension.
+    """A node all of whose tensors hold one item per index of their first dimension.
 
     What ``torch.func.vmap`` maps are more items: they go through ``forward`` at once.
     """
@@ -63,7 +63,7 @@ def one_by_one(cls: type[Function], info: Any, in_dims: tuple[int | None, ...], 
 
 
 class Once(Itemwise):
-    """A derivative that cannot be differentiated again, as ``refusal`` says; subclasses bring ``forward``."""
+    """A derivative that cannot be differentiated again, as ``refusal`` says; subclasses define ``forward``."""
 
     refusal: str
 
@@ -86,7 +86,7 @@ class Once(Itemwise):
 def constant(function: Callable[..., Any], *inputs: Tensor | None, rank: int | None = None) -> Any:
     """``function(*inputs)``, without derivative, of bare numbers whatever the transforms around.
 
-    Inputs and results hold an item an index of their first dimension, or have, all of them, the same shape
+    Inputs and results hold one item per index of their first dimension, or have, all of them, the same shape
     ``(..., *event)`` with an event of ``rank`` dimensions.
     """
     if not active():

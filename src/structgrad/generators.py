@@ -13,11 +13,11 @@ Generators = torch.Generator | Sequence[torch.Generator]
 
 
 def checked_generators(generator: Generators | None, shape: Sequence[int], leading: int, who: str) -> Generators:
-    """``generator`` itself, if it can fit scores of ``shape`` with so many ``leading`` dimensions; ``who`` asks for it.
+    """``generator`` itself, if it fits scores of ``shape`` with that many ``leading`` dimensions; ``who`` asks for it.
 
     Raises:
         TypeError: neither a generator nor a sequence of them.
-        ValueError: none; a sequence where there is no first dimension.
+        ValueError: no generator; a sequence where there is no first dimension.
     """
     if generator is None:
         raise ValueError(f"generator must be given: {who} draws")

@@ -26,7 +26,7 @@ _here = threading.local()  # .worker is set in the pool's own threads: work ther
 
 
 def set_threads(threads: int) -> None:
-    """Use so many threads from now on (1: no pool at all), in this process and those forked from it.
+    """Use this many threads from now on (1: no pool at all), in this process and those forked from it.
 
     Torch itself is set to one thread, for all of the process (``torch.set_num_threads(1)``): here the cores belong to
     the pool, and torch's reductions depend on how many threads it has. Work that other threads have begun goes on.

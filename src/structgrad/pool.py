@@ -91,7 +91,7 @@ class SolverPool:
         """
         kind(scores, "scores", np.ndarray, "an array of problems (B, *event)")
         if contexts is not None:
-            kind(contexts, "contexts", (Sequence, np.ndarray), "a sequence with one a problem")  # type: ignore[type-abstract]
+            kind(contexts, "contexts", (Sequence, np.ndarray), "a sequence with one per problem")  # type: ignore[type-abstract]
         if scores.ndim < 1 or (contexts is not None and len(contexts) != len(scores)):
             given = "" if contexts is None else f", with {len(contexts)} contexts"
             raise ValueError(f"scores of shape {scores.shape} must hold a problem for each context{given}")
@@ -133,7 +133,7 @@ _solver: bytes | Callable[..., Any]  # in a worker: pickled until its first prob
 
 
 def _enter(solver: bytes, parent: int) -> None:
-    """Begin as a worker: wait for problems, end with the parent or with Ctrl-C, without a word."""
+    """Begin as a worker: wait for problems, end silently with the parent or with Ctrl-C."""
     global _solver
     _solver = solver
     for interrupt in (signal.SIGINT, signal.SIGTERM):  # not as a parent that was copied may handle them
@@ -199,7 +199,7 @@ def _pickled(value: Any, name: str) -> bytes:
 
 
 def _packed(contexts: list[Any], first: int) -> bytes:
-    """Contexts pickled at once, what they share once; if that fails, the error names the first that cannot be."""
+    """Contexts pickled together, what they share once; if that fails, the error names the first that cannot be."""
     try:
         return pickle.dumps(contexts)
     except Exception:

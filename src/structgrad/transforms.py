@@ -32,13 +32,13 @@ def concrete(value: Tensor) -> Tensor:
 
 
 def moves(value: Tensor) -> bool:
-    """Whether somebody may ask for a derivative in it: backward, forward, or by a transform."""
+    """Whether a derivative in it may be asked for: backward, forward, or by a transform."""
     wrapped = active() and _functorch.is_functorch_wrapped_tensor(value)
     return value.requires_grad or wrapped or forward_ad.unpack_dual(value).tangent is not None
 
 
 def check_export() -> None:
-    """There are numbers to look at.
+    """Refuse to run where there are no numbers to look at.
 
     Raises:
         NotImplementedError: within ``torch.export``.
@@ -53,7 +53,7 @@ def _levels(kind: Any) -> list[Any]:
 
 
 def check_order() -> None:
-    """Not more than one derivative is forward: in a node's ``jvp`` torch forgets the tangents of those around.
+    """Refuse a forward derivative of another one: in a node's ``jvp`` torch forgets the tangents of those around.
 
     Raises:
         RuntimeError: jvp within jvp.
@@ -70,7 +70,7 @@ def derivatives() -> int:
 
 
 def check_draws() -> None:
-    """Draws are the same for all that is mapped, as ``randomness="same"`` asks.
+    """Refuse draws that would differ among what is mapped: ``randomness="same"`` must be asked for.
 
     Raises:
         RuntimeError: ``torch.func.vmap`` was asked for something else.
@@ -86,7 +86,7 @@ def check_draws() -> None:
 def opaque(function: F) -> F:
     """``function`` itself, which ``torch.compile`` runs as it is, between two graphs.
 
-    What ``torch.compiler.disable(reason=...)`` does, without its import of all of the compiler and a frame a call.
+    What ``torch.compiler.disable(reason=...)`` does, without its import of all of the compiler and a frame per call.
     """
     function._torchdynamo_disable, function._torchdynamo_disable_msg = True, REASON  # type: ignore[attr-defined]
     skip = eval_frame._FrameAction.SKIP

@@ -144,7 +144,7 @@ KINDS = {
     "no choice of an order": (lambda: soft_sort(SCORES, descending="no"), "descending"),  # pyright: ignore[reportArgumentType]
     "no choice of ranks": (lambda: soft_rank(SCORES, descending="no"), "descending"),  # pyright: ignore[reportArgumentType]
     "no decay": (lambda: AdaptiveImplicitMLE(CUBE, decay=None), "decay"),  # pyright: ignore[reportArgumentType]
-    "a start an item": (lambda: AdaptiveImplicitMLE(CUBE, alpha=torch.ones(2)), "alpha"),  # pyright: ignore[reportArgumentType]
+    "a start per item": (lambda: AdaptiveImplicitMLE(CUBE, alpha=torch.ones(2)), "alpha"),  # pyright: ignore[reportArgumentType]
     "a solution as a list": (lambda: SPOPlus(CUBE)(SCORES, SCORES, [1.0, 0.0, 0.0]), "solution"),
     "a vertex as a list": (lambda: CUBE.log_prob(SCORES, [1.0, 0.0, 0.0]), "y"),  # pyright: ignore[reportArgumentType]
     "scores of a vertex as a list": (lambda: CUBE.log_prob([0.0] * 3, SCORES), "theta"),  # pyright: ignore[reportArgumentType]
@@ -251,8 +251,8 @@ ITEMS = {
 
 
 @pytest.mark.parametrize("layer", ITEMS)
-def test_a_scale_an_item(layer):
-    """One number for all, or one an item; what would make more items of the scores is refused, and types stay."""
+def test_a_scale_per_item(layer):
+    """One number for all, or one per item; what would make more items of the scores is refused, and types stay."""
     for fits in (torch.tensor(0.5), torch.full((1,), 0.5), torch.full((2,), 0.5), torch.full((2,), 0.5).double()):
         assert ITEMS[layer](fits).dtype == torch.float32
         assert ITEMS[layer](fits).shape[:1] == (2,)
@@ -364,8 +364,8 @@ def test_a_squared_error_of_several_samples_an_item_is_refused():
         ({"cost": torch.zeros(9)}, r"cost of shape \(9,\) does not fit mu of shape \(2, 3, 3\)"),
         ({"cost": torch.zeros(1, 2, 3, 3)}, r"cost of shape \(1, 2, 3, 3\) does not fit mu"),
         ({"cost": torch.zeros(3, dtype=torch.complex64)}, r"cost of shape \(3,\) must hold real numbers"),
-        ({"sigma": torch.ones(1, 3)}, r"sigma of shape \(1, 3\) must hold one an item, \(2, 3\)"),
-        ({"sigma": torch.ones(2, 3, 1)}, r"sigma of shape \(2, 3, 1\) must hold one an item"),
+        ({"sigma": torch.ones(1, 3)}, r"sigma of shape \(1, 3\) must hold one per item, \(2, 3\)"),
+        ({"sigma": torch.ones(2, 3, 1)}, r"sigma of shape \(2, 3, 1\) must hold one per item"),
         ({"task_loss": lambda y, rows, items: y.sum()}, r"task_loss must return losses \(2, 3\), not \(\)"),
     ],
 )

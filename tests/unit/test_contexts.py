@@ -72,7 +72,7 @@ LOST = torch.zeros(7, 1).index_fill_(0, torch.tensor([1, 3, 4]), 3e9)  # items w
 
 
 def cases(box, theta, target, draws):
-    """What a layer or loss gives for polytope, scores (..., N), targets and generators: a value an item."""
+    """What a layer or loss gives for polytope, scores (..., N), targets and generators: a value per item."""
     samples = 3
     relaxed = Relaxed(box, Half(), torch.full(theta.shape[:1], 0.5).view(-1, *(1,) * (theta.dim() - 2)))
     return {

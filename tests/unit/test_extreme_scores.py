@@ -107,7 +107,7 @@ def test_a_maximiser_is_the_best_vertex(polytope, size):
 
 @polytopes
 def test_a_batch_is_a_loop_whatever_the_neighbours(polytope):
-    """Ties included: at one magnitude an item, from 1e-300 to 1e300, side by side."""
+    """Ties included: at one magnitude per item, from 1e-300 to 1e300, side by side."""
     scores = whole(polytope, 100, seed=1)
     powers = torch.randint(-300, 301, (100, *(1,) * len(polytope.event_shape)), generator=generator(2)).double()
     theta = scores * 10**powers

@@ -8,7 +8,7 @@ import numpy as np
 
 from structgrad.data.images import Images
 
-SIDE, PACKAGED, BRIGHTEST = 28, 8, 16  # pixels a side, those packaged, and a packaged pixel's largest value
+SIDE, PACKAGED, BRIGHTEST = 28, 8, 16  # pixels per side, those packaged, and a packaged pixel's largest value
 TEST = 300
 
 

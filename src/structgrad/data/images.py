@@ -1,6 +1,6 @@
 """MNIST, Fashion-MNIST and CIFAR-10: the image sets of indelman Table 2.
 
-Digests are of the files as published. Their addresses are asked of torchvision and only where a file is not at hand:
+Digests are of the files as published. torchvision is asked for their addresses, and only where a file is not at hand:
 importing it takes seconds, and learning from files that are there does not need it.
 """
 
@@ -178,7 +178,7 @@ def _read_idx(file: Found, magic: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _read_batch(file: Found, count: int, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """The images and classes of a batch of CIFAR-10: a pickled row an image, one channel after the other."""
+    """The images and classes of a batch of CIFAR-10: one pickled row per image, one channel after the other."""
     try:
         batch = pickle.loads(file.content, encoding="bytes")
         rows, labels = batch[b"data"], np.asarray(batch[b"labels"])

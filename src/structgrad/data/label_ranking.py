@@ -1,8 +1,8 @@
 """The 21 label-ranking sets of Cheng, Huehn & Huellermeier (2009): berthet Tables 1 and 2.
 
-Fifteen lie in the repository of Korba et al. (2018), with CRLF line ends; the six others in one that appends a column a
-label. Digests are of the content in canonical form (:func:`structgrad.data.ranking_format.canonical`), so a copy with
-LF line ends, or without those columns, is as good. The copy of fried has 40768 rows, one less than published.
+Fifteen lie in the repository of Korba et al. (2018), with CRLF line ends; the six others in another, which appends a
+column per label. Digests are of the content in canonical form (:func:`structgrad.data.ranking_format.canonical`), so a
+copy with LF line ends, or without those columns, is as good. The copy of fried has 40768 rows, one less than published.
 """
 
 from __future__ import annotations

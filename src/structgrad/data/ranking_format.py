@@ -32,7 +32,7 @@ class LabelRanking:
 def canonical(raw: bytes) -> bytes:
     """A file's content with LF line ends, one of them last, and without columns after ``ranking``.
 
-    Copies in circulation differ in their line ends, and some repeat the ranking as one column a label.
+    Copies in circulation differ in their line ends, and some repeat the ranking as one column per label.
     """
     lines = raw.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
     header = lines[0].split(b",")

@@ -45,9 +45,8 @@ class DataFile:
     Args:
         path: below a data folder, such as ``label_ranking/iris.txt``.
         sha256: of its content in canonical form.
-        addresses: where it can be downloaded, tried in order; or what says so when it must be known, where that is
-            slow to say.
-        canonical: takes what may differ without meaning (line ends) from a content; never raises.
+        addresses: where it can be downloaded, tried in order; or a function that returns them, where that is slow.
+        canonical: removes differences without meaning (line ends) from a content; never raises.
         member: its name in the .tar.gz archive that the addresses give, where it is not published by itself.
     """
 
@@ -82,7 +81,7 @@ class Found:
 
 
 class MissingDataError(UserError):
-    """A file is neither here nor to be had from its address."""
+    """A file is not on this machine and cannot be downloaded."""
 
     def __init__(self, file: DataFile, why: str) -> None:
         super().__init__(f"{file.path} is not at hand ({why}); {file.advice}")

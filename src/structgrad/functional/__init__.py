@@ -1,4 +1,4 @@
-"""Plain functions of the last dimension: soft sorting, ranking and selection, one a file."""
+"""Plain functions of the last dimension: soft sorting, ranking and selection, one per file."""
 
 from structgrad.functional.soft_rank import soft_rank
 from structgrad.functional.soft_sort import soft_sort

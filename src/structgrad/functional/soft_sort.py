@@ -33,7 +33,7 @@ def soft_sort(x: Tensor, temperature: Scale = 1.0, regularizer: Name = "l2", des
 
     Args:
         x: ``(..., n)``, finite.
-        temperature: t > 0; a tensor holds one an item and broadcasts to the leading dimensions.
+        temperature: t > 0; a tensor holds one per item and broadcasts to the leading dimensions.
         regularizer: ``"l2"`` or ``"kl"``.
         descending: the largest first. Its first k entries are soft top-k values.
 

@@ -28,7 +28,7 @@ def soft_top_k(x: Tensor, k: int, temperature: Scale = 1.0, regularizer: Name = 
     Args:
         x: ``(..., n)``, finite.
         k: 0 .. n.
-        temperature: t > 0; a tensor holds one an item and broadcasts to the leading dimensions.
+        temperature: t > 0; a tensor holds one per item and broadcasts to the leading dimensions.
         regularizer: ``"l2"`` or ``"kl"``.
 
     Returns:

@@ -1,4 +1,4 @@
-"""How a prediction becomes differentiable: one smoothed argmax a file."""
+"""How a prediction becomes differentiable: one smoothed argmax per file."""
 
 from structgrad.layers.adaptive_implicit_mle import AdaptiveImplicitMLE
 from structgrad.layers.base import Layer

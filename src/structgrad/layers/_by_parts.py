@@ -17,7 +17,7 @@ Baseline = Literal["leave_one_out", "maximiser"] | None
 
 
 class ByParts(Layer):
-    """What :class:`~.perturbed.Perturbed` has for its derivatives; the equations are there."""
+    """The derivatives of :class:`~.perturbed.Perturbed`, whose module has the equations."""
 
     noise: Density
     samples: int

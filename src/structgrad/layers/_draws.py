@@ -18,7 +18,7 @@ from structgrad.transforms import check_draws, concrete
 def noise_for(noise: Noise, theta: Tensor, rank: int, samples: int | None, generator: Generators | None) -> Tensor:
     """Draws for scores ``(..., *event)`` with an event of ``rank`` dimensions: ``(..., samples, *event)``.
 
-    Without ``samples`` one for each score, and no dimension more. On the device of ``theta``, in its dtype, or in
+    Without ``samples``, one draw for each score and no such dimension. On the device of ``theta``, in its dtype, or in
     float64 where that is narrower than float32.
 
     Raises:

@@ -179,5 +179,5 @@ def _doubled(value: Tensor, dimensions: Sequence[int]) -> Tensor:
 
 
 def _widened(vertices: Tensor, room: int) -> Tensor:
-    """The first vertex repeated until there are so many."""
+    """The first vertex repeated until there are that many."""
     return torch.cat([vertices, vertices[:, :1].expand(-1, room - vertices.shape[1], -1)], 1)

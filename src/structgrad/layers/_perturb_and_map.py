@@ -62,7 +62,7 @@ class PerturbAndMap(Layer):
         """
 
     def _learn(self, gradient: Tensor) -> None:
-        """What a backward pass changes, given the gradient that it found, float64."""
+        """Update the layer in a backward pass, from the gradient that it computed, float64."""
 
     def _with_samples(self, value: Tensor) -> Tensor:
         return value if self.samples is None else value.unsqueeze(-len(self.polytope.event_shape) - 1)

@@ -1,4 +1,4 @@
-"""What a perturbed maximiser drew and found, and the nodes that put its derivatives into autograd."""
+"""The draws and solutions of a perturbed maximiser, and the nodes that put its derivatives into autograd."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class SubsetSampler(nn.Module, ABC):
 
     Args:
         k: how many to choose.
-        temperature: t > 0; a tensor holds one an item and broadcasts to the leading dimensions.
+        temperature: t > 0; a tensor holds one per item and broadcasts to the leading dimensions.
 
     Raises:
         ValueError: an argument out of its range; when called, bad scores, a mask that leaves fewer than k, no generator

@@ -8,8 +8,8 @@ of that number over the items,
     m     <- d m + (1 - d) c'
     alpha <- alpha + eta  if m < c,  alpha - eta  otherwise,  and never below zero
 
-with a target c of one entry an item, d = 0.9 and eta = 0.001. Rule and constants follow descriptions of the method by
-others: hold them against the paper before its numbers are compared with.
+with a target c of one entry per item, d = 0.9 and eta = 0.001. Rule and constants are those of others'
+descriptions of the method: check them against the paper before comparing with its numbers.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class AdaptiveImplicitMLE(PerturbAndMap):
     Args:
         polytope, noise, temperature, samples, two_sided: as in :class:`structgrad.layers.ImplicitMLE`.
         alpha: where it starts.
-        target: c, entries an item.
+        target: c, entries per item.
         rate: eta.
         decay: d, at least 0 and below 1; m starts at the target.
         replicas: how many indices of the first dimension have an alpha of their own; None: one for all.

@@ -119,7 +119,7 @@ def fitted(value: Scale, name: str, theta: Tensor, rank: int) -> Scale:
     ):
         raise ValueError(
             f"{name} of shape {tuple(value.shape)} does not fit theta of shape {tuple(theta.shape)}: "
-            f"it holds one number for all, or one an item, {tuple(leading)}"
+            f"it holds one number for all, or one per item, {tuple(leading)}"
         )
     return over_event(value, rank)
 
@@ -133,5 +133,5 @@ def over_event(value: Scale, rank: int) -> Scale: ...
 
 
 def over_event(value: Scale, rank: int) -> Scale:
-    """A number an item ``(...)`` with ``rank`` ones behind it, so that it broadcasts over the event's dimensions."""
+    """One number per item ``(...)`` with ``rank`` ones behind it, so that it broadcasts over the event's dimensions."""
     return value.reshape(*value.shape, *(1,) * rank) if isinstance(value, Tensor) else value

@@ -37,7 +37,7 @@ class PerturbedExpectation(nn.Module):
     for a distribution: more draws than a derivative through ``f`` would need.
 
     The leave-one-out baseline is that of ``f``: the mean over the other draws; ``"maximiser"`` is ``f`` at the solution
-    without noise, one more solve and call of ``f`` an item.
+    without noise, one more solve and call of ``f`` per item.
 
     >>> import torch
     >>> from structgrad.layers import Perturbed
@@ -111,7 +111,7 @@ class PerturbedExpectation(nn.Module):
         if not values.is_floating_point() or values.shape[: len(leading)] != leading:
             raise ValueError(
                 f"function(y) of shape {tuple(values.shape)} and {values.dtype} must be floating point and begin with "
-                f"{leading}, one value a solution"
+                f"{leading}, one value per solution"
             )
         if not all_finite(values):
             raise ValueError(f"function(y) of shape {tuple(values.shape)} holds NaN or infinite values")
@@ -120,7 +120,7 @@ class PerturbedExpectation(nn.Module):
 
 
 def _pull(layer: Perturbed, centred: bool, draws: Draws, direction: Tensor, in_theta: bool, in_sigma: bool) -> Pulled:
-    """The layer's, of values that may be of any size."""
+    """The layer's derivatives, for values of any size."""
     by_theta, by_sigma = layer._pull(draws, direction, in_theta, in_sigma, centred)
     gradients = (None if x is None else in_range(x, "a derivative", draws.theta) for x in (by_theta, by_sigma))
     return next(gradients), next(gradients)

@@ -44,7 +44,7 @@ class FrankWolfe(Relaxed):
     What ``Relaxed(polytope, Euclidean(), t)`` computes where a projection is known, and the same for trees, matchings,
     paths and black boxes; as sparse, with as many calls of the maximiser as vertices are tried (all items that are not
     done share a call), and two more for a derivative. That is exact: the projection onto the directions of the face,
-    over t, and at kinks the derivative of one side. It may stand wherever a :class:`Relaxed` may.
+    over t, and at kinks the derivative of one side. It can be used wherever a :class:`Relaxed` can.
 
     Scores of more than 1e15 t hide the regulariser from float64: of several structures that are best by them, some
     combination is found. Over :class:`structgrad.polytopes.GridPath` scores must not be above zero; the slopes
@@ -61,7 +61,7 @@ class FrankWolfe(Relaxed):
 
     Args:
         polytope: what is predicted.
-        temperature: t > 0; a tensor (which may learn) holds one an item and broadcasts to the leading dimensions.
+        temperature: t > 0; a tensor (which may learn) holds one per item and broadcasts to the leading dimensions.
         iterations: the most rounds, each a call of the maximiser for the items that are not done.
         tolerance: an item is done when its duality gap is at most ``t tolerance``, so that
             ``|y - y_t|^2 <= tolerance``, or nothing but rounding. Below 1e-12 or so it is rounding that counts.

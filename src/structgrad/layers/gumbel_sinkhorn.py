@@ -16,7 +16,7 @@ class GumbelSinkhorn(StochasticSoftmax):
         n: size of the matching.
         temperature: t > 0.
         rounds: Sinkhorn rounds.
-        samples: draws an item, in a dimension before the last two; None: one draw, no such dimension.
+        samples: draws per item, in a dimension before the last two; None: one draw, no such dimension.
     """
 
     def __init__(self, n: int, temperature: Scale = 1.0, rounds: int = 20, samples: int | None = None) -> None:

@@ -50,10 +50,10 @@ class ImplicitMLE(PerturbAndMap):
         polytope: what is sampled.
         noise: eps; :class:`structgrad.noise.SumOfGamma` is the paper's for structures with k ones.
         step: lambda > 0, in units of score per unit of the ``g`` that arrives: a loss that is a mean over items or
-            samples sends a smaller one. A tensor holds one an item. Small: most differences are zero, and the others
+            samples sends a smaller one. A tensor holds one per item. Small: most differences are zero, and the others
             large; large: biased, and in the limit the structure that ``-g`` alone likes best takes part.
-        temperature: tau > 0; a tensor holds one an item and broadcasts to the leading dimensions.
-        samples: draws an item, in a dimension before the event's; None: one draw, no such dimension. Each has its own
+        temperature: tau > 0; a tensor holds one per item and broadcasts to the leading dimensions.
+        samples: draws per item, in a dimension before the event's; None: one draw, no such dimension. Each has its own
             ``g``, and their gradients are added up.
         two_sided: the central difference, for one solve more.
 

@@ -64,9 +64,9 @@ class PerturbedMultiplicative(Perturbed):
 
     Args:
         polytope: what is predicted.
-        sigma: the magnitude, positive. A tensor holds one an item, broadcasts to the leading dimensions of ``theta``
+        sigma: the magnitude, positive. A tensor holds one per item, broadcasts to the leading dimensions of ``theta``
             and may learn. Every method takes another one for that call.
-        samples: M, the draws an item.
+        samples: M, the draws per item.
         baseline: as in :class:`Perturbed`.
 
     Raises:

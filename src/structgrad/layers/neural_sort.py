@@ -25,10 +25,10 @@ class NeuralSort(nn.Module):
     distribution with log-weights ``s``.
 
     Args:
-        temperature: t > 0; a tensor holds one an item and broadcasts to the leading dimensions.
+        temperature: t > 0; a tensor holds one per item and broadcasts to the leading dimensions.
         top: how many rows; None: all.
         noise: perturbs the scores; None: deterministic.
-        samples: draws an item, in a dimension before the last two; None: one draw, no such dimension.
+        samples: draws per item, in a dimension before the last two; None: one draw, no such dimension.
 
     Raises:
         ValueError: an argument out of its range; when called, bad scores, or generators that do not fit.

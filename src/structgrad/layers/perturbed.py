@@ -60,11 +60,11 @@ class Perturbed(ByParts):
     Args:
         polytope: what is predicted.
         noise: Z, with a density that is positive and smooth everywhere.
-        sigma: the magnitude, positive. A tensor holds one an item, broadcasts to the leading dimensions of ``theta``
+        sigma: the magnitude, positive. A tensor holds one per item, broadcasts to the leading dimensions of ``theta``
             and may learn. Every method takes another one for that call.
-        samples: M, the draws an item.
+        samples: M, the draws per item.
         baseline: ``"leave_one_out"``, the mean of the other samples (one sample has no others: then as
-            ``"maximiser"``); ``"maximiser"``, the argmax at ``theta`` itself, one more solve an item, made when a
+            ``"maximiser"``); ``"maximiser"``, the argmax at ``theta`` itself, one more solve per item, made when a
             derivative is taken; None, no baseline.
         noisy: the coordinates that get noise, boolean, of the event's shape; None: all.
 

@@ -27,7 +27,7 @@ class Relaxed(Layer):
     Args:
         polytope: what is predicted.
         regularizer: R.
-        temperature: t > 0; a tensor (which may learn) holds one an item and broadcasts to the leading dimensions.
+        temperature: t > 0; a tensor (which may learn) holds one per item and broadcasts to the leading dimensions.
         difference: None for the exact derivative; a step ``eps`` for the central difference
             ``[y_t(theta + t eps g) - y_t(theta - t eps g)] / (2 t eps)`` in place of the product with an incoming ``g``
             (paulus, App. D; valid because the Jacobian is symmetric). Its error is ``O(eps^2 |g|^2)``.

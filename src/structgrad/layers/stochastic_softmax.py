@@ -30,7 +30,7 @@ class StochasticSoftmax(Layer):
     Args:
         relaxed: the relaxation of a polytope, its regulariser and temperature t.
         noise: what makes utilities of scores.
-        samples: draws an item, in a dimension before the event's; None: one draw, no such dimension.
+        samples: draws per item, in a dimension before the event's; None: one draw, no such dimension.
         straight_through: in training too the value is hard, with the gradient of the soft one (Jang et al. 2017).
         noisy: the coordinates that get noise, boolean, of the event's shape (the unaries of a correlated subset); the
             others' utilities are their scores. None: all.
@@ -113,7 +113,7 @@ class StochasticSoftmax(Layer):
         temperature = self.relaxed.temperature
         if self.samples is None or not isinstance(temperature, Tensor) or temperature.dim() == 0:
             return self.relaxed(utilities, mask=mask)
-        samples = -len(self.polytope.event_shape) - 1  # a temperature an item broadcasts only if they come first
+        samples = -len(self.polytope.event_shape) - 1  # a temperature per item broadcasts only if they come first
         if mask is not None:
             mask = mask.expand(utilities.shape).movedim(samples, 0)
         utilities = utilities.movedim(samples, 0)

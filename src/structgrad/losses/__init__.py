@@ -1,4 +1,4 @@
-"""What is minimised when a prediction goes through an argmax: one loss or estimator a file."""
+"""What is minimised when a prediction goes through an argmax: one loss or estimator per file."""
 
 from structgrad.losses.blackbox import Blackbox
 from structgrad.losses.direct import DirectEstimate, DirectLoss, DirectStep

@@ -1,4 +1,4 @@
-"""What direct loss keeps of some items of some replicas, and what it solves in a wider type."""
+"""Direct loss on some items of some replicas, and those of them that it solves in a wider type."""
 
 from __future__ import annotations
 

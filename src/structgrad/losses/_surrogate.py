@@ -1,4 +1,4 @@
-"""What direct loss puts into autograd: a value whose derivatives are the direct gradients that were found with it."""
+"""What direct loss puts into autograd: a value whose derivatives are the direct gradients computed with it."""
 
 from __future__ import annotations
 

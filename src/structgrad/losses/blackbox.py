@@ -36,9 +36,9 @@ class Blackbox(nn.Module):
 
     Args:
         polytope: what is predicted.
-        interpolation: lambda > 0, in units of score per unit of ``g``; a tensor holds one an item and broadcasts to the
-            leading dimensions. Small: the gradient is that of the hard loss, zero almost everywhere; large: smooth and
-            far from it. Not a detail (it decides how well this estimator does).
+        interpolation: lambda > 0, in units of score per unit of ``g``; a tensor holds one per item and broadcasts to
+            the leading dimensions. Small: the gradient is that of the hard loss, zero almost everywhere; large: smooth
+            and far from it. Not a detail (it decides how well this estimator does).
         minimise: whether the scores are costs.
     """
 

@@ -61,8 +61,8 @@ class DirectLoss:
 
     Args:
         polytope: what is predicted.
-        noise: the perturbation gamma, or None for plain direct loss (one solve pair an item).
-        samples: perturbations an item.
+        noise: the perturbation gamma, or None for plain direct loss (one pair of solves per item).
+        samples: perturbations per item.
         growth: a replica whose ``y*`` and ``y*(eps)`` (two-sided: ``y*(-eps)`` and ``y*(eps)``) agree on every item and
             perturbation although its loss is positive has no gradient; its eps is multiplied by this until they differ
             (1: never).
@@ -111,7 +111,7 @@ class DirectLoss:
             task_loss: maps predictions ``(r, m, samples, *event)`` and the slices of replicas and of items that they
                 are for to losses ``(r, m)``, float64, averaged over samples.
             sigma: noise magnitudes ``(R, n)``; needed with noise.
-            generators: one a replica (where there is one replica, it may stand alone); needed with noise.
+            generators: one per replica (where there is one replica, it may stand alone); needed with noise.
 
         Raises:
             ValueError: noise without sigma or with another number of generators; an epsilon of zero or of another
@@ -263,7 +263,7 @@ class DirectLoss:
         if self.noise is not None and (sigma is None or len(generators) != len(mu)):
             raise ValueError(f"noise needs sigma and {len(mu)} generators, not {len(generators)}")
         if sigma is not None and sigma.shape != mu.shape[:2]:
-            raise ValueError(f"sigma of shape {tuple(sigma.shape)} must hold one an item, {tuple(mu.shape[:2])}")
+            raise ValueError(f"sigma of shape {tuple(sigma.shape)} must hold one per item, {tuple(mu.shape[:2])}")
         if epsilon.shape != mu.shape[:1] or not bool(concrete(epsilon).all()):
             raise ValueError(f"epsilon of shape {tuple(epsilon.shape)} must hold {len(mu)} steps other than zero")
         return generators

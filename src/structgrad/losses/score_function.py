@@ -103,8 +103,8 @@ class NVIL(nn.Module):
     The average contains the losses themselves and shrinks the score part as that of :class:`ScoreFunction` does.
 
     Args:
-        network: maps features to one number an item, ``(..., 1)``, where losses are ``(...)`` or, with several samples
-            an item, ``(samples, ...)``.
+        network: maps features to one number per item, ``(..., 1)``, where losses are ``(...)`` or, with several samples
+            per item, ``(samples, ...)``.
         decay: of the moving average of the losses.
     """
 

@@ -30,7 +30,7 @@ from structgrad.transforms import opaque
 
 
 class SPOPlus(nn.Module):
-    """The SPO+ loss of predicted scores where the true ones are known; one argmax a step, two without solutions.
+    """The SPO+ loss of predicted scores where the true ones are known; one argmax per step, two without solutions.
 
     Args:
         polytope: what is decided.

@@ -22,7 +22,7 @@ class SquaredError(nn.Module):
     """Half the squared distance between a layer's output and the target.
 
     With a Monte-Carlo layer of M samples the residual and the product with ``J`` share their draws, as in the authors'
-    code: value and gradient then have a bias ``O(1/M)``, the value that of the samples' variance over 2M.
+    code: value and gradient then have a bias ``O(1/M)``, that of the value being the samples' variance over 2M.
 
     Args:
         layer: what predicts.
@@ -45,7 +45,7 @@ class SquaredError(nn.Module):
         structures = self.layer(scores, generator, mask)
         if structures.shape != y.shape:
             shapes = f"{tuple(structures.shape)} of scores {tuple(y.shape)}"
-            raise ValueError(f"layer makes structures {shapes}: a squared error needs one an item (samples=None)")
+            raise ValueError(f"layer makes structures {shapes}: a squared error needs one per item (samples=None)")
         first = structures - y
         second = self.layer(scores, generator, mask) - y if self.independent else first
         return ((first * second).sum(event) / 2).to(theta.dtype)

@@ -1,4 +1,4 @@
-"""Noise that perturbs scores, one distribution a file. Every draw takes an explicit generator."""
+"""Noise that perturbs scores, one distribution per file. Every draw takes an explicit generator."""
 
 from structgrad.generators import Generators
 from structgrad.noise.base import Density, Noise, draw, sample_replicas

@@ -1,4 +1,4 @@
-"""What is predicted: one combinatorial object a file, each with its maximiser."""
+"""What is predicted: one combinatorial object per file, each with its maximiser."""
 
 from structgrad.polytopes.arborescence import Arborescence
 from structgrad.polytopes.base import Polytope

@@ -33,7 +33,7 @@ def _contract(c, members, m, best, into, edge):
             if into[j, x] > into[j, c]:
                 into[j, c] = into[j, x]
                 edge[j, c] = edge[j, x]
-            into[j, x] = -np.inf  # nobody finds x any more
+            into[j, x] = -np.inf  # no edge leads out of x any more
     into[c, c] = -np.inf
 
 

@@ -10,10 +10,10 @@ are not much larger than its scores (:func:`_harmless`); elsewhere it starts fro
 is a few units of the last place of the problem's own largest score, as it would from a cold start.
 
 A problem with fewer rows than columns is the square one with rows of zeros below, all of them alike: one row stands for
-the lot. It holds the columns of the lowest price, and a search that reaches one of them has reached them all.
+all of them. It holds the columns of the lowest price, and a search that reaches one of them has reached them all.
 
-Scores are at most 1e290 (``_range``), so that no sum overflows. Each loop ends by construction; were one not to, it
-would say so.
+Scores are at most 1e290 (``_range``), so that no sum overflows. Each loop ends by construction; if one did not, the
+call would report it.
 
 Measured against scipy's ``linear_sum_assignment`` in ``benchmarks/``.
 """

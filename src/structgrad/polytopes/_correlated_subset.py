@@ -60,7 +60,7 @@ def _plus(m, s, other, other_scale):
 def best_subset(theta, allowed, forced, y, k):
     """The best vertex of each row with its forced items; among equals the one that leaves out the last items.
 
-    Where there is none with them, ``y`` is none.
+    Where none has them, ``y`` is no vertex.
     """
     batch, n = theta.shape[0], (theta.shape[1] + 1) // 2
     values = np.empty((4, k + 1))
@@ -179,7 +179,7 @@ def _forward_tangent(shares, rests, direction, work, slopes):
 
 @njit(cache=True, nogil=True)
 def _backward_tangent(shares, rests, slopes, work, product):
-    """The tangent of :func:`_backward`; a ``d`` stands before what is one."""
+    """The tangent of :func:`_backward`; names of tangents begin with ``d``."""
     n, k = shares.shape[1] - 1, shares.shape[2] - 1
     out, chosen, before_out, before_chosen, d_out, d_chosen, d_before_out, d_before_chosen = work
     work[:] = 0.0

@@ -32,7 +32,7 @@ def gather(index, theta, allowed, into, vertices, counts):
     """``into[b, y, x]``: the score of the edge from the x-th to the y-th vertex that takes part, -inf without one.
 
     Of ``theta`` and ``allowed`` ``(B, events)``; ``vertices[b, :counts[b]]`` are those vertices. The first of them is
-    everybody's root: nothing leads into it.
+    the root: nothing leads into it.
     """
     for b in range(len(theta)):
         counts[b] = _present(index, allowed[b], vertices[b])

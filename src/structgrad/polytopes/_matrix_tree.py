@@ -75,7 +75,7 @@ def _eliminate(w, single, m):
             if weight == 0.0:
                 continue
             for i in range(k):
-                w[j, i] += weight * w[k, i]  # i = j too: nobody reads the diagonal before it is overwritten
+                w[j, i] += weight * w[k, i]  # i = j too: the diagonal is not read before it is overwritten
             if weight * least < FLOOR:
                 for i in range(k):
                     if i != j and w[k, i] > 0.0 and w[j, i] < FLOOR:

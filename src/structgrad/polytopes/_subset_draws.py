@@ -20,7 +20,7 @@ TABLE = 2**22  # numbers in the tables that are in memory at once
 
 
 def by_rows(function: Callable[..., Tensor], size: int, *tensors: Tensor | None) -> Tensor:
-    """``function`` of as many rows of all tensors at a time as tables of ``size`` numbers a row have place."""
+    """``function`` of as many rows of all tensors at a time as :data:`TABLE` holds tables of ``size`` numbers."""
     rows = max(1, TABLE // size)
     starts = range(0, max(1, len(tensors[0]) if tensors[0] is not None else 0), rows)
     return torch.cat([function(*(t if t is None else t[start : start + rows] for t in tensors)) for start in starts])

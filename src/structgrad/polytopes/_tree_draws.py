@@ -7,8 +7,8 @@ parents that the children of k had (all choices without a cycle), the weights of
 set, as those of the larger ones do. With a single edge out of the root, k is the root's child where the root reaches
 nobody any more, and else the root is no choice.
 
-Wilson's walk (1996) needs as many steps as the walk takes to hit the root, which far apart weights make as many as one
-likes. This takes ``O(n^2)`` for a draw, and numbers ``u`` for all that may be decided at each vertex.
+Wilson's walk (1996) needs as many steps as the walk takes to hit the root, which has no bound for weights that lie far
+apart. This takes ``O(n^2)`` for a draw, and numbers ``u`` for all that may be decided at each vertex.
 
 By which of the vertices taken out before an edge goes is decided once, when the edge is made: it is the sum of its own
 weight and of what goes by each of them.

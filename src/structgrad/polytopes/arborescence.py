@@ -99,7 +99,7 @@ class Arborescence(MatrixTree):
         return used
 
     def _within(self, theta: Tensor, size: float, mask: Tensor | None = None) -> Tensor:
-        if size > HUGE:  # of the edges alone: the other scores are nobody's
+        if size > HUGE:  # of the edges alone: the other scores do not count
             edges = self._edges(theta.device).expand(theta.shape)
             mask = edges if mask is None else edges & mask
         return super()._within(theta, size, mask)

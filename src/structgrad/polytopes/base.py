@@ -111,15 +111,15 @@ class Polytope(ABC):
         return self
 
     def _forcing(self, allowed: Tensor, forced: Tensor) -> tuple[Tensor, Tensor]:
-        """What may be used ``(M, *event_shape)`` beside what must be, and what of that no mask can say."""
+        """Allowed coordinates ``(M, *event_shape)`` beside forced ones, and the forced ones that no mask expresses."""
         return allowed, forced
 
     def _argmax_forced(self, theta: Tensor, allowed: Tensor, forced: Tensor) -> Tensor:
         """The maximisers that use forced coordinates and else allowed ones only, all ``(M, *event_shape)``, on the CPU.
 
-        The scores are float64, none above 1e290. Where there is none, anything that lacks a forced coordinate.
+        The scores are float64, none above 1e290. Where there is no maximiser, the result lacks a forced coordinate.
         """
-        raise ValueError(f"{type(self).__name__} has no search that is held to coordinates, as its k best need")
+        raise ValueError(f"{type(self).__name__} cannot search with forced coordinates, which k_best needs")
 
     def _within(self, theta: Tensor, size: float, mask: Tensor | None = None) -> Tensor:
         """The checked scores, the largest of which is ``size``, as maximisers take them."""

@@ -1,4 +1,4 @@
-r"""Anyone's solver as a polytope.
+r"""Any solver as a polytope.
 
     y(theta) = argmax_y <theta, g(y)> + h(y)
 
@@ -90,9 +90,9 @@ class BlackBox(Polytope):
             TypeError: no sequence.
             ValueError: when solved, scores of another number of items than there are contexts.
         """
-        kind(contexts, "contexts", (Sequence, np.ndarray, Tensor), "a sequence with one an item")
+        kind(contexts, "contexts", (Sequence, np.ndarray, Tensor), "a sequence with one per item")
         if isinstance(contexts, np.ndarray | Tensor) and not contexts.ndim:
-            raise TypeError("contexts must be a sequence with one an item, not one number")
+            raise TypeError("contexts must be a sequence with one per item, not one number")
         bound = copy(self)
         bound.contexts = list(contexts)
         return bound

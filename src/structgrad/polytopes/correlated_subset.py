@@ -30,7 +30,7 @@ class CorrelatedSubset(ExponentialFamily):
 
     The maximiser is a dynamic program. Of equally good subsets (in float64, summed from the first item on) it takes the
     one that leaves out the last item, then the last but one, and so on: ties go to the lower indices. ``log_partition``
-    is the same program with sums of weights in place of maxima; it and ``marginals`` take ``O(nk)`` steps a row.
+    is the same program with sums of weights in place of maxima; it and ``marginals`` take ``O(nk)`` steps per row.
 
     A masked item is out, and its pairs with it. A masked pair may not be chosen together, its items alone may.
 
@@ -71,7 +71,7 @@ class CorrelatedSubset(ExponentialFamily):
         return torch.cat([items, items[:, :-1] * items[:, 1:]], 1)
 
     def _feasible(self, mask: Tensor) -> Tensor:
-        """Whether every other item of each run of items that forbid each other, from its first on, makes k."""
+        """Whether k items are left when every other one is taken of each run of items that forbid each other."""
         items, place = mask[..., : self.n], torch.arange(self.n, device=mask.device)
         tied = items[..., 1:] & items[..., :-1] & ~mask[..., self.n :]
         start = torch.where(F.pad(tied, (1, 0)), 0, place).cummax(-1).values

@@ -70,7 +70,7 @@ class ExponentialFamily(Polytope):
 
         Args:
             theta: scores, ``(..., *event_shape)``.
-            samples: draws an item, in a dimension before the event's; None: one draw, no such dimension.
+            samples: draws per item, in a dimension before the event's; None: one draw, no such dimension.
             generator: one, or a sequence with one for each index of the first dimension.
             mask: as in :meth:`argmax`.
 

@@ -19,7 +19,7 @@ class Hypercube(ExponentialFamily):
     """Binary tensors of any shape, each coordinate by itself (paulus, section 6, subset selection, "Indep. S").
 
     The maximiser is ``theta > 0`` (0 at a tie), ``log_partition`` is ``sum log(1 + exp theta)`` and ``marginals`` its
-    gradient, the sigmoid. Coordinates out of a mask are 0; any mask will do.
+    gradient, the sigmoid. Coordinates out of a mask are 0; any mask is allowed.
 
     Args:
         shape: the event's, each size at least 1: ``Hypercube(5)``, ``Hypercube(n, n)``.

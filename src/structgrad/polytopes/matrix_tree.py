@@ -131,7 +131,7 @@ def log_partition(scores: Tensor, edges: Tensor, single: bool = False) -> Tensor
 
     The elimination of ``_matrix_tree``, each entry put together when it is needed, by one logsumexp over the vertices
     taken out before (of two numbers at a time, torch's ``logaddexp`` has no second derivative). Vertices without an
-    edge hang on the first one that has any, by an edge of weight one, so that vertex 0 may be everybody's root. Where a
+    edge hang on the first one that has any, by an edge of weight one, so that vertex 0 may be the root of all. Where a
     ``single`` edge leaves it, they hang on vertex 1, which has a way to all others.
     """
     n = scores.shape[-1]
@@ -165,7 +165,7 @@ def log_partition(scores: Tensor, edges: Tensor, single: bool = False) -> Tensor
 
 
 def _led(scores: Tensor, edges: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The graphs with their vertices in an order as ``_graph.lead`` makes it, by squaring who reaches whom."""
+    """The graphs with their vertices in an order as ``_graph.lead`` makes it, by squaring the reachability matrix."""
     n = edges.shape[-1]
     inner = edges.clone()
     inner[:, 0] = False

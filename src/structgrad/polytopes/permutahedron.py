@@ -29,7 +29,7 @@ class Permutahedron(Polytope):
 
     @opaque
     def argmax(self, theta: Tensor, mask: Tensor | None = None) -> Tensor:
-        """As everywhere; the ranks come in the type of the scores.
+        """As in :meth:`Polytope.argmax`; the ranks come in the type of the scores.
 
         Raises:
             ValueError: also if that type does not hold all whole numbers below n.

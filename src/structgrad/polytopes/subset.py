@@ -22,8 +22,8 @@ class Subset(ExponentialFamily):
     """Binary vectors ``y`` of shape ``(n,)`` with ``sum y = k`` (paulus, section 6, k-subset selection).
 
     The maximiser has the k largest scores; equal scores go to the lower index. ``log_partition`` is the log of the k-th
-    elementary symmetric polynomial of ``exp theta``; it and ``marginals`` take ``O(nk)`` steps a row. A mask must leave
-    at least k items.
+    elementary symmetric polynomial of ``exp theta``; it and ``marginals`` take ``O(nk)`` steps per row. A mask must
+    leave at least k items.
 
     Args:
         n: how many items there are, at least 1.

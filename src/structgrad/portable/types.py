@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 def compiled(*values: Tensor) -> bool:
-    """Whether all lie in the memory of the CPU and hold float32 or float64: others are torch's."""
+    """Whether all lie in the memory of the CPU and hold float32 or float64: others are left to torch."""
     return all(value.device.type == "cpu" and value.dtype in (torch.float32, torch.float64) for value in values)
 
 
 def wide(value: Tensor) -> Tensor:
-    """The tensor itself in float32 or float64, and in float64 what is narrower: scores go in and come out by this."""
+    """The tensor itself if it is float32 or float64, else in float64."""
     return value if value.dtype in (torch.float32, torch.float64) else value.double()
 
 

@@ -1,4 +1,4 @@
-"""How an argmax is softened: one convex function a file, each with its maximiser on the polytopes it is for."""
+"""How an argmax is softened: one convex function per file, each with its maximiser on the polytopes it is for."""
 
 from structgrad.regularizers.base import Regularizer
 from structgrad.regularizers.binary import BinaryEntropy

@@ -2,7 +2,7 @@
 
 With ``K = exp(A - rowmax A)`` and ``v_0 = 1``, ``T`` rounds of ``u_t = 1 / (K v_{t-1})``, ``v_t = 1 / (K' u_t)`` give
 ``P = diag(u_T) K diag(v_T)``: the same matrix as T rounds of row then column normalisation in log space (Mena et al.
-2018), at two multiply-adds an entry and half-round in place of an exponential. Only rows are shifted: a shift of the
+2018), at two multiply-adds per entry and half-round in place of an exponential. Only rows are shifted: a shift of the
 columns changes the iterate as long as it has not converged.
 
 The adjoint keeps the scalings (2 T n numbers), not the iterates (2 T n^2). A matrix lies in memory twice, once

@@ -38,10 +38,10 @@ from structgrad.regularizers.base import Regularizer, unknown_pair
 class TransportEntropy(Regularizer):
     """Shannon entropy of a matching and of what it leaves free, ``sum P log P + sum s log s``, to convergence.
 
-    Unlike that of :class:`SinkhornEntropy`, which takes so many rounds whatever they yield, its maximiser is the
-    gradient of a potential. Newton's method on the dual, started from the best assignment, in float64: some five rounds
-    where scores (over the temperature) span 10, some thirty at worst at any range. Each item stops by itself. Other
-    devices make the round trip; derivatives stay there.
+    Unlike that of :class:`SinkhornEntropy`, which takes a fixed number of rounds, its maximiser is the gradient of a
+    potential. Newton's method on the dual, started from the best assignment, in float64: about five rounds where scores
+    (over the temperature) span 10, about thirty at worst at any range. Each item stops by itself. Other devices make
+    the round trip; derivatives stay there.
 
     Args:
         tolerance: how much a sum of the plan may be off at most.

@@ -214,7 +214,7 @@ def test_the_function_sees_all_solutions_at_once(leading, dtype):
 
 
 def test_masks_and_items_of_their_own():
-    """A function that knows the items, a mask an item; masked scores have no slope."""
+    """A function that knows the items, a mask per item; masked scores have no slope."""
     theta, prices = randn(6, 5).requires_grad_(), randn(6, 1, 5, seed=2)
     mask = torch.rand(6, 5, generator=generator(1)) < 0.6
     mask[:, :2] = True

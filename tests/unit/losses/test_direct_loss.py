@@ -204,7 +204,7 @@ def test_expected_gradients_equal_integrals(epsilon, sigma, scale):
 
 
 def test_the_samples_of_an_item_are_averaged():
-    """Five samples an item: the same expectation, a fifth of the variance, whatever the sum over items."""
+    """Five samples per item: the same expectation, a fifth of the variance, whatever the sum over items."""
     items, noise, epsilon = 20_000, Gumbel(), -1.0
     exact_mu, exact_sigma = exact_gradients(1.0, noise, epsilon)
     variance = {}

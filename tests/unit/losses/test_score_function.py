@@ -130,7 +130,7 @@ def test_leave_one_out_does_not_see_a_constant_in_the_losses():
 
 @pytest.mark.parametrize("baseline", ["ema", "leave_one_out", None])
 def test_gradients_of_elements_are_draws_of_the_estimate(baseline):
-    """One row of logits an item: their gradients have the true mean within the standard error."""
+    """One row of logits per item: their gradients have the true mean within the standard error."""
     items, samples = 20_000, 4
     generator = torch.Generator().manual_seed(3)
     draws = torch.multinomial(LOGITS.softmax(-1), samples * items, True, generator=generator).view(samples, items)

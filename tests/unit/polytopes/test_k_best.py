@@ -154,7 +154,7 @@ def test_shapes_types_and_derivatives():
 
 def test_what_is_refused():
     for polytope in (GridPath(2, 2), Permutahedron(3)):
-        with pytest.raises(ValueError, match=f"{type(polytope).__name__} has no search that is held to coordinates"):
+        with pytest.raises(ValueError, match=f"{type(polytope).__name__} cannot search with forced coordinates"):
             k_best(polytope, -torch.ones(polytope.event_shape), 2)
     with pytest.raises(ValueError, match="Matching takes no mask"):
         k_best(Matching(2), torch.zeros(2, 2), 1, torch.ones(2, 2, dtype=torch.bool))
