@@ -22,7 +22,8 @@ from structgrad.arguments import kind
 from structgrad.autograd import constant
 from structgrad.estimate import Estimate, mean_of
 from structgrad.finite import all_finite, in_range
-from structgrad.layers._perturbation import Draws, Maximiser, Pulled
+from structgrad.layers._perturbation import Draws, Pulled
+from structgrad.layers._perturbed_nodes import Maximiser
 from structgrad.layers.base import Scale
 from structgrad.layers.perturbed import Perturbed
 from structgrad.noise import Generators

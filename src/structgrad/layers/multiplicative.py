@@ -27,7 +27,8 @@ from structgrad.estimate import Estimate
 from structgrad.finite import in_range
 from structgrad.layers._by_parts import Baseline
 from structgrad.layers._contractions import mean
-from structgrad.layers._perturbation import Draws, Maximiser, Pulled, columns, map_items, refuse_lifted
+from structgrad.layers._perturbation import Draws, Pulled, columns, map_items, refuse_lifted
+from structgrad.layers._perturbed_nodes import Maximiser
 from structgrad.layers.base import Scale
 from structgrad.layers.perturbed import STANDARD_NORMAL, Perturbed
 from structgrad.noise import Generators

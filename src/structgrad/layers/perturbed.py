@@ -28,16 +28,14 @@ from structgrad.layers._contractions import weighted_mean
 from structgrad.layers._draws import checked_noisy, noise_for
 from structgrad.layers._perturbation import (
     Draws,
-    Maximiser,
-    Potential,
     columns,
     fill_added,
     maxima_of,
-    offset_of,
     refuse_lifted,
     slopes_of,
     solutions,
 )
+from structgrad.layers._perturbed_nodes import Maximiser, Potential, offset_of
 from structgrad.layers.base import Scale, fitted, hold
 from structgrad.noise import Density, Generators, Noise, Normal
 from structgrad.polytopes.base import Polytope
