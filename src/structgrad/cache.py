@@ -73,7 +73,7 @@ def private_folder(name: str) -> Path:
         mine = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
         if mine and writable(folder):
             return folder
-    except FileExistsError:  # somebody's file or link of that name
+    except FileExistsError:  # a file or link of that name, of another user
         pass
     return Path(tempfile.mkdtemp(prefix=f"{name}-"))
 

@@ -38,7 +38,7 @@ def set_threads(threads: int) -> None:
     if threads < 1:
         raise UserError(f"threads must be at least 1, not {threads}")
     _threads = threads
-    _pool = None  # not shut down: it ends by itself when whoever still works with it is done
+    _pool = None  # not shut down: it ends by itself when the work in it is done
     torch.set_num_threads(1)
 
 

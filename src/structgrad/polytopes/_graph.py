@@ -89,7 +89,7 @@ def _spread(into, m, start, forth, seen):
 def lead(into, vertices, counts, led):
     """Bring to place 1 of each graph of :func:`gather` a child of the root from which all others can be reached.
 
-    ``led[b]``: whether there is one, or nobody but the root. If any vertex reaches all, the last one from which a
+    ``led[b]``: whether there is one, or no vertex but the root. If any vertex reaches all, the last one from which a
     sweep had to start does, and those that reach it are all that do.
     """
     seen = np.empty(into.shape[1], np.bool_)

@@ -5,7 +5,7 @@ with it: each of its edges from i to j went by k with the share ``p_i w_kj / w'_
 parent of k is one of the vertices that the root still reaches without k, drawn with weights ``p``: summed over the
 parents that the children of k had (all choices without a cycle), the weights of the smaller trees come to ``p`` of that
 set, as those of the larger ones do. With a single edge out of the root, k is the root's child where the root reaches
-nobody any more, and else the root is no choice.
+no vertex any more, and else the root is no choice.
 
 Wilson's walk (1996) needs as many steps as the walk takes to hit the root, which has no bound for weights that lie far
 apart. This takes ``O(n^2)`` for a draw, and numbers ``u`` for all that may be decided at each vertex.
