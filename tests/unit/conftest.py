@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from structgrad.experiments import Arm, Experiment, Lines, Metric, Progress
+from structgrad.experiments import Arm, Experiment, LearningCurves, Lines, Metric
 from structgrad.repro.evidence.records import save
 from structgrad.repro.planning.plan import ExperimentPlan, Plan, Shard, load_plan
 
@@ -173,7 +173,7 @@ def figured(project: Path, fabricate: Fabricate) -> Plan:
         figures=(
             Lines(name="4", title="Figure 4: perfect ranks", metrics=("perfect",), base=10, from_zero=True),
             Lines(name="7", title="Figure 7: perfect and partial ranks", base=10, columns=1),
-            Progress(("sigma=0.1",), ("perfect", "loss"), name="8", title="Figure 8: while learning"),
+            LearningCurves(("sigma=0.1",), ("perfect", "loss"), name="8", title="Figure 8: while learning"),
         ),
         label="Figures 4, 7 and 8",
     )
@@ -289,7 +289,7 @@ def searched(project: Path, fabricate: Fabricate) -> Plan:
         metrics=metrics,
         package="nowhere",
         level=2,
-        figures=(Lines(), Progress(("T=10",), ("elbo",), name="1_progress", title="Learning")),
+        figures=(Lines(), LearningCurves(("T=10",), ("elbo",), name="1_progress", title="Learning")),
         selected_by="elbo",
         one_data_set=True,
         clock="step",

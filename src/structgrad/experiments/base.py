@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from structgrad.experiments.figures import Figure, Lines, Progress, Scatter
+from structgrad.experiments.figures import Figure, LearningCurves, Lines, Scatter
 
 Level = Literal[1, 2, 3]
 
@@ -103,7 +103,7 @@ class Experiment:
     level: Level
     config: Mapping[str, Any] = field(default_factory=dict)
     published_items: Mapping[str, int] = field(default_factory=dict)
-    figures: tuple[Lines | Scatter | Progress, ...] = (Lines(),)
+    figures: tuple[Lines | Scatter | LearningCurves, ...] = (Lines(),)
     label: str | None = None
     folds: int = 0
     seeded_as: str | None = None

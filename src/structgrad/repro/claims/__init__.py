@@ -41,7 +41,7 @@ from structgrad.repro.claims.below import below
 from structgrad.repro.claims.better import better
 from structgrad.repro.claims.mean_better import mean_better
 from structgrad.repro.claims.share import share
-from structgrad.repro.claims.values import Claim, Outcome
+from structgrad.repro.claims.values import Claim, Decision
 from structgrad.repro.claims.widening import widening
 from structgrad.repro.judging.cells import Cell, collect
 from structgrad.repro.judging.significance import ALPHA
@@ -52,7 +52,7 @@ VERDICTS = ("supported", "not_supported", "undecided", "not_comparable", "not_at
 Cells = Mapping[tuple[str, str, str, str], Cell]
 
 # What each takes: the claim, for each setting that has records the cells of its sides, and the settings that have not.
-KINDS: Mapping[str, Callable[[Claim, Mapping[str, Sequence[Cell]], Sequence[str]], Outcome]] = {
+KINDS: Mapping[str, Callable[[Claim, Mapping[str, Sequence[Cell]], Sequence[str]], Decision]] = {
     "better": better,
     "widening": widening,
     "below": below,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from structgrad.repro.evidence.gathering import per_replica, value_of
 from structgrad.repro.judging.cells import Cell, seed_of, trials
@@ -12,7 +12,14 @@ from structgrad.repro.judging.selection import exchanged
 from structgrad.repro.judging.significance import ALPHA, holm, paired, unpaired
 
 Claim = Mapping[str, Any]
-Outcome = tuple[str, str, list[dict[str, Any]]]  # verdict, reason, one detail a setting
+
+
+class Decision(NamedTuple):
+    """What a test of a claim comes to; ``details`` has one entry per setting."""
+
+    verdict: str
+    reason: str
+    details: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)

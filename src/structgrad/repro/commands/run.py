@@ -63,15 +63,15 @@ def command(
         record = restore_shard(plan, shard) if go_on else None
         if record is None:
             left = None if budget is None else budget - (time.monotonic() - started)
-            progress = Progress(shard.id, shard.count, experiment)
+            bar = TrainingBar(shard.id, shard.count, experiment)
             try:
-                record = run_shard(plan, shard, progress, cores, checkpoint_every, left)
+                record = run_shard(plan, shard, bar, cores, checkpoint_every, left)
             except OutOfTimeError:
-                progress.close()
+                bar.close()
                 click.echo(f"structgrad: {shard.id}: the time budget ran out; run again to go on", err=True)
                 sys.exit(OUT_OF_TIME)
             except Exception as error:
-                progress.close()
+                bar.close()
                 if len(chosen) == 1:
                     raise
                 failed.append(shard.id)
@@ -79,7 +79,7 @@ def command(
                 if not isinstance(error, UserError):
                     traceback.print_exc()
                 continue
-            progress.close()
+            bar.close()
         click.echo(records_json(record) if as_json else summary(record, experiment))
     if failed:
         raise UserError(f"{len(failed)} of {len(chosen)} shards failed: {', '.join(failed)}")
@@ -102,7 +102,7 @@ def summary(record: dict, experiment: Experiment) -> str:
     return f"{record['id']}: {', '.join(parts)}; {run['seconds']:.1f} s, {run['peak_memory_mb']:.0f} MB"
 
 
-class Progress:
+class TrainingBar:
     """A bar of finished replicas on a terminal; elsewhere a line now and then, so that logs stay short."""
 
     def __init__(self, name: str, replicas: int, experiment: Experiment, every: float = 30.0) -> None:

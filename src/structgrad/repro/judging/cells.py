@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from structgrad.errors import unknown
 from structgrad.experiments import Arm, Experiment, Metric
 from structgrad.repro.evidence.gathering import Evidence, gather, missing_data, per_replica, results_of, value_of
-from structgrad.repro.judging.intervals import Estimate, mean, proportion
+from structgrad.repro.judging.intervals import Measured, mean, proportion
 from structgrad.repro.judging.published import Published, lookup
-from structgrad.repro.judging.selection import Selection, Trial
+from structgrad.repro.judging.selection import ScoredTrial, Selection
 from structgrad.repro.judging.verdicts import Judgement, judge
 from structgrad.repro.planning.plan import ExperimentPlan, Plan
 
@@ -25,7 +25,7 @@ class Cell:
     arm: Arm
     metric: Metric
     scale: str
-    estimate: Estimate | None
+    estimate: Measured | None
     published: Published | None
     judgement: Judgement
     evidence: tuple[Evidence, ...]
@@ -75,14 +75,14 @@ def find(plan: Plan, identity: str) -> Cell:
     return _cells(plan, *places[identity])[0]
 
 
-def trials(evidence: Sequence[Evidence], metric: Metric) -> list[Trial]:
+def trials(evidence: Sequence[Evidence], metric: Metric) -> list[ScoredTrial]:
     """The trials of a search, scores in the metric's unit. A reference has one replica and no validation."""
     reports = per_replica(evidence, metric)
     finals = {replica: result["final"] for replica, result in results_of(evidence).items()}
-    return [(finals[r].get("validation", 0.0), value_of(reports[r], metric)) for r in sorted(reports)]
+    return [ScoredTrial(finals[r].get("validation", 0.0), value_of(reports[r], metric)) for r in sorted(reports)]
 
 
-def estimate(reports: Sequence[Mapping[str, float]], metric: Metric, identity: str) -> Estimate | None:
+def estimate(reports: Sequence[Mapping[str, float]], metric: Metric, identity: str) -> Measured | None:
     """The pooled value with its interval, in the metric's unit; None without reports."""
     if not reports:
         return None

@@ -13,11 +13,11 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from structgrad.experiments import PAPERS, Experiment, Lines, Progress, Scatter
+from structgrad.experiments import PAPERS, Experiment, LearningCurves, Lines, Scatter
 from structgrad.files import write_bytes
 from structgrad.repro import claims
 from structgrad.repro.evidence.gathering import Evidence
-from structgrad.repro.figures import curves
+from structgrad.repro.figures import training_curves
 from structgrad.repro.figures.files import KINDS, build_figures, called
 from structgrad.repro.judging.cells import Cell
 from structgrad.repro.judging.numbers import fixed
@@ -55,7 +55,7 @@ def build_report(plan: Plan) -> bytes:
     for name, table in shown.items():
         experiment = plan.experiments[name].experiment
         stem = table.stem
-        training = curves.draw(experiment, evidence)
+        training = training_curves.draw(experiment, evidence)
         sections.append(
             {
                 "id": stem,
@@ -102,7 +102,9 @@ def _data_licences(plan: Plan) -> list[str]:
     return [PAPERS[name].data_licence for name in named if PAPERS[name].data_licence]
 
 
-def _figure(figure: Lines | Scatter | Progress, experiment: Experiment, drawn: Mapping[str, bytes]) -> dict[str, Any]:
+def _figure(
+    figure: Lines | Scatter | LearningCurves, experiment: Experiment, drawn: Mapping[str, bytes]
+) -> dict[str, Any]:
     """A figure as the page shows it: one with a name of its own has its own heading and caption."""
     from markupsafe import Markup
 

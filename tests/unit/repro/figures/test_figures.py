@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from structgrad.experiments import REGISTRY, Lines, Progress
+from structgrad.experiments import REGISTRY, LearningCurves, Lines
 from structgrad.repro.figures.files import KINDS, build_figures, write_figures
 from structgrad.repro.figures.lines import data as data_of
 from structgrad.repro.figures.lines import draw, reading
@@ -104,7 +104,7 @@ def test_every_figure_can_be_filled():
             assert type(figure) in KINDS
             if isinstance(figure, Lines):
                 assert set(figure.metrics) <= metrics
-            if isinstance(figure, Progress):
+            if isinstance(figure, LearningCurves):
                 assert set(figure.settings) <= set(experiment.settings)
 
 

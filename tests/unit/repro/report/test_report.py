@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from structgrad.experiments import REGISTRY
 from structgrad.repro.commands.report import command
-from structgrad.repro.figures import curves
+from structgrad.repro.figures import training_curves
 from structgrad.repro.figures.drawing import picture
 from structgrad.repro.judging.cells import collect
 from structgrad.repro.planning.paths import results
@@ -149,12 +149,12 @@ def test_the_crate_can_be_read_and_names_every_file(finished):
 def test_curves_by_arm_and_setting(finished):
     experiment = finished.experiments["indelman_1a"].experiment
     evidence = [piece for cell in collect(finished, "indelman_1a") for piece in cell.evidence]
-    shown = curves.panels(experiment, evidence)
+    shown = training_curves.panels(experiment, evidence)
     assert shown == {
         ("direct", "loss"): {"d=5": ([0.0, 1.0], [0.5, 0.25])},
         ("no_solver", "loss"): {"d=5": ([0.0, 1.0], [0.5, 0.25])},
     }
-    assert curves.draw(experiment, []) is None
+    assert training_curves.draw(experiment, []) is None
 
 
 def test_an_svg_becomes_part_of_a_page():
@@ -180,10 +180,10 @@ def test_durations(seconds, text):
 
 @pytest.mark.parametrize("count", [1, 2, 50, 51, 100, 2000])
 def test_a_long_curve_is_shown_by_fewer_points_from_its_first_to_its_last(count):
-    places = curves._spread(count)
+    places = training_curves._spread(count)
     assert places == sorted(set(places))
     assert (places[0], places[-1]) == (0, count - 1)
-    assert len(places) == count if count <= curves.POINTS else len(places) <= curves.POINTS
+    assert len(places) == count if count <= training_curves.POINTS else len(places) <= training_curves.POINTS
 
 
 def test_coordinates_have_four_decimals_and_labels_all_of_theirs():
@@ -199,11 +199,11 @@ def test_coordinates_have_four_decimals_and_labels_all_of_theirs():
 def test_curves_of_a_search_are_those_of_the_selected_trial(searched):
     experiment = searched.experiments["fake"].experiment
     evidence = [piece for cell in collect(searched, "fake") for piece in cell.evidence]
-    assert curves.panels(experiment, evidence) == {
+    assert training_curves.panels(experiment, evidence) == {
         ("tree", "elbo"): {"T=10": ([200.0, 400.0], [-2100.0, -1050.0])},
         ("indep", "elbo"): {"T=10": ([200.0, 400.0], [-3100.0, -1550.0])},
     }
-    words = re.findall(r"<text[^>]*>(.*?)</text>", curves.draw(experiment, evidence).decode())
+    words = re.findall(r"<text[^>]*>(.*?)</text>", training_curves.draw(experiment, evidence).decode())
     assert words.count("step") == 2
     assert "epoch" not in words
 

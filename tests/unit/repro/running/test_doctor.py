@@ -142,7 +142,7 @@ def test_a_command_that_hangs_or_is_not_there():
 
 
 def test_exit_code_two_where_it_cannot(plan, monkeypatch):
-    bad = doctor.Finding("python", "fail", "old", "install another")
+    bad = doctor.Diagnosis("python", "fail", "old", "install another")
     monkeypatch.setattr(doctor, "QUESTIONS", (lambda _: iter([bad]),))
     told = CliRunner().invoke(command, ["--scale", "smoke"])
     assert told.exit_code == 2

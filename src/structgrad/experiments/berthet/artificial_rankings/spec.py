@@ -9,7 +9,7 @@ epsilon, the number of perturbations, lambda, and whether test labels are noisy.
 from __future__ import annotations
 
 from structgrad.experiments.base import Arm, Experiment, Metric
-from structgrad.experiments.figures import Lines, Progress
+from structgrad.experiments.figures import LearningCurves, Lines
 
 # Half decades, but for the two levels whose curves the paper shows, which stand for 0.1 and 1.
 SETTINGS = tuple(
@@ -94,7 +94,7 @@ ARTIFICIAL = Experiment(
             columns=2,
             from_zero=True,
         ),
-        Progress(
+        LearningCurves(
             name="fig8",
             title="Figure 8: ranks against epochs",
             settings=("sigma=0.1334", "sigma=0.7449"),

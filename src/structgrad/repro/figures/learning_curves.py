@@ -6,9 +6,9 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from structgrad.experiments import Experiment, Progress
-from structgrad.repro.figures.curves import History, shown
+from structgrad.experiments import Experiment, LearningCurves
 from structgrad.repro.figures.drawing import WIDTH, legend, nothing, picture, reference, start_at_zero, stroke
+from structgrad.repro.figures.training_curves import History, shown
 from structgrad.repro.judging.cells import Cell
 from structgrad.repro.judging.numbers import MORE_DIGITS, fixed
 from structgrad.repro.tables.comma_separated import comma_separated
@@ -17,7 +17,7 @@ KEY, LETTER = 0.6, 0.075  # inches that a name in the legend needs, and each let
 NAMES = ("quantity", "title", "unit", "setting", "arm", "column")
 
 
-def reading(figure: Progress, experiment: Experiment) -> str:
+def reading(figure: LearningCurves, experiment: Experiment) -> str:
     """How to read the picture."""
     told = "Lines: means over the replicas that still train"
     if experiment.selected_by:
@@ -26,7 +26,7 @@ def reading(figure: Progress, experiment: Experiment) -> str:
     return f"{told}."
 
 
-def data(figure: Progress, experiment: Experiment, cells: Iterable[Cell]) -> bytes:
+def data(figure: LearningCurves, experiment: Experiment, cells: Iterable[Cell]) -> bytes:
     """The csv under :func:`columns`: one line a quantity, setting, arm and epoch (step) of the records' histories.
 
     ``value`` is in the unit of the metric that the quantity is named like, else as it stands in the record; ``active``
@@ -52,7 +52,7 @@ def data(figure: Progress, experiment: Experiment, cells: Iterable[Cell]) -> byt
     return comma_separated(columns(experiment), rows).encode("utf-8")
 
 
-def draw(content: bytes, figure: Progress, experiment: Experiment, title: str) -> bytes:
+def draw(content: bytes, figure: LearningCurves, experiment: Experiment, title: str) -> bytes:
     """The svg of :func:`data`: settings are columns, quantities rows with one vertical axis.
 
     The axis of time is logarithmic, so that what happened before the first is not shown. A reference is a
