@@ -215,6 +215,7 @@ def _finished(
     """A project whose paper scale was run for two arms, with true seeds and data and all that is derived."""
     from structgrad.repro.claims import write_claims
     from structgrad.repro.figures.files import write_figures
+    from structgrad.repro.judging.cells import collect_all
     from structgrad.repro.report.page import write_report
     from structgrad.repro.running import datasets
     from structgrad.repro.tables.files import write_tables
@@ -233,10 +234,9 @@ def _finished(
             record = fabricate(plan, shard, reports, changes={"seeds": seeds})
             made = record["provenance"] | {"data_digest": digests["d=5/0-2"]}
             fabricate(plan, shard, reports, changes={"seeds": seeds, "provenance": made})
-        write_tables(plan)
-        write_figures(plan)
-        write_claims(plan)
-        write_report(plan)
+        cells = collect_all(plan)
+        for write in (write_tables, write_figures, write_claims, write_report):  # the report last: it has the manifest
+            write(plan, cells)
     return root
 
 

@@ -20,22 +20,22 @@ DRAWN = (".svg", ".html")
 
 def tables_rebuild(scene: Scene) -> Iterator[Finding]:
     """the tables rebuild from the records, byte for byte"""
-    yield from _rebuilt(scene, lambda: build_tables(scene.plan))
+    yield from _rebuilt(scene, lambda: build_tables(scene.plan, scene.cells))
 
 
 def figures_rebuild(scene: Scene) -> Iterator[Finding]:
     """the figures and their data rebuild from the records"""
-    yield from _rebuilt(scene, lambda: build_figures(scene.plan))
+    yield from _rebuilt(scene, lambda: build_figures(scene.plan, scene.cells))
 
 
 def claims_rebuild(scene: Scene) -> Iterator[Finding]:
     """the claims' verdicts rebuild from the records, byte for byte"""
-    yield from _rebuilt(scene, lambda: {scene.folder / "claims.json": build_claims(scene.plan)})
+    yield from _rebuilt(scene, lambda: {scene.folder / "claims.json": build_claims(scene.plan, scene.cells)})
 
 
 def report_rebuilds(scene: Scene) -> Iterator[Finding]:
     """the report rebuilds from the records"""
-    yield from _rebuilt(scene, lambda: {scene.folder / "report.html": build_report(scene.plan)})
+    yield from _rebuilt(scene, lambda: {scene.folder / "report.html": build_report(scene.plan, scene.cells)})
 
 
 def crate_rebuilds(scene: Scene) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from structgrad.repro.evidence import records
+from structgrad.repro.judging.cells import Cells, collect_all
 from structgrad.repro.planning.paths import project_root, results
 from structgrad.repro.planning.plan import Plan, Shard, load_plan
 
@@ -62,6 +63,24 @@ class Scene:
         """The records that are whole and are those of the shards that belong where they lie."""
         found = {path: r for path, r in self.loaded.items() if isinstance(r, dict) and path in self.shards}
         return {path: record for path, record in found.items() if not list(misplaced(record, self.shards[path]))}
+
+    @cached_property
+    def _collected(self) -> Cells | records.RecordError:
+        try:
+            return collect_all(self.plan)
+        except records.RecordError as error:
+            return error
+
+    @property
+    def cells(self) -> Cells:
+        """The plan's cells, collected once whatever comes of it.
+
+        Raises:
+            RecordError: see :func:`structgrad.repro.judging.cells.collect`.
+        """
+        if isinstance(self._collected, records.RecordError):
+            raise self._collected
+        return self._collected
 
     def name(self, path: Path) -> str:
         """The path as people write it, from the project's root."""

@@ -36,9 +36,21 @@ class Cell:
         return cell_id(self.experiment, self.setting, self.arm, self.metric)
 
 
+Cells = Mapping[str, Sequence[Cell]]  # the cells of each experiment of a plan, by the experiment's name
+
+
 def cell_id(experiment: Experiment, setting: str, arm: Arm, metric: Metric) -> str:
     """paper/table/row/column/metric."""
     return "/".join((experiment.paper, experiment.table, setting, arm.column, metric.name))
+
+
+def collect_all(plan: Plan) -> Cells:
+    """The cells of every experiment of the plan: a command makes them once and hands them on.
+
+    Raises:
+        RecordError: see :func:`collect`.
+    """
+    return {name: collect(plan, name) for name in plan.experiments}
 
 
 def collect(plan: Plan, name: str) -> list[Cell]:

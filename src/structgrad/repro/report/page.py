@@ -19,7 +19,7 @@ from structgrad.repro import claims
 from structgrad.repro.evidence.gathering import Evidence
 from structgrad.repro.figures import training_curves
 from structgrad.repro.figures.files import KINDS, build_figures, called
-from structgrad.repro.judging.cells import Cell
+from structgrad.repro.judging.cells import Cell, Cells
 from structgrad.repro.judging.numbers import fixed
 from structgrad.repro.judging.verdicts import VERDICTS
 from structgrad.repro.planning.paths import results
@@ -31,26 +31,22 @@ from structgrad.repro.tables.panels import MARKS, Table, tables
 SHORT = 12  # digits of a digest that are shown
 
 
-def write_report(plan: Plan) -> list[Path]:
+def write_report(plan: Plan, cells: Cells) -> list[Path]:
     """Write the page, the research object's metadata and, last of all, the manifest; their paths."""
     page, crate = results(plan.scale) / "report.html", results(plan.scale) / rocrate.NAME
-    write_bytes(page, build_report(plan))
+    write_bytes(page, build_report(plan, cells))
     write_bytes(crate, rocrate.build_crate(plan))
     return [page, crate, manifest.write(plan.scale)]
 
 
-def build_report(plan: Plan) -> bytes:
-    """The page's content.
-
-    Raises:
-        RecordError: a record is damaged or is not the plan's.
-    """
+def build_report(plan: Plan, cells: Cells) -> bytes:
+    """The page's content."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    shown = tables(plan)
+    shown = tables(plan, cells)
     evidence = _evidence(shown.values())
-    drawn = {path.name: content for path, content in build_figures(plan).items()}
+    drawn = {path.name: content for path, content in build_figures(plan, cells).items()}
     sections = []
     for name, table in shown.items():
         experiment = plan.experiments[name].experiment
@@ -72,7 +68,7 @@ def build_report(plan: Plan) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    judged = claims.judge_claims(plan)
+    judged = claims.judge_claims(plan, cells)
     page = environment.get_template("report.html.j2").render(
         scale=plan.scale,
         standing=[(part.experiment, part.comparable, part.reason) for part in plan.experiments.values()],

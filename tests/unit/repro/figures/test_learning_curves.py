@@ -14,7 +14,7 @@ from structgrad.experiments import LearningCurves
 from structgrad.repro.evidence.gathering import Evidence
 from structgrad.repro.figures import learning_curves
 from structgrad.repro.figures.files import build_figures
-from structgrad.repro.judging.cells import collect
+from structgrad.repro.judging.cells import collect, collect_all
 
 SVG = "http://www.w3.org/2000/svg"
 
@@ -184,7 +184,7 @@ def test_the_axis_starts_at_zero_where_it_should(figured, experiment):
 
 
 def test_the_picture_is_drawn_from_the_data_alone(figured, experiment, figure):
-    contents = {path.name: content for path, content in build_figures(figured).items()}
+    contents = {path.name: content for path, content in build_figures(figured, collect_all(figured)).items()}
     content, title = contents["berthet_8.csv"], "berthet Figure 8: while learning, scale paper"
     assert learning_curves.draw(content, figure, experiment, title) == contents["berthet_8.svg"]
     other = content.replace(b"50.0000", b"55.0000")

@@ -12,7 +12,7 @@ from structgrad.experiments import REGISTRY, LearningCurves, Lines, Scatter
 from structgrad.repro.figures import learning_curves, lines, scatter, training_curves
 from structgrad.repro.figures.drawing import COLOURS, stroke
 from structgrad.repro.figures.files import KINDS, build_figures, write_figures
-from structgrad.repro.judging.cells import collect
+from structgrad.repro.judging.cells import collect, collect_all
 from structgrad.repro.planning.plan import load_plan
 
 TITLE = "berthet Table 2: Label ranking, learning rate and epsilon tuned, scale paper"
@@ -82,9 +82,9 @@ def test_picture_is_drawn_from_the_data_alone(plan):
 
 
 def test_files_are_what_is_built(plan):
-    paths = write_figures(plan)
+    paths = write_figures(plan, collect_all(plan))
     assert [path.name for path in paths] == ["berthet_2.csv", "berthet_2.svg"]
-    assert {path: path.read_bytes() for path in paths} == build_figures(plan)
+    assert {path: path.read_bytes() for path in paths} == build_figures(plan, collect_all(plan))
     assert TITLE in {name for name, _ in texts(paths[1].read_bytes())}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from structgrad.repro.commands.run import TrainingBar
 from structgrad.repro.evidence.records import RecordError
-from structgrad.repro.judging.cells import collect
+from structgrad.repro.judging.cells import collect, collect_all
 from structgrad.repro.judging.intervals import expanded_level
 from structgrad.repro.judging.selection import ScoredTrial, Selection, exchanged, selected
 from structgrad.repro.report.explain import as_text, explain
@@ -175,12 +175,12 @@ def test_explain_lists_the_trials(searched, project):
 
 
 def test_tables_and_report_say_what_diverged(searched):
-    table = tables(searched)["fake"]
+    table = tables(searched, collect_all(searched))["fake"]
     assert table.scale_line.endswith("1 of 10 trials diverged; their best weights before that are tested.")
     for shown in (to_markdown(table), to_html(table), to_latex(table)):
         assert "trials, one of which is selected" in shown
         assert "1 of 10 trials diverged" in shown
-    page = build_report(searched).decode()
+    page = build_report(searched, collect_all(searched)).decode()
     assert "mean steps" in page
     assert "<td>400, trial 2 diverged after 400</td>" in page
     assert "of a search those of the selected trial" in page

@@ -17,7 +17,7 @@ from structgrad.experiments import REGISTRY
 from structgrad.repro.commands.report import command
 from structgrad.repro.figures import training_curves
 from structgrad.repro.figures.drawing import picture
-from structgrad.repro.judging.cells import collect
+from structgrad.repro.judging.cells import collect, collect_all
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.report import manifest, rocrate
@@ -93,7 +93,7 @@ def test_the_same_bytes_every_time(finished):
     here = results(finished.scale)
     names = ("report.html", rocrate.NAME, manifest.NAME)
     before = [(here / name).read_bytes() for name in names]
-    assert [path.name for path in write_report(finished)] == list(names)
+    assert [path.name for path in write_report(finished, collect_all(finished))] == list(names)
     assert [(here / name).read_bytes() for name in names] == before
 
 
@@ -111,7 +111,8 @@ def test_the_manifest_is_written_last_and_holds(finished, options):
 
 
 def test_a_page_without_any_record(project):
-    page = build_report(load_plan("smoke")).decode()
+    plan = load_plan("smoke")
+    page = build_report(plan, collect_all(plan)).decode()
     assert Page(page).open == []
     assert "No record has a curve yet." in page
     assert 'id="apart"' not in page
