@@ -53,11 +53,11 @@ def _rebuilt(scene: Scene, build: Callable[[], Mapping[Path, bytes]]) -> Iterato
         if not path.is_file():
             yield Finding(scene.name(path), "missing: the records give it")
             continue
-        found = path.read_bytes()
-        told = first_difference(found, expected, path.suffix)
+        actual = path.read_bytes()
+        told = first_difference(actual, expected, path.suffix)
         if told is None:
             continue
-        if path.suffix in DRAWN and same_drawing(found, expected):
+        if path.suffix in DRAWN and same_drawing(actual, expected):
             told = "drawn on another machine: coordinates differ in their last digits, all else is the same"
             scene.notes.append(Finding(scene.name(path), told))
             continue

@@ -22,10 +22,10 @@ def levels_are_those_declared(scene: Scene) -> Iterator[Finding]:
 
 def promises(scene: Scene) -> Iterator[Finding]:
     """Notes: how many records promise which level, and how many are from before there were levels."""
-    found = Counter(record.get("level") for record in scene.sound.values())
-    told = [f"level {level} ({MEANINGS[level]}): {counted(found[level])}" for level in MEANINGS if found[level]]
+    promised = Counter(record.get("level") for record in scene.sound.values())
+    told = [f"level {level} ({MEANINGS[level]}): {counted(promised[level])}" for level in MEANINGS if promised[level]]
     if told:
         yield Finding("", "; ".join(told))
-    if found[None]:
-        were, promise = ("was", "promises") if found[None] == 1 else ("were", "promise")
-        yield Finding("", f"{counted(found[None])} {were} made before levels were declared, and {promise} none")
+    if promised[None]:
+        were, promise = ("was", "promises") if promised[None] == 1 else ("were", "promise")
+        yield Finding("", f"{counted(promised[None])} {were} made before levels were declared, and {promise} none")

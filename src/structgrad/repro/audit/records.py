@@ -20,9 +20,9 @@ from structgrad.repro.running.realdata import data_folder, needed
 
 def records_are_sealed(scene: Scene) -> Iterator[Finding]:
     """every record follows the schema and has the digest of its content"""
-    for path, found in scene.loaded.items():
-        if isinstance(found, RecordError):
-            told = str(found).removeprefix(f"{path}: ")
+    for path, loaded in scene.loaded.items():
+        if isinstance(loaded, RecordError):
+            told = str(loaded).removeprefix(f"{path}: ")
             at = _committed_difference(path)
             yield Finding(scene.name(path), told + (f" (against the committed one: {at})" if at else ""))
 

@@ -50,19 +50,19 @@ class Scene:
     @cached_property
     def loaded(self) -> dict[Path, dict[str, Any] | records.RecordError]:
         """Every file below records/ that should be a record, or what is wrong with it."""
-        found: dict[Path, dict[str, Any] | records.RecordError] = {}
+        loaded: dict[Path, dict[str, Any] | records.RecordError] = {}
         for path in sorted((self.folder / "records").rglob("*.json")):
             try:
-                found[path] = records.load(path)
+                loaded[path] = records.load(path)
             except records.RecordError as error:
-                found[path] = error
-        return found
+                loaded[path] = error
+        return loaded
 
     @cached_property
     def sound(self) -> dict[Path, dict[str, Any]]:
         """The records that are whole and are those of the shards that belong where they lie."""
-        found = {path: r for path, r in self.loaded.items() if isinstance(r, dict) and path in self.shards}
-        return {path: record for path, record in found.items() if not list(misplaced(record, self.shards[path]))}
+        placed = {path: r for path, r in self.loaded.items() if isinstance(r, dict) and path in self.shards}
+        return {path: record for path, record in placed.items() if not list(misplaced(record, self.shards[path]))}
 
     @cached_property
     def _collected(self) -> Cells | records.RecordError:

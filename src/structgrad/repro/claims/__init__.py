@@ -64,9 +64,9 @@ KINDS: Mapping[str, Callable[[Claim, Mapping[str, Sequence[Cell]], Sequence[str]
 @cache
 def claims() -> tuple[Claim, ...]:
     """Every claim of the papers, in their order; a paper without ``claims.yaml`` has none."""
-    found = (files(f"structgrad.experiments.{paper}") / "claims.yaml" for paper in PAPERS)
+    paths = (files(f"structgrad.experiments.{paper}") / "claims.yaml" for paper in PAPERS)
     return tuple(
-        claim for file in found if file.is_file() for claim in yaml.safe_load(file.read_text(encoding="utf-8"))
+        claim for path in paths if path.is_file() for claim in yaml.safe_load(path.read_text(encoding="utf-8"))
     )
 
 

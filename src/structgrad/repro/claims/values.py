@@ -112,10 +112,10 @@ def corrected(tests: Sequence[Comparison]) -> list[dict[str, Any]]:
 
 def by_outcome(details: Sequence[Mapping[str, Any]]) -> str:
     """``better at d=5, d=10; open at d=25``."""
-    found: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
+    settings: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
     for detail in details:
-        found[detail["outcome"]].append(detail["setting"])
-    return "; ".join(f"{outcome} at {', '.join(where)}" for outcome, where in found.items() if where)
+        settings[detail["outcome"]].append(detail["setting"])
+    return "; ".join(f"{outcome} at {', '.join(where)}" for outcome, where in settings.items() if where)
 
 
 def not_run(missing: Sequence[str]) -> str:

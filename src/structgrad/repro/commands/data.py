@@ -36,12 +36,12 @@ def fetch(plan: Plan, experiments: Sequence[str], as_json: bool) -> None:
     from structgrad.repro.running import realdata
 
     chosen = _chosen(plan, experiments)
-    found = realdata.fetch(plan, [shard for shard in plan.shards if shard.experiment in chosen])
+    fetched = realdata.fetch(plan, [shard for shard in plan.shards if shard.experiment in chosen])
     if as_json:
-        left_out = [shard.id for shard in found.left_out]
-        click.echo(json.dumps({**vars(found), "left_out": left_out}))
+        left_out = [shard.id for shard in fetched.left_out]
+        click.echo(json.dumps({**vars(fetched), "left_out": left_out}))
         return
-    click.echo("\n".join(found.lines() or [f"scale {plan.scale} needs no real data"]))
+    click.echo("\n".join(fetched.lines() or [f"scale {plan.scale} needs no real data"]))
 
 
 @command.command()

@@ -36,14 +36,14 @@ def data(figure: LearningCurves, experiment: Experiment, cells: Iterable[Cell]) 
     trials that share its record; ``trials`` says which.
     """
     evidence = list({piece.path: piece for cell in cells for piece in cell.evidence}.values())
-    found = shown(experiment, evidence)
+    by_place = shown(experiment, evidence)
     rows: list[Sequence[Any]] = []
     for quantity in figure.quantities:
         metric = next((metric for metric in experiment.metrics if metric.name == quantity), None)
         title, unit = (metric.title, metric.unit) if metric else (quantity, "")
         for setting in figure.settings:
             for arm in experiment.arms:
-                records = found.get((arm.name, setting), [])
+                records = by_place.get((arm.name, setting), [])
                 name = (quantity, title, unit, setting, arm.name, arm.column)
                 trials = [_trials(records)] if experiment.selected_by else []
                 for time, active, value in _curve([r["history"] for r in records], quantity, experiment.clock):

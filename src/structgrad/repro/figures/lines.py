@@ -82,8 +82,8 @@ def draw(content: bytes, figure: Lines, experiment: Experiment, title: str) -> b
     values; a reference is a thin line without either.
     """
     rows = list(csv.DictReader(content.decode("utf-8").splitlines()))
-    found = {row["panel"] for row in rows}
-    panels = [panel for panel in _panels(figure, experiment.metrics) if panel in found]
+    with_rows = {row["panel"] for row in rows}
+    panels = [panel for panel in _panels(figure, experiment.metrics) if panel in with_rows]
     arms = list(dict.fromkeys(row["arm"] for row in rows if not experiment.arm(row["arm"]).reference))
     across = max(1, min(figure.columns or len(panels), len(panels)))
     down = max(1, -(-len(panels) // across))

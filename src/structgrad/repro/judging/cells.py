@@ -99,16 +99,16 @@ def estimate(reports: Sequence[Mapping[str, float]], metric: Metric, identity: s
     if not reports:
         return None
     if metric.kind == "proportion":
-        found = proportion([int(r["successes"]) for r in reports], [int(r["trials"]) for r in reports])
+        pooled = proportion([int(r["successes"]) for r in reports], [int(r["trials"]) for r in reports])
     else:
-        found = mean(
+        pooled = mean(
             [r["sum"] for r in reports],
             [r["sum_squares"] for r in reports],
             [int(r["count"]) for r in reports],
             seed=seed_of(identity),
             spread_over=metric.spread,
         )
-    return found.scaled(metric.factor)
+    return pooled.scaled(metric.factor)
 
 
 def seed_of(identity: str) -> int:

@@ -132,7 +132,7 @@ def _bootstrap(sums: tuple[float, ...], counts: tuple[int, ...], seed: int) -> t
     x, m = np.asarray(sums), np.asarray(counts, dtype=float)
     if np.ptp(x / m) == 0:
         return float(x[0] / m[0]), float(x[0] / m[0])
-    found = stats.bootstrap(
+    resampled = stats.bootstrap(
         (x, m),
         lambda a, b, axis=-1: a.sum(axis=axis) / b.sum(axis=axis),
         n_resamples=RESAMPLES,
@@ -142,4 +142,4 @@ def _bootstrap(sums: tuple[float, ...], counts: tuple[int, ...], seed: int) -> t
         confidence_level=expanded_level(len(sums)),
         rng=np.random.default_rng(seed),
     )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    return float(resampled.confidence_interval.low), float(resampled.confidence_interval.high)

@@ -64,8 +64,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text (byte {error.start + 1}); save it as UTF-8") from error
     if not isinstance(content, dict):
-        found = "nothing" if content is None else type(content).__name__
-        raise UserError(f"{path}: expected keys and values, found {found}")
+        kind = "nothing" if content is None else type(content).__name__
+        raise UserError(f"{path}: expected keys and values, found {kind}")
     return content
 
 

@@ -154,12 +154,12 @@ def _with_caption(fragment: str, text: str) -> str:
 def _counts(name: str, table: Table) -> dict[str, Any]:
     """Verdicts on the cells that the paper prints a number for; of how many of all cells there are results."""
     printed = [cell for cell in table.cells if cell.published is not None]
-    found = Counter(cell.judgement.verdict for cell in printed)
+    verdicts = Counter(cell.judgement.verdict for cell in printed)
     return {
         "id": table.stem,
         "heading": table.heading,
         "cells": len(printed),
-        "by": {verdict: found[verdict] for verdict in VERDICTS},
+        "by": {verdict: verdicts[verdict] for verdict in VERDICTS},
         "all": len(table.cells),
         "run": sum(cell.estimate is not None for cell in table.cells),
     }
@@ -223,7 +223,7 @@ def _length(results: Sequence[Mapping[str, Any]], counted: str) -> str:
 
 def _origins(evidence: Sequence[Evidence]) -> list[tuple[str, list[tuple[str, int]]]]:
     """What the records say of where they come from: each property, its values, and how many records have each."""
-    found: dict[str, Counter[str]] = {}
+    counts: dict[str, Counter[str]] = {}
     for piece in evidence:
         made, ran = piece.record["provenance"], piece.record["run"]
         changed = " with uncommitted changes" if made["git_dirty"] else ""
@@ -235,8 +235,8 @@ def _origins(evidence: Sequence[Evidence]) -> list[tuple[str, list[tuple[str, in
             "machine": _machine(ran),
         }
         for key, value in facts.items():
-            found.setdefault(key, Counter())[value] += 1
-    return [(key, sorted(values.items(), key=lambda item: (-item[1], item[0]))) for key, values in found.items()]
+            counts.setdefault(key, Counter())[value] += 1
+    return [(key, sorted(values.items(), key=lambda item: (-item[1], item[0]))) for key, values in counts.items()]
 
 
 def _machine(ran: Mapping[str, Any]) -> str:

@@ -154,16 +154,16 @@ def data(plan: Plan) -> Iterator[Diagnosis]:
 
 def workflow(_: Plan) -> Iterator[Diagnosis]:
     """Snakemake and MLflow."""
-    found = _installed("snakemake")
-    if found and int(found.partition(".")[0]) < 9:
-        yield Diagnosis("snakemake", "fail", f"version {found}; 9 is needed", "make setup")
-    elif found:
-        yield Diagnosis("snakemake", "ok", found)
-    found = _installed("mlflow")
-    if found is None:
+    snakemake = _installed("snakemake")
+    if snakemake and int(snakemake.partition(".")[0]) < 9:
+        yield Diagnosis("snakemake", "fail", f"version {snakemake}; 9 is needed", "make setup")
+    elif snakemake:
+        yield Diagnosis("snakemake", "ok", snakemake)
+    mlflow = _installed("mlflow")
+    if mlflow is None:
         yield Diagnosis("mlflow", "warn", "not installed; tables and report do not need it", "make setup")
     else:
-        yield Diagnosis("mlflow", "ok", found)
+        yield Diagnosis("mlflow", "ok", mlflow)
 
 
 def tracking(plan: Plan) -> Iterator[Diagnosis]:
@@ -246,11 +246,11 @@ def _differing(lock: str) -> Iterator[str]:
         if not marker or Marker(marker).evaluate():
             pinned[name] = wanted
     for name, wanted in pinned.items():
-        found = _installed(name)
-        if found is None:
+        installed = _installed(name)
+        if installed is None:
             yield f"{name} is missing"
-        elif Version(found).public != Version(wanted).public:  # 2.11.0+cpu is 2.11.0
-            yield f"{name} {found} instead of {wanted}"
+        elif Version(installed).public != Version(wanted).public:  # 2.11.0+cpu is 2.11.0
+            yield f"{name} {installed} instead of {wanted}"
 
 
 def _nearest(folder: Path) -> Path:

@@ -94,5 +94,5 @@ def _settle_user() -> None:
 def _plain(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    found = error.object[error.start : error.end]
-    return "".join(PLAIN.get(mark, "?") for mark in found), error.end
+    unprintable = error.object[error.start : error.end]
+    return "".join(PLAIN.get(mark, "?") for mark in unprintable), error.end

@@ -26,10 +26,10 @@ _new: dict[str, str] = {}
 def digest(content: bytes, essence: Callable[[], str]) -> str:
     """sha256 of what ``essence`` makes of the content; it is asked once, whatever process asks."""
     key = hashlib.sha256(READER + content).hexdigest()
-    found = _known().get(key) or _new.get(key)
-    if found is None:
-        found = _new[key] = hashlib.sha256(essence().encode()).hexdigest()
-    return found
+    essence_digest = _known().get(key) or _new.get(key)
+    if essence_digest is None:
+        essence_digest = _new[key] = hashlib.sha256(essence().encode()).hexdigest()
+    return essence_digest
 
 
 def keep() -> None:
@@ -48,10 +48,10 @@ def keep() -> None:
 @cache
 def _known() -> dict[str, str]:
     try:
-        found = json.loads(_path().read_text(encoding="utf-8"))
+        kept = json.loads(_path().read_text(encoding="utf-8"))
     except (OSError, ValueError, UserError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return kept if isinstance(kept, dict) else {}
 
 
 def _path() -> Path:

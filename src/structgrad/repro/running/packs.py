@@ -53,13 +53,14 @@ def estimates(plan: Plan, wanted: Sequence[Shard]) -> Callable[[Shard], float]:
     for shard in plan.shards:
         if shard.experiment in experiments and shard.path.is_file():
             with suppress(RecordError):  # a damaged one is for the tables and the audit to name
-                each = peek(shard.path, "run")["seconds"] / shard.count
+                per_replica = peek(shard.path, "run")["seconds"] / shard.count
                 for level in (3, 2, 1):
-                    known.setdefault(_axes(shard)[:level], []).append(each)
+                    known.setdefault(_axes(shard)[:level], []).append(per_replica)
 
     def seconds(shard: Shard) -> float:
-        found = next((known[_axes(shard)[:level]] for level in (3, 2, 1) if _axes(shard)[:level] in known), None)
-        return UNKNOWN if found is None else median(found) * shard.count
+        axes = _axes(shard)
+        per_replica = next((known[axes[:level]] for level in (3, 2, 1) if axes[:level] in known), None)
+        return UNKNOWN if per_replica is None else median(per_replica) * shard.count
 
     return seconds
 

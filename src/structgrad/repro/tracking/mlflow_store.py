@@ -99,16 +99,16 @@ def runs_of(client: Any, plan: Plan, names: list[str]) -> list[Any]:
     titles = [f"{plan.experiments[name].experiment.paper}_{plan.experiments[name].experiment.table}" for name in names]
     known = [client.get_experiment_by_name(title) for title in titles]
     chosen = [experiment.experiment_id for experiment in known if experiment is not None]
-    found: list[Any] = []
+    runs: list[Any] = []
     token = None
     while chosen:
         query = f"tags.`structgrad.scale` = '{plan.scale}'"
         page = client.search_runs(chosen, query, max_results=PAGE, page_token=token)
-        found += page
+        runs += page
         token = page.token
         if not token:
             break
-    return found
+    return runs
 
 
 def add_run(client: Any, plan: Plan, record: Mapping[str, Any], content: str) -> None:
