@@ -63,8 +63,8 @@ def audit(plan: Plan) -> tuple[list[tuple[str, list[Finding]]], list[Finding]]:
     if not scene.loaded and not (scene.folder / manifest.NAME).is_file():
         name = scene.name(scene.folder)
         raise UserError(f"nothing to audit in {name}; run: structgrad reproduce --scale {plan.scale}")
-    told = [(str(check.__doc__).strip(), list(check(scene))) for check in CHECKS]
-    return told, [*scene.notes, *_notes(scene)]
+    checked = [(str(check.__doc__).strip(), list(check(scene))) for check in CHECKS]
+    return checked, [*scene.notes, *_notes(scene)]
 
 
 def _notes(scene: Scene) -> Iterator[Finding]:

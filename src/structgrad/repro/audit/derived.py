@@ -54,11 +54,11 @@ def _rebuilt(scene: Scene, build: Callable[[], Mapping[Path, bytes]]) -> Iterato
             yield Finding(scene.name(path), "missing: the records give it")
             continue
         actual = path.read_bytes()
-        told = first_difference(actual, expected, path.suffix)
-        if told is None:
+        difference = first_difference(actual, expected, path.suffix)
+        if difference is None:
             continue
         if path.suffix in DRAWN and same_drawing(actual, expected):
-            told = "drawn on another machine: coordinates differ in their last digits, all else is the same"
-            scene.notes.append(Finding(scene.name(path), told))
+            difference = "drawn on another machine: coordinates differ in their last digits, all else is the same"
+            scene.notes.append(Finding(scene.name(path), difference))
             continue
-        yield Finding(scene.name(path), told)
+        yield Finding(scene.name(path), difference)

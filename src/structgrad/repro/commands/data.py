@@ -73,15 +73,15 @@ def status(plan: Plan, as_json: bool) -> None:
     from structgrad.repro.running import datasets
     from structgrad.repro.running.realdata import data_folder, needed_by
 
-    told = {}
+    rows = {}
     with data_folder(plan):
         for name in plan.experiments:
             files = {file.path: find(file) is not None for file in needed_by(plan, plan.shards_of(name))}
-            told[name] = {"files": files, "digests": datasets.path_of(plan.scale, name).is_file()}
+            rows[name] = {"files": files, "digests": datasets.path_of(plan.scale, name).is_file()}
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(rows))
         return
-    for name, row in told.items():
+    for name, row in rows.items():
         files = row["files"]
         missing = [path for path, there in files.items() if not there]
         what = f"{len(files) - len(missing)} of {len(files)} files at hand" if files else "generated"

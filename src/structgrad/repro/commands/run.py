@@ -112,15 +112,15 @@ class TrainingBar:
         self.clock, self.unit = experiment.clock, "trial" if experiment.selected_by else "replica"
         self.quiet = not sys.stderr.isatty()
         self.bar = tqdm(total=replicas, desc=name, unit=self.unit, disable=self.quiet)
-        self.said = time.monotonic()
+        self.last_line = time.monotonic()
 
     def __call__(self, step: int, active: int, numbers: dict[str, float]) -> None:
         """Show that ``active`` replicas still train after ``step`` ticks of the clock."""
         shown = {key: f"{value:.3g}" for key, value in numbers.items()}
         self.bar.n = self.replicas - active
         self.bar.set_postfix({self.clock: step, **shown})
-        if self.quiet and time.monotonic() - self.said > self.every:
-            self.said = time.monotonic()
+        if self.quiet and time.monotonic() - self.last_line > self.every:
+            self.last_line = time.monotonic()
             text = ", ".join(f"{key} {value}" for key, value in shown.items())
             training = f"{active} of {self.replicas} {self.unit}s train"
             click.echo(f"{self.name}: {self.clock} {step}, {training}, {text}", err=True)

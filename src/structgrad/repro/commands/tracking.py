@@ -58,12 +58,12 @@ def status(plan: Plan, as_json: bool) -> None:
     """
     from structgrad.repro.tracking import ingestion as tracking
 
-    told = tracking.status(plan)
+    state = tracking.status(plan)
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(state))
         return
-    click.echo(f"{told['address']}: {told['current']} of {told['records']} records, {told['runs']} runs")
-    if told["current"] < told["records"]:
+    click.echo(f"{state['address']}: {state['current']} of {state['records']} records, {state['runs']} runs")
+    if state["current"] < state["records"]:
         click.echo(f"run: structgrad tracking ingest --scale {plan.scale}")
 
 

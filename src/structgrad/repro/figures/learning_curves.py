@@ -19,11 +19,11 @@ NAMES = ("quantity", "title", "unit", "setting", "arm", "column")
 
 def reading(figure: LearningCurves, experiment: Experiment) -> str:
     """How to read the picture."""
-    told = "Lines: means over the replicas that still train"
+    text = "Lines: means over the replicas that still train"
     if experiment.selected_by:
-        told = "Lines: the trial that is selected"
-    told += "; grey, thin: what does not learn" if any(arm.reference for arm in experiment.arms) else ""
-    return f"{told}."
+        text = "Lines: the trial that is selected"
+    text += "; grey, thin: what does not learn" if any(arm.reference for arm in experiment.arms) else ""
+    return f"{text}."
 
 
 def data(figure: LearningCurves, experiment: Experiment, cells: Iterable[Cell]) -> bytes:

@@ -35,10 +35,10 @@ NAMED = 8  # more settings would not all find room for their numbers below the a
 
 def reading(figure: Lines, experiment: Experiment) -> str:
     """How to read the picture."""
-    told = "Lines and bands: ours with 95 % intervals"
-    told += "; hollow marks: the published numbers" if experiment.printed else ""
-    told += "; grey, thin: what does not learn" if any(arm.reference for arm in experiment.arms) else ""
-    return f"{told}."
+    text = "Lines and bands: ours with 95 % intervals"
+    text += "; hollow marks: the published numbers" if experiment.printed else ""
+    text += "; grey, thin: what does not learn" if any(arm.reference for arm in experiment.arms) else ""
+    return f"{text}."
 
 
 def data(figure: Lines, experiment: Experiment, cells: Iterable[Cell]) -> bytes:

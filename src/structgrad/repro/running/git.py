@@ -75,10 +75,10 @@ def _run(root: Path, *arguments: str) -> bytes:
     return done.stdout
 
 
-def _reason(said: str) -> str:
-    if "not a git repository" in said:
+def _reason(stderr: str) -> str:
+    if "not a git repository" in stderr:
         return "not a git checkout"
-    if "Needed a single revision" in said:
+    if "Needed a single revision" in stderr:
         return "a git repository without a commit"
-    first = next(iter(said.splitlines()), "no reason given")
+    first = next(iter(stderr.splitlines()), "no reason given")
     return f"git says: {first.removeprefix('fatal: ')}"

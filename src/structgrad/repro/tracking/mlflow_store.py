@@ -83,11 +83,11 @@ def explained(plan: Plan) -> Iterator[None]:
     try:
         yield
     except (MlflowException, RequestException, SQLAlchemyError) as error:
-        said = re.sub(r"\s+", " ", str(error))[:160]
+        reason = re.sub(r"\s+", " ", str(error))[:160]
         if plan.config["tracking"] == "sqlite":
             path = database(plan).relative_to(project_root())
-            raise UserError(f"{path} cannot be used ({said}); `structgrad tracking rebuild` makes it anew") from error
-        fault = "does not answer" if "Connection" in said or "timed out" in said else f"cannot be used ({said})"
+            raise UserError(f"{path} cannot be used ({reason}); `structgrad tracking rebuild` makes it anew") from error
+        fault = "does not answer" if "Connection" in reason or "timed out" in reason else f"cannot be used ({reason})"
         raise UserError(
             f"the MLflow server at {address(plan)} {fault}; "
             "start it, mend `tracking` in config.yaml, or set it to sqlite"
