@@ -1,89 +1,28 @@
-"""The doctor: can this machine reproduce, and if not, what to do about it. One small function a question."""
+"""The doctor: can this machine reproduce, and if not, what to do about it? One small function per question."""
 
 from __future__ import annotations
 
 import os
-import platform
-import re
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from structgrad import cache
 from structgrad.data import store
 from structgrad.errors import UserError
-from structgrad.repro.planning.paths import project_root, results
+from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
+from structgrad.repro.running.diagnosis import Diagnosis, Question
 from structgrad.repro.running.realdata import data_folder, needed_by
+from structgrad.repro.running.software import installed, libraries, python, torch, workflow
 
-PYTHON = (3, 11)
-NEEDED = ("torch", "numpy", "scipy", "numba", "pandas", "snakemake", "matplotlib", "jinja2")
 FREE = (0.5, 5.0)  # GB: below the first nothing can be written for long, below the second a warning
-SHOWN = 4
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """What was looked at, how it stands, what was seen, and what to do where it is not well."""
-
-    what: str
-    state: Literal["ok", "warn", "fail"]
-    seen: str
-    advice: str = ""
-
-
-Question = Callable[[Plan], Iterator[Diagnosis]]
-
-
-def python(_: Plan) -> Iterator[Diagnosis]:
-    """The interpreter."""
-    seen = f"{platform.python_version()} at {sys.executable}"
-    if sys.version_info < PYTHON:
-        yield Diagnosis("python", "fail", seen, "install Python 3.11 or newer, then: make setup PYTHON=python3.12")
-    else:
-        yield Diagnosis("python", "ok", seen)
-
-
-def libraries(_: Plan) -> Iterator[Diagnosis]:
-    """What is installed against what the lock pins."""
-    missing = [name for name in NEEDED if _installed(name) is None]
-    if missing:
-        yield Diagnosis("libraries", "fail", f"not installed: {', '.join(missing)}", "make setup")
-    lock = project_root() / "requirements.lock"
-    if not lock.is_file():
-        yield Diagnosis("lock", "warn", "there is no requirements.lock here", "work from a whole checkout")
-        return
-    differing = list(_differing(lock.read_text(encoding="utf-8")))
-    if not differing:
-        yield Diagnosis("lock", "ok", "installed versions are those of requirements.lock")
-        return
-    shown = ", ".join(differing[:SHOWN]) + (f" and {len(differing) - SHOWN} more" if len(differing) > SHOWN else "")
-    yield Diagnosis("lock", "warn", shown, "make setup; with other versions the last digits may differ")
-
-
-def torch(plan: Plan) -> Iterator[Diagnosis]:
-    """Whether torch can be imported, and has the device that the configuration asks for."""
-    try:
-        import torch as library
-    except (ImportError, OSError) as error:
-        yield Diagnosis("torch", "fail", f"cannot be imported: {str(error)[:120]}", "make setup")
-        return
-    count = library.cuda.device_count() if library.cuda.is_available() else 0
-    gpus = ", ".join(library.cuda.get_device_name(index) for index in range(count)) or "none"
-    yield Diagnosis("torch", "ok", f"{library.__version__}, {library.get_num_threads()} threads, CUDA devices: {gpus}")
-    device = plan.config["device"]
-    if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= count:
-        yield Diagnosis("device", "fail", f"config.yaml asks for {device}, which is not here", "set device: cpu")
 
 
 def machine(_: Plan) -> Iterator[Diagnosis]:
-    """Cores and memory."""
+    """How many cores there are, and how much memory is available."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         import psutil
@@ -99,7 +38,7 @@ def machine(_: Plan) -> Iterator[Diagnosis]:
 
 
 def disk(plan: Plan) -> Iterator[Diagnosis]:
-    """Room, and the right to use it."""
+    """Whether the results' folder can be written, and how much room there is."""
     folder = _nearest(results(plan.scale))
     free = shutil.disk_usage(folder).free / 1e9
     seen = f"{free:.1f} GB free at {folder}"
@@ -152,20 +91,6 @@ def data(plan: Plan) -> Iterator[Diagnosis]:
         yield Diagnosis("data", "ok", f"scale {plan.scale} needs none from elsewhere")
 
 
-def workflow(_: Plan) -> Iterator[Diagnosis]:
-    """Snakemake and MLflow."""
-    snakemake = _installed("snakemake")
-    if snakemake and int(snakemake.partition(".")[0]) < 9:
-        yield Diagnosis("snakemake", "fail", f"version {snakemake}; 9 is needed", "make setup")
-    elif snakemake:
-        yield Diagnosis("snakemake", "ok", snakemake)
-    mlflow = _installed("mlflow")
-    if mlflow is None:
-        yield Diagnosis("mlflow", "warn", "not installed; tables and report do not need it", "make setup")
-    else:
-        yield Diagnosis("mlflow", "ok", mlflow)
-
-
 def tracking(plan: Plan) -> Iterator[Diagnosis]:
     """Whether the tracking server, if one is named, answers."""
     import socket
@@ -204,7 +129,7 @@ def slurm(_: Plan) -> Iterator[Diagnosis]:
     if shutil.which("sbatch") is None:
         yield Diagnosis("slurm", "ok", "no sbatch here: jobs run on this machine")
         return
-    if _installed("snakemake-executor-plugin-slurm") is None:
+    if installed("snakemake-executor-plugin-slurm") is None:
         yield Diagnosis("slurm", "warn", "the executor plugin is not installed", "make setup")
     if os.environ.get("SLURM_JOB_ID"):
         yield Diagnosis("slurm", "warn", "inside an allocation", "start --profile slurm from a login node")
@@ -225,32 +150,8 @@ QUESTIONS: tuple[Question, ...] = (
 
 
 def examine(plan: Plan) -> list[Diagnosis]:
-    """Every finding about this machine."""
-    return [finding for question in QUESTIONS for finding in question(plan)]
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _differing(lock: str) -> Iterator[str]:
-    """Packages of the lock that belong on this machine and are missing or of another version."""
-    from packaging.markers import Marker
-    from packaging.version import Version
-
-    pinned: dict[str, str] = {}
-    for name, wanted, marker in re.findall(r"^([\w.-]+)==(\S+?)(?: *; *(.*?))? *\\?$", lock, flags=re.MULTILINE):
-        if not marker or Marker(marker).evaluate():
-            pinned[name] = wanted
-    for name, wanted in pinned.items():
-        installed = _installed(name)
-        if installed is None:
-            yield f"{name} is missing"
-        elif Version(installed).public != Version(wanted).public:  # 2.11.0+cpu is 2.11.0
-            yield f"{name} {installed} instead of {wanted}"
+    """Every diagnosis of this machine."""
+    return [diagnosis for question in QUESTIONS for diagnosis in question(plan)]
 
 
 def _nearest(folder: Path) -> Path:

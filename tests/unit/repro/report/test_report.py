@@ -21,7 +21,8 @@ from structgrad.repro.judging.cells import collect, collect_all
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.report import manifest, rocrate
-from structgrad.repro.report.page import _duration, build_report, caption, inline, write_report
+from structgrad.repro.report.page import build_report, caption, inline, write_report
+from structgrad.repro.report.rows import duration
 from structgrad.repro.running.checksum import sha256
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "col"}
@@ -176,7 +177,7 @@ def test_a_caption_that_is_not_there():
     [(0.26, "0.3 s"), (59.9, "59.9 s"), (60, "1 min 00 s"), (3599.6, "1 h 00 min"), (7325, "2 h 02 min")],
 )
 def test_durations(seconds, text):
-    assert _duration(seconds) == text
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize("count", [1, 2, 50, 51, 100, 2000])
