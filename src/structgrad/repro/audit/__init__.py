@@ -5,7 +5,7 @@ the digit. Notes are worth knowing and fail nothing. The chain that is checked:
 
     regenerated data and seeds -> records (sealed by digests) -> tables, figures, claims, report -> manifest
 
-What it cannot see is a record that was made up whole and everything derived from it anew; only training again
+It cannot detect a record that was made up as a whole, with all that is derived from it rebuilt; only training again
 shows that, and `structgrad explain` prints the command.
 """
 

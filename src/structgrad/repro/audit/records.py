@@ -1,4 +1,4 @@
-"""Checks of what each record says: its seal, numbers that can be, and the seeds and data made anew."""
+"""Checks of what each record says: its digest, whether its numbers are possible, and its seeds and data made anew."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Scene:
 
     @property
     def folder(self) -> Path:
-        """``results/<scale>``."""
+        """The folder of the scale's results."""
         return results(self.plan.scale)
 
     @cached_property
@@ -60,7 +60,7 @@ class Scene:
 
     @cached_property
     def sound(self) -> dict[Path, dict[str, Any]]:
-        """The records that are whole and are those of the shards that belong where they lie."""
+        """The records that are valid and lie where the records of their shards belong."""
         placed = {path: r for path, r in self.loaded.items() if isinstance(r, dict) and path in self.shards}
         return {path: record for path, record in placed.items() if not list(misplaced(record, self.shards[path]))}
 
@@ -83,7 +83,7 @@ class Scene:
         return self._collected
 
     def name(self, path: Path) -> str:
-        """The path as people write it, from the project's root."""
+        """The path relative to the project's root, or as it is where it lies elsewhere."""
         return path.relative_to(project_root()).as_posix() if path.is_relative_to(project_root()) else str(path)
 
 
@@ -91,7 +91,7 @@ Check = Callable[[Scene], Iterator[Finding]]  # its docstring is what people rea
 
 
 def misplaced(record: Mapping[str, Any], shard: Shard) -> Iterator[str]:
-    """In what a record is not that of the shard that belongs where it lies."""
+    """Each field in which a record differs from one of the shard whose path it lies at."""
     expected = {
         "id": shard.id,
         "scale": shard.scale,

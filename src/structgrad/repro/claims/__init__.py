@@ -51,7 +51,7 @@ from structgrad.repro.planning.plan import Plan
 VERDICTS = ("supported", "not_supported", "undecided", "not_comparable", "not_attempted")
 ByPlace = Mapping[tuple[str, str, str, str], Cell]  # by experiment, setting, arm and metric
 
-# What each takes: the claim, for each setting that has records the cells of its sides, and the settings that have not.
+# Each takes the claim, the cells of its sides by setting, and the settings that lack records.
 KINDS: Mapping[str, Callable[[Claim, Mapping[str, Sequence[Cell]], Sequence[str]], Decision]] = {
     "better": better,
     "widening": widening,

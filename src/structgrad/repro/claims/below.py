@@ -9,7 +9,7 @@ from structgrad.repro.judging.cells import Cell
 
 
 def below(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Decision:
-    """See the module; not supported where the interval lies above it at one setting."""
+    """Supported where it lies below at every setting, not supported where it lies above at one."""
     limit, details = float(claim["threshold"]), []
     for setting, (cell,) in held.items():
         ours = cell.estimate

@@ -18,7 +18,7 @@ SMALL = 1e-4  # p below it is not spelled out
 
 
 def mean_better(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Decision:
-    """See the module."""
+    """The decision by the rule at the head of this module."""
     leads = {setting: differences(*pair) for setting, pair in held.items()}
     details = [
         {"setting": setting, "lead": rounded(sum(lead) / len(lead)) if lead else None, "replicas": len(lead)}

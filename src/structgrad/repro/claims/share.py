@@ -39,7 +39,7 @@ from structgrad.repro.judging.significance import ALPHA, ROUNDING, at_least, cha
 
 
 def share(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Decision:
-    """See the module."""
+    """The decision by the rule at the head of this module."""
     tolerance, settings = float(claim["tolerance"]), len(claim["settings"])
     needed = ceil(float(claim["share"]) * settings)
     details = corrected([compare(claim, setting, pair, len(held)) for setting, pair in held.items()])

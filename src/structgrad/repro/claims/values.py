@@ -95,7 +95,7 @@ def _compare_searches(claim: Claim, setting: str, first: Cell, second: Cell) -> 
 
 
 def corrected(tests: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """One detail a setting: better, worse or open at the level, family-wise over the settings (Holm)."""
+    """One detail per setting: better, worse or open at the level, family-wise over the settings (Holm)."""
     ups, downs = holm([test.p_better for test in tests]), holm([test.p_worse for test in tests])
     return [
         {

@@ -15,7 +15,7 @@ from structgrad.repro.judging.significance import slope
 
 
 def widening(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Decision:
-    """See the module."""
+    """The decision by the rule at the head of this module."""
     details, places, samples = [], [], []
     for setting, (first, second) in held.items():
         x, y = values(first), values(second)

@@ -17,7 +17,8 @@ def command() -> None:
 
     Some tables learn from generated sequences, others from public data sets. Those are looked for in the folder that
     STRUCTGRAD_DATA (data_folder in config.yaml) names, then in the user's cache, and are otherwise downloaded to the
-    cache; each is held to its sha256. Of all data digests are kept, which each training job checks before it starts.
+    cache; each is checked against its sha256. Digests of all data are kept, and each training job checks them before it
+    starts.
     """
 
 
@@ -28,8 +29,8 @@ def command() -> None:
 def fetch(plan: Plan, experiments: Sequence[str], as_json: bool) -> None:
     """Get the real data of the EXPERIMENTs (default: all), and mark what cannot be had.
 
-    A training job whose data is not to be had is left out by the workflow, and its cells say no_data and how to get
-    it; run this again when it is there. Exit code 2: a file is there, but is not the published one.
+    Where data cannot be had the workflow leaves the training job out, and its cells say no_data and how to get the
+    data; run this again when it is there. Exit code 2: a file is there, but is not the published one.
 
     Example: structgrad data fetch --scale desktop
     """

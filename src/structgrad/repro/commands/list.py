@@ -14,7 +14,7 @@ from structgrad.repro.running.levels import MEANINGS
 @click.command()
 @plan_options
 @click.option("--shards", is_flag=True, help="One line per shard, with whether its record exists.")
-@click.option("--cells", is_flag=True, help="One line a table cell, as `structgrad explain` takes it.")
+@click.option("--cells", is_flag=True, help="One line per table cell, as `structgrad explain` takes it.")
 @json_option
 def command(plan: Plan, shards: bool, cells: bool, as_json: bool) -> None:
     """List the published tables and figures, and the arms and settings that a scale runs for them.

@@ -103,7 +103,7 @@ def summary(record: dict, experiment: Experiment) -> str:
 
 
 class TrainingBar:
-    """A bar of finished replicas on a terminal; elsewhere a line now and then, so that logs stay short."""
+    """A bar of finished replicas on a terminal; elsewhere a line every so many seconds, so that logs stay short."""
 
     def __init__(self, name: str, replicas: int, experiment: Experiment, every: float = 30.0) -> None:
         from tqdm import tqdm
@@ -126,5 +126,5 @@ class TrainingBar:
             click.echo(f"{self.name}: {self.clock} {step}, {training}, {text}", err=True)
 
     def close(self) -> None:
-        """Leave the line."""
+        """Finish the bar."""
         self.bar.close()

@@ -30,7 +30,7 @@ class Evidence:
 
 
 def gather(part: ExperimentPlan, shards: Sequence[Shard]) -> list[Evidence]:
-    """The records that are there of an arm x setting, in the order of their replicas.
+    """The records of an arm x setting that are there, in the order of their replicas.
 
     Raises:
         RecordError: see :func:`structgrad.repro.judging.cells.collect`.

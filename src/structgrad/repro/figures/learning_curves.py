@@ -1,4 +1,4 @@
-"""A figure of learning curves: each arm's quantity against the epoch or step, one panel a setting and quantity."""
+"""A figure of learning curves: each arm's quantity against the epoch or step, one panel per setting and quantity."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def reading(figure: LearningCurves, experiment: Experiment) -> str:
 
 
 def data(figure: LearningCurves, experiment: Experiment, cells: Iterable[Cell]) -> bytes:
-    """The csv under :func:`columns`: one line a quantity, setting, arm and epoch (step) of the records' histories.
+    """The csv under :func:`columns`: one line per quantity, setting, arm and epoch (step) of the records' histories.
 
     ``value`` is in the unit of the metric that the quantity is named like, else as it stands in the record; ``active``
     is how many replicas it is a mean of. Where an arm has several slices it is the mean over all their replicas if all

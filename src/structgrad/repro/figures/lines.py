@@ -1,4 +1,4 @@
-"""A figure of lines: each arm's cells against the number in the setting, one panel a metric or published metric."""
+"""A figure of lines: each arm's cells against the number in the setting, one panel per metric or published metric."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training curves of the records, drawn for the report: one panel an arm and quantity, one line a setting."""
+"""Training curves of the records, drawn for the report: one panel per arm and quantity, one line per setting."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Curve = tuple[Sequence[float], Sequence[float]]
 
 
 def shown(experiment: Experiment, evidence: Sequence[Evidence]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
-    """(arm, setting) -> the records whose histories are shown, one a slice, in the order of the evidence.
+    """(arm, setting) -> the records whose histories are shown, one per slice, in the order of the evidence.
 
     Of a search it is the record of the selected trial: the others have other hyper-parameters.
     """

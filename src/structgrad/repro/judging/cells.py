@@ -32,7 +32,7 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """``indelman/1a/d=25/Direct/percent_sequences_perfect``."""
+        """Such as ``indelman/1a/d=25/Direct/percent_sequences_perfect``."""
         return cell_id(self.experiment, self.setting, self.arm, self.metric)
 
 
@@ -40,7 +40,7 @@ Cells = Mapping[str, Sequence[Cell]]  # the cells of each experiment of a plan, 
 
 
 def cell_id(experiment: Experiment, setting: str, arm: Arm, metric: Metric) -> str:
-    """paper/table/row/column/metric."""
+    """The id of a cell: paper/table/row/column/metric."""
     return "/".join((experiment.paper, experiment.table, setting, arm.column, metric.name))
 
 

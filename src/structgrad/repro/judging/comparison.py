@@ -1,4 +1,4 @@
-"""Where two contents of a file part: the first line, and in it the column, cell or number."""
+"""Where two versions of a file first differ: the line, and in it the column, cell or number."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def proportion(successes: Sequence[int], trials: Sequence[int]) -> Measured:
 
         n* = min(n, p (1 - p) / var(p) * (t[n-1] / t[G-1])^2),        t[k]: the 97.5 % point of Student's t,
 
-    var(p) being the ratio estimator's variance between replicas. One trial a replica is plain
+    var(p) being the ratio estimator's variance between replicas. One trial per replica is plain
     Clopper-Pearson. Where p is 0 or 1 the replicas show no variance and n* = n. A single replica has Wilson's
     interval of its own trials, as a printed proportion has: it says nothing about another training, and n = 1
     beside it says so.

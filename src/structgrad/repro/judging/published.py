@@ -1,4 +1,4 @@
-"""The papers' own numbers, as printed: one line a number in ``published_numbers.csv`` of each paper's folder."""
+"""The papers' own numbers, as printed: one line per number in ``published_numbers.csv`` of each paper's folder."""
 
 from __future__ import annotations
 

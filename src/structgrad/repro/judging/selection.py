@@ -23,7 +23,7 @@ from structgrad.repro.judging.significance import ROUNDING
 
 
 class ScoredTrial(NamedTuple):
-    """What one trial of a search scored: by validation trials are selected, the test value is what counts."""
+    """What one trial of a search scored: trials are selected by ``validation``, and ``test`` is what is reported."""
 
     validation: float
     test: float
@@ -49,7 +49,7 @@ class Selection:
 
     @property
     def mean(self) -> float:
-        """The expected value."""
+        """The expected test value of what a resample selects."""
         return fsum(v * p for v, p in zip(self.values, self.chances, strict=True))
 
     @property

@@ -131,7 +131,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def slope(x: Sequence[float], samples: Sequence[Sequence[float]], seed: int) -> tuple[float, float, float]:
     """The least-squares slope of the sample means on ``x`` with a bootstrap interval, one sample of replicas
-    an x.
+    per x.
 
     Returns:
         (slope, low, high): two-sided at twice the level, so that either end is a one-sided bound at the

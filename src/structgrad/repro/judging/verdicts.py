@@ -1,4 +1,4 @@
-"""THE rule that turns a number of ours and a printed one into a verdict. Fixed before results were looked at.
+"""The rule that turns a number of ours and a printed one into a verdict. It was fixed before results were looked at.
 
 The question is whether the published value could be the same quantity as ours, given all that is known to
 blur the two. Three things blur them:

@@ -54,7 +54,7 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
 
 
 def as_text(facts: dict[str, Any]) -> str:
-    """:func:`explain` for people."""
+    """What :func:`explain` says, as text for people."""
     digits = facts["digits"]
     lines = [facts["cell"], f"  {facts['title']} (scale {facts['scale']})"]
     if facts["value"] is None:
@@ -143,7 +143,7 @@ def _commands(plan: Plan, cell: Cell) -> list[str]:
 
 
 def _cost(plan: Plan, cell: Cell) -> str | None:
-    """What a replica of a cell that has not run takes, where the scale that runs it says so."""
+    """What one replica of a cell that has not run costs, where the scale that runs it says so."""
     return _runs(plan, cell).experiments[cell.experiment.name].costs.get((cell.setting, cell.arm.name))
 
 

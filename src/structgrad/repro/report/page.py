@@ -37,7 +37,7 @@ def write_report(plan: Plan, cells: Cells) -> list[Path]:
 
 
 def build_report(plan: Plan, cells: Cells) -> bytes:
-    """The page's content."""
+    """The content of ``report.html``."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -90,7 +90,7 @@ def build_report(plan: Plan, cells: Cells) -> bytes:
 
 
 def _data_licences(plan: Plan) -> list[str]:
-    """Of each paper whose experiments read the data of others."""
+    """The note on licences of each paper whose experiments read data of others."""
     named = dict.fromkeys(part.experiment.paper for part in plan.experiments.values())
     return [PAPERS[name].data_licence for name in named if PAPERS[name].data_licence]
 
@@ -129,7 +129,7 @@ def caption(experiment: Experiment, stem: str) -> str:
 
 
 def inline(svg: bytes, prefix: str, label: str) -> str:
-    """An svg file as an element of a page: no prolog, ids that are its own, a name for those who hear it."""
+    """An svg file as an element of a page: no prolog, ids that are its own, a label for screen readers."""
     from html import escape
 
     text = svg.decode("utf-8")

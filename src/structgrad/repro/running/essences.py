@@ -1,6 +1,6 @@
-"""The digests of sources without their comments, kept by the sources' content: to read them all anew takes a second.
+"""A cache of the digests of sources without comments, keyed by the sources' content: making them all takes a second.
 
-The file can be deleted at any time, and cannot be out of date: another content, or another way to read it, is another
+The file can be deleted at any time and cannot be out of date: other content, or another way of reading it, has another
 key.
 """
 
@@ -18,13 +18,13 @@ from structgrad.files import write_text
 from structgrad.repro.planning.paths import work
 
 READER = Path(__file__).with_name("digests.py").read_bytes()
-MOST = 5000  # of them; then it begins anew
+MOST = 5000  # digests that are kept; beyond that the cache begins anew
 
 _new: dict[str, str] = {}
 
 
 def digest(content: bytes, essence: Callable[[], str]) -> str:
-    """sha256 of what ``essence`` makes of the content; it is asked once, whatever process asks."""
+    """sha256 of what ``essence`` makes of the content; it is called once for each content, across processes."""
     key = hashlib.sha256(READER + content).hexdigest()
     essence_digest = _known().get(key) or _new.get(key)
     if essence_digest is None:
@@ -33,7 +33,7 @@ def digest(content: bytes, essence: Callable[[], str]) -> str:
 
 
 def keep() -> None:
-    """Write down what this process was the first to ask for, if there is a project that can be written."""
+    """Write down what this process added, if there is a project that can be written."""
     if not _new:
         return
     known = _known()

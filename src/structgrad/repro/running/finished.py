@@ -1,7 +1,7 @@
-"""What jobs of this checkout have finished: kept beside the checkpoints, so that no stopped job loses a shard.
+"""The shards that jobs of this checkout have finished, kept beside the checkpoints so that no stopped job loses one.
 
-A job carries several shards, and a workflow takes the outputs of a job away that failed or was stopped. What such a
-job had finished comes back from here, as long as sources, hyper-parameters and libraries are the same.
+A job carries several shards, and a workflow removes the outputs of a job that failed or was stopped. What such a job
+had finished is restored from here, as long as sources, hyper-parameters and libraries are the same.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def kept(shard: Shard, key: str) -> dict[str, Any] | None:
 
 
 def forget(shard: Shard) -> None:
-    """Have it trained anew."""
+    """Drop what is kept of a shard, so that it is trained anew."""
     _path(shard).unlink(missing_ok=True)
 
 

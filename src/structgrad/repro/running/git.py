@@ -1,7 +1,7 @@
 """What git knows of this project: of the repository whose top folder is the project's root, and of no other.
 
-An archive unpacked inside somebody else's repository is none of that one's commits, and the variables that git sets for
-its hooks (GIT_DIR and others) name whichever repository the hook runs in; neither is asked.
+An archive unpacked inside another repository is not one of that repository's commits, and the variables that git sets
+for its hooks (GIT_DIR and others) name whichever repository the hook runs in; both are ignored.
 """
 
 from __future__ import annotations

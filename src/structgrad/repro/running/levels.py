@@ -1,4 +1,4 @@
-"""What records promise who makes them again: the level that each carries, in words, and the one that it may carry."""
+"""Levels of reproducibility: what each promises to whoever trains a record again, and which one a record may carry."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from structgrad.repro.planning.resolve import files
 
 @contextmanager
 def data_folder(plan: Plan) -> Iterator[None]:
-    """Have real data looked for where the configuration says; everything that reads data does it in here."""
+    """Look for real data where the configuration says, within this block; everything that reads data runs in one."""
     value = plan.config["data_folder"]
     if value is None:
         yield
@@ -53,7 +53,7 @@ def needed_by(plan: Plan, shards: Iterable[Shard]) -> dict[DataFile, list[Shard]
 
 @dataclass(frozen=True)
 class Fetched:
-    """What :func:`fetch` found, by the files' paths; why files are missing; the shards without data and record."""
+    """What :func:`fetch` did: paths at hand and downloaded, why others are missing, and which shards are left out."""
 
     at_hand: tuple[str, ...]
     downloaded: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Run the workflow as a child that ends when we are told to, cleanly, and that never outlives us unnoticed."""
+"""Run the workflow as a child process that ends cleanly when this one is told to, and never outlives it unnoticed."""
 
 from __future__ import annotations
 

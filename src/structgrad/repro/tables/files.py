@@ -1,6 +1,6 @@
 """Tables of an experiment in csv, md, html and LaTeX, rebuilt byte for byte from the records.
 
-The csv, here, has one line a cell and every digit; the others are layouts for people.
+The csv, made here, has one line per cell and every digit; the others are layouts for people.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def write_tables(plan: Plan, cells: Cells) -> list[Path]:
 
 
 def to_csv(table: Table) -> str:
-    """One line a cell; ``n`` is the number of replicas, ``records`` the digests' first twelve digits."""
+    """One line per cell; ``n`` is the number of replicas, ``records`` the digests' first twelve digits."""
     return comma_separated(COLUMNS, map(csv_row, table.cells))
 
 

@@ -1,4 +1,4 @@
-"""What a table shows, before any layout: for each metric one row a setting, in it the cells of all arms."""
+"""What a table shows, before any layout: for each metric one row per setting with the cells of all arms."""
 
 from __future__ import annotations
 

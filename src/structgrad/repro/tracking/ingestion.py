@@ -85,16 +85,16 @@ def _fill(plan: Plan, uri: str) -> Ingested:
     for shard in plan.shards:
         if not shard.path.is_file():
             continue
-        content, there = sha256(shard.path), old.pop(shard.id, [])
+        file_digest, there = sha256(shard.path), old.pop(shard.id, [])
         # a run that is not FINISHED was left by an ingest that was killed
-        whole = [run for run in there if run.data.tags.get(FILE) == content and run.info.status == "FINISHED"]
+        whole = [run for run in there if run.data.tags.get(FILE) == file_digest and run.info.status == "FINISHED"]
         for run in there:
             if run not in whole[:1]:
                 client.delete_run(run.info.run_id)
         if whole:
             kept += 1
             continue
-        add_run(client, plan, load(shard.path), content)
+        add_run(client, plan, load(shard.path), file_digest)
         replaced, added = replaced + bool(there), added + (not there)
     records = results(plan.scale) / "records"
     for identity, runs in old.items():

@@ -74,7 +74,7 @@ def connect(uri: str) -> Any:
 
 @contextmanager
 def explained(plan: Plan) -> Iterator[None]:
-    """Turn what MLflow raises into one line."""
+    """Turn what MLflow raises into a :class:`UserError` of one line."""
     prepare()
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
@@ -111,8 +111,8 @@ def runs_of(client: Any, plan: Plan, names: list[str]) -> list[Any]:
     return runs
 
 
-def add_run(client: Any, plan: Plan, record: Mapping[str, Any], content: str) -> None:
-    """Write a record as a run; ``content`` is the digest of its file. Until all is there it is not FINISHED."""
+def add_run(client: Any, plan: Plan, record: Mapping[str, Any], file_digest: str) -> None:
+    """Write a record as a run, with the digest of its file. Until everything is written it is not FINISHED."""
     from mlflow.entities import Metric, Param
 
     experiment = plan.experiments[record["experiment"]].experiment
@@ -121,7 +121,7 @@ def add_run(client: Any, plan: Plan, record: Mapping[str, Any], content: str) ->
         _experiment(client, plan, f"{experiment.paper}_{experiment.table}"),
         start_time=start,
         run_name=f"{record['setting']} {experiment.arm(record['arm']).column} {record['id'].rpartition('/')[2]}",
-        tags=tags_of(record, experiment) | {FILE: content},
+        tags=tags_of(record, experiment) | {FILE: file_digest},
     )
     identity = run.info.run_id
     params = [Param(_name(key), value) for key, value in params_of(record).items()]
