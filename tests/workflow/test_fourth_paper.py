@@ -37,6 +37,7 @@ def test_the_guide_shows_a_whole_paper(added):
         "example/paper.py",
         "example/published_numbers.csv",
         "example/claims.yaml",
+        "example/spanning/hyper_parameters.py",
         "example/spanning/spec.py",
         "example/spanning/data.py",
         "example/spanning/train.py",

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from structgrad.data.ranking_format import FormatError
 from structgrad.data.store import DataFile, Found, fetch, forget_archive
 from structgrad.errors import UserError, unknown
 
-__all__ = ["SETS", "Images", "data_set_of", "files_of", "load", "needed"]
+__all__ = ["SETS", "Images", "data_set_of", "files_of", "load"]
 
 CLASSES = 10
 IMAGES, LABELS = 0x803, 0x801  # idx: unsigned bytes in three dimensions and in one
@@ -111,11 +111,6 @@ def files_of(name: str) -> tuple[DataFile, ...]:
 def data_set_of(setting: str) -> str:
     """The set that a setting is about, its first word: ``Fashion-MNIST ConvNet k=5`` is about Fashion-MNIST."""
     return setting.split(" ", 1)[0]
-
-
-def needed(config: Mapping[str, Any], setting: str) -> tuple[DataFile, ...]:
-    """The files behind an experiment's setting: none where its ``source`` is the stand-in."""
-    return () if config["source"] == "stand_in" else files_of(data_set_of(setting))
 
 
 def load(name: str) -> Images:

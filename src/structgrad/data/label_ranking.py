@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from structgrad.data.ranking_format import FormatError, LabelRanking, canonical, parse
 from structgrad.data.stand_in import stand_in
 from structgrad.data.store import DataFile, fetch
 from structgrad.errors import unknown
 
-__all__ = ["FILES", "SETS", "LabelRanking", "load", "needed", "stand_in"]
+__all__ = ["FILES", "SETS", "LabelRanking", "load", "stand_in"]
 
 RAW = "https://raw.githubusercontent.com"
 KORBA = (f"{RAW}/akorba/Structured_Approach_Label_Ranking/7519eeb703eff641e223af49450afa831f291325/data",)
@@ -81,11 +81,6 @@ def load(name: str) -> LabelRanking:
         raise unknown("label-ranking set", name, SETS)
     found = fetch(FILES[name])
     return _checked(parse(found.content, str(found.path)), SETS[name], found.path)
-
-
-def needed(config: Mapping[str, Any], setting: str) -> tuple[DataFile, ...]:
-    """The files behind an experiment's setting: none where its ``source`` is the stand-in."""
-    return () if config["source"] == "stand_in" else (FILES[setting],)
 
 
 def _checked(data: LabelRanking, kind: RankingSet, path: Path) -> LabelRanking:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from structgrad.experiments.figures import Figure, LearningCurves, Lines, Scatter
+from structgrad.experiments.hyper_parameters import HyperParameters
 
 Level = Literal[1, 2, 3]
 
@@ -70,6 +71,9 @@ class Experiment:
     tables and audit never load torch. ``published_items`` says how many items (test sequences, folds, ...) stand
     behind a published cell of a metric: the meaning of its uncertainty.
 
+    ``hyper_parameters`` is the class that names and documents them all; what ``config`` of experiment and arm hold are
+    their values, which may differ by data set where the folder has a ``settings.py``.
+
     ``level`` is what a record of it promises whoever makes it again from the same sources and lock; every level keeps
     what the ones after it promise, and records carry it (:meth:`level_on`):
 
@@ -101,6 +105,7 @@ class Experiment:
     metrics: tuple[Metric, ...]
     package: str
     level: Level
+    hyper_parameters: type[HyperParameters] = HyperParameters
     config: Mapping[str, Any] = field(default_factory=dict)
     published_items: Mapping[str, int] = field(default_factory=dict)
     figures: tuple[Lines | Scatter | LearningCurves, ...] = (Lines(),)

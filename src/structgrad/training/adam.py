@@ -17,16 +17,19 @@ from torch import Tensor
 
 from structgrad.portable.types import compiled
 from structgrad.training.replicas import Parameters
+from structgrad.training.state import Stateful
 
 BETAS = 0.9, 0.999
 EPSILON = 1e-8
 
 
-class Adam:
+class Adam(Stateful):
     r"""``w -= rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + 1e-8)`` with moments ``m`` and ``v`` of the gradients.
 
     Kingma & Ba (2015), Algorithm 1, with its constants; each :class:`Parameters` has a learning rate of its own.
     """
+
+    kept = ("models", "first", "second", "decays")
 
     def __init__(self, models: Sequence[Parameters], rates: Sequence[float]) -> None:
         self.models, self.rates = list(models), list(rates)
@@ -64,17 +67,6 @@ class Adam:
         for model in self.models:
             model.keep(mask)
         self.first, self.second = ([moment[mask] for moment in moments] for moments in (self.first, self.second))
-
-    def state(self) -> dict[str, Any]:
-        """Weights, moments and what the decays have come to."""
-        weights = [model.flat.detach() for model in self.models]
-        return {"weights": weights, "first": self.first, "second": self.second, "decays": self.decays}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """The inverse of :meth:`state`."""
-        for model, weights in zip(self.models, state["weights"], strict=True):
-            model.flat.data.copy_(weights)
-        self.first, self.second, self.decays = state["first"], state["second"], state["decays"]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

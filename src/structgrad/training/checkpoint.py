@@ -10,7 +10,9 @@ from typing import Any
 import torch
 
 from structgrad.files import write_bytes
+from structgrad.training.results import Mean, Proportion, Result
 
+torch.serialization.add_safe_globals([Result, Proportion, Mean])  # all that a state holds beside torch's own and plain
 SEAL = hashlib.sha256().digest_size
 
 
@@ -49,8 +51,8 @@ class Checkpoint:
         seal, content = sealed[:SEAL], sealed[SEAL:]
         if hashlib.sha256(content).digest() != seal:
             return None
-        found = torch.load(io.BytesIO(content), weights_only=True)
-        return found["state"] if found["key"] == self.key else None
+        archive = torch.load(io.BytesIO(content), weights_only=True)
+        return archive["state"] if archive["key"] == self.key else None
 
     def clear(self) -> None:
         """Forget the state: the job is done."""

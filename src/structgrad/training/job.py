@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
 
 from structgrad.training.checkpoint import Checkpoint
-from structgrad.training.loop import Limits
+from structgrad.training.loop import Limits, train
+from structgrad.training.results import Result
 from structgrad.training.seeds import seeds_for
+from structgrad.training.trainee import Trainee
+
+Config = TypeVar("Config")
+Seeds = Mapping[str, list[int]]  # by role, one per replica
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Generic[Config]):
     """Replicas ``first`` .. ``first + count - 1`` of one arm x setting, and how to run them.
 
-    ``experiment`` is the name that its seeds derive from; ``one_data_set``: all replicas have one data seed.
+    ``experiment`` is the name that its seeds derive from; ``config`` its hyper-parameters
+    (:class:`structgrad.experiments.hyper_parameters.HyperParameters`); ``one_data_set``: all replicas have one data
+    seed.
     """
 
     experiment: str
@@ -23,29 +30,43 @@ class Job:
     arm: str
     first: int
     count: int
-    config: dict[str, Any]
+    config: Config
     checkpoint: Checkpoint
     limits: Limits
     show: Callable[[int, int, dict[str, float]], None]
     device: str = "cpu"
     one_data_set: bool = False
 
-    def seeds(self, role: str, arm: str | None) -> list[int]:
-        """One seed a replica for a role; ``arm=None`` for what all arms share."""
-        return seeds_for(self.experiment, self.setting, arm, self.first, self.count, role, self.one_data_set)
+    def seeds(self, shared: Sequence[str], own: Sequence[str] = ()) -> dict[str, list[int]]:
+        """One seed per role and replica; all arms have the ``shared`` ones, so that they are compared pairwise."""
+        names = self.experiment, self.setting
+        replicas = self.first, self.count
+        arms = dict.fromkeys(shared, None) | dict.fromkeys(own, self.arm)
+        return {role: seeds_for(*names, arm, *replicas, role, self.one_data_set) for role, arm in arms.items()}
+
+    def run(
+        self, make: Callable[[Job[Config], Seeds], Trainee], shared: Sequence[str], own: Sequence[str] = ()
+    ) -> Trained:
+        """Train what ``make`` makes of the job and its seeds, from the checkpoint where there is one.
+
+        Raises:
+            structgrad.training.loop.OutOfTimeError: the time budget ran out; the state is in the checkpoint.
+        """
+        seeds = self.seeds(shared, own)
+        trainee = make(self, seeds)
+        resumed, before = train(trainee, self.checkpoint, self.limits, self.show)
+        used = {role: seeds[role] for role in trainee.roles}
+        return Trained(used, trainee.results, trainee.history, resumed, before)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The seeds that were used by role, one result a replica in order, and curves; how often it was resumed
-    and how many seconds it had trained before.
-
-    A result holds ``epochs`` (or ``steps``, by the experiment's clock), ``stopped``, ``metrics`` and ``final`` as in
-    the record's schema.
+class Trained:
+    """The seeds that were used by role, one result per replica in order, and curves; how often it was resumed, and how
+    many seconds it had trained before.
     """
 
-    seeds: dict[str, list[int]]
-    results: list[dict[str, Any]]
-    history: dict[str, list[float]]
+    seeds: Seeds
+    results: Sequence[Result]
+    history: Mapping[str, list[float]]
     resumed: int = 0
     seconds_before: float = 0.0

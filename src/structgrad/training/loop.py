@@ -5,39 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-from torch import Tensor
 
 from structgrad.training.checkpoint import Checkpoint
+from structgrad.training.trainee import Trainee
 
 
 class OutOfTimeError(Exception):
     """The time budget ran out; the state is in the checkpoint."""
-
-
-class Trainee(Protocol):
-    """A batch of replicas that trains step by step. Its numbers must not depend on when it is saved."""
-
-    def step(self) -> tuple[Tensor, dict[str, float]]:
-        """One step of every active replica: the mask of those that are done, and numbers to show."""
-        ...
-
-    def finish(self, done: Tensor) -> None:
-        """Evaluate the replicas in the mask and drop them from the batch."""
-        ...
-
-    def active(self) -> int:
-        """How many replicas still train."""
-        ...
-
-    def state(self) -> dict[str, Any]:
-        """Everything that later steps and results depend on."""
-        ...
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """The inverse of :meth:`state`."""
-        ...
 
 
 @dataclass(frozen=True)

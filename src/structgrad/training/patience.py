@@ -1,17 +1,21 @@
-"""Early stopping, one clock a replica."""
+"""Early stopping, one clock per replica."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from structgrad.training.state import Stateful
 
-class Patience:
+
+class Patience(Stateful):
     """A replica stops when its monitored loss has not fallen below its best for ``patience`` steps in a row.
 
     The authors' rule (indelman code): the counter grows on every step that is not strictly better, and is set back
     on improvement. ``patience=None`` never stops.
     """
+
+    kept = ("best", "waited")
 
     def __init__(self, replicas: int, patience: int | None) -> None:
         self.patience = patience

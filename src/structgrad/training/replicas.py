@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.autograd import Function
 
 from structgrad.portable import column_sums, product
+from structgrad.training.state import Stateful
 
 
-class Parameters:
+class Parameters(Stateful):
     """Named parameters of R replicas in one leaf tensor ``flat`` (R, P), for optimisers that work elementwise.
 
     Args:
@@ -44,6 +45,12 @@ class Parameters:
         with torch.no_grad():
             target = self[name][replica]
             target[tuple(slice(0, size) for size in value.shape)] = value.to(target.device)
+
+    def state(self) -> dict[str, Any]:
+        return {"flat": self.flat.detach()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.flat.data.copy_(state["flat"])  # in place: it may be on another device than what was saved
 
     def select(self, rows: Tensor | slice) -> Parameters:
         """A copy that holds some replicas only, without gradient."""

@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 
+from structgrad.training.state import Stateful
 
-class Rounds(ABC):
+
+class Rounds(Stateful, ABC):
     """Round after round, each shuffled anew; ``at`` is the place within the round.
 
     A checkpoint holds where the generator stood when the round began, not the order itself.

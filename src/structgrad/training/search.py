@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from structgrad.finite import all_finite
+from structgrad.training.results import Result
+from structgrad.training.trainee import Trainee
+from structgrad.training.trial import DivergedError, Trial
 
 
-class DivergedError(Exception):
-    """A trial's numbers are no longer finite; it ends, its siblings go on."""
-
-
-def draw(boxes: Mapping[str, Sequence[float]], seed: int) -> dict[str, float]:
+def draw(boxes: Mapping[Any, Sequence[float]], seed: int) -> dict[str, float]:
     """One point of the search: each hyper-parameter log-uniform between the ends of its box.
 
     A hyper-parameter's value depends on the seed and its own name and box alone.
@@ -29,53 +27,8 @@ def draw(boxes: Mapping[str, Sequence[float]], seed: int) -> dict[str, float]:
     return point
 
 
-def finite(value: Tensor, what: str) -> Tensor:
-    """The tensor itself.
-
-    Raises:
-        DivergedError: an entry is infinite or NaN.
-    """
-    if not all_finite(value):
-        raise DivergedError(f"{what} is not finite")
-    return value
-
-
-class Trial(Protocol):
-    """One network that trains with one point of the search. Its numbers must not depend on when it is saved."""
-
-    @property
-    def network(self) -> nn.Module: ...
-
-    @property
-    def optimizer(self) -> torch.optim.Optimizer: ...
-
-    def update(self) -> float:
-        """One step of the optimiser: the loss before it. Raises :class:`DivergedError` where it is not finite."""
-        ...
-
-    def validate(self) -> dict[str, float]:
-        """Numbers on the validation data, the search's objective among them; the same for the same weights."""
-        ...
-
-    def test(self) -> dict[str, dict[str, float]]:
-        """The record's metrics, on the test data; the same for the same weights."""
-        ...
-
-    def describe(self) -> dict[str, float]:
-        """The point of the search, and what else the record should hold."""
-        ...
-
-    def state(self) -> dict[str, Any]:
-        """What later steps depend on besides network and optimiser: generators, the place in the data."""
-        ...
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """The inverse of :meth:`state`."""
-        ...
-
-
-class Search:
-    """Trials one after the other. A :class:`structgrad.training.loop.Trainee`; a step is one trial's update.
+class Search(Trainee):
+    """Trials one after the other; a step is one trial's update.
 
     A trial is validated before its first step, every ``validate_every`` steps and after the last one. The weights of
     its best validation are tested (paulus, section 8), also where it diverged later; ``steps`` in its result are then
@@ -85,26 +38,30 @@ class Search:
     of equals) is tested: the selection is part of the replica.
 
     Args:
-        start: makes the trial of that number: of replica ``number // points``, at point ``number % points``.
+        start: makes the trial of a replica (from 0) at a point of its grid (from 0).
         count: how many replicas there are.
+        roles: of the seeds that they depend on.
         steps: of each trial.
         validate_every: steps between validations.
         objective: the number of :meth:`Trial.validate` that is best the higher.
-        points: trials a replica.
+        points: trials per replica.
     """
+
+    kept = ("results", "ends", "curves", "curve", "at", "losses", "trial_best", "best", "network", "optimizer", "trial")
 
     def __init__(
         self,
-        start: Callable[[int], Trial],
+        start: Callable[[int, int], Trial],
         count: int,
+        roles: tuple[str, ...],
         steps: int,
         validate_every: int,
         objective: str,
         points: int = 1,
     ) -> None:
-        self.start, self.count, self.points = start, count, points
+        self.start, self.count, self.roles, self.points = start, count, roles, points
         self.steps, self.validate_every, self.objective = steps, validate_every, objective
-        self.results: list[dict[str, Any]] = []
+        self.results: list[Result] = []
         self.curves: list[list[dict[str, float]]] = []  # of each replica's best trial, one entry a validation
         self.ends: list[dict[str, Any]] = []  # of the replica at hand: how each trial went that has ended
         self._begin()
@@ -117,12 +74,12 @@ class Search:
             for point in curve:
                 points.setdefault(point["step"], []).append(point)
         history: dict[str, list[float]] = {"step": [], "active": []}
-        for step, found in sorted(points.items()):
+        for step, reached in sorted(points.items()):
             history["step"].append(step)
-            history["active"].append(float(len(found)))
-            for name in found[0]:
+            history["active"].append(float(len(reached)))
+            for name in reached[0]:
                 if name != "step":
-                    history.setdefault(name, []).append(sum(point[name] for point in found) / len(found))
+                    history.setdefault(name, []).append(sum(point[name] for point in reached) / len(reached))
         return history
 
     def step(self) -> tuple[Tensor, dict[str, float]]:
@@ -159,50 +116,34 @@ class Search:
         """Test the replica's best trial at its best weights, and begin the next replica."""
         place = max(range(self.points), key=lambda place: self.ends[place]["value"])
         best = self.ends[place]
-        trial = self.trial if place == self.points - 1 else self.start(len(self.results) * self.points + place)
+        trial = self.trial if place == self.points - 1 else self.start(len(self.results), place)
         trial.network.load_state_dict(self.best["weights"])
         trial.restore(self.best["state"])
         final = {**trial.describe(), "validation": best["value"], "best_step": float(best["step"])}
         if self.points > 1:
             final |= {f"validation_of_point_{place}": end["value"] for place, end in enumerate(self.ends)}
-        self.results.append(
-            {
-                "steps": best["steps"],
-                "stopped": "diverged" if best["diverged"] else "max_steps",
-                "metrics": trial.test(),
-                "final": final,
-            }
-        )
+        stopped = "diverged" if best["diverged"] else "max_steps"
+        self.results.append(Result(best["steps"], stopped, trial.test(), final))
         self.curves.append(best["curve"])
         self.ends = []
         if self.active():
             self._begin()
 
-    def state(self) -> dict[str, Any]:
-        return {
-            "results": self.results,
-            "curves": self.curves,
-            "ends": self.ends,
-            "curve": self.curve,
-            "at": self.at,
-            "losses": self.losses,
-            "trial_best": self.trial_best,
-            "best": self.best,
-            "network": self.trial.network.state_dict(),
-            "optimizer": self.trial.optimizer.state_dict(),
-            "trial": self.trial.state(),
-        }
-
     def restore(self, state: dict[str, Any]) -> None:
         self.results, self.ends = state["results"], state["ends"]
         if self.active():
             self._begin()
-        self.curves, self.curve, self.at, self.losses, self.trial_best, self.best = (
-            state[key] for key in ("curves", "curve", "at", "losses", "trial_best", "best")
-        )
-        self.trial.network.load_state_dict(state["network"])
-        self.trial.optimizer.load_state_dict(state["optimizer"])
-        self.trial.restore(state["trial"])
+        super().restore(state)
+
+    @property
+    def network(self) -> nn.Module:
+        """Of the trial at hand."""
+        return self.trial.network
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Of the trial at hand."""
+        return self.trial.optimizer
 
     @property
     def number(self) -> int:
@@ -210,7 +151,7 @@ class Search:
         return len(self.results) * self.points + len(self.ends)
 
     def _begin(self) -> None:
-        self.trial = self.start(self.number)
+        self.trial = self.start(len(self.results), len(self.ends))
         self.at, self.diverged = 0, False
         self.losses: list[float] = []  # since the last validation
         self.curve: list[dict[str, float]] = []

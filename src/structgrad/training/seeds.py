@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -30,16 +30,10 @@ def seeds_for(
 
 
 def generators(seeds: Sequence[int], device: str = "cpu") -> list[torch.Generator]:
-    """One generator a seed (on the CPU, torch's generator uses the seed's low 32 bits)."""
+    """One generator per seed (on the CPU, torch's generator uses the seed's low 32 bits)."""
     return [torch.Generator(device).manual_seed(seed) for seed in seeds]
 
 
-def states(generators: Sequence[torch.Generator]) -> list[torch.Tensor]:
-    """Where each generator stands, for a checkpoint."""
-    return [generator.get_state() for generator in generators]
-
-
-def set_states(generators: Sequence[torch.Generator], saved: Sequence[torch.Tensor]) -> None:
-    """The inverse of :func:`states`."""
-    for generator, state in zip(generators, saved, strict=True):
-        generator.set_state(state)
+def of_replica(seeds: Mapping[str, Sequence[int]], replica: int) -> dict[str, int]:
+    """One replica's seed per role."""
+    return {role: each[replica] for role, each in seeds.items()}

@@ -9,9 +9,11 @@ from math import isclose, isfinite
 from pathlib import Path
 
 from structgrad.data.store import CorruptDataError, find
+from structgrad.errors import UserError
 from structgrad.repro.audit.scene import Finding, Scene
 from structgrad.repro.evidence.records import RecordError
 from structgrad.repro.judging.comparison import first_difference
+from structgrad.repro.planning.hyper_parameters import read
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.planning.resolve import digester
 from structgrad.repro.running import git
@@ -77,15 +79,16 @@ def data_is_the_same(scene: Scene) -> Iterator[Finding]:
         if key not in known:
             seeds = record["seeds"].get("data", [])
             try:
+                parameters = read(experiment, record["config"], record["setting"])
                 with data_folder(scene.plan):
-                    if not all(map(find, needed(experiment, record["config"], record["setting"]))):
+                    if not all(map(find, needed(experiment, parameters, record["setting"]))):
                         unseen += 1
                         continue
-                    known[key] = digester(experiment)(record["config"], record["setting"], seeds)
+                    known[key] = digester(experiment)(parameters, record["setting"], seeds)
             except CorruptDataError as error:
                 yield Finding(scene.name(path), str(error))
                 continue
-            except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            except (UserError, KeyError, TypeError, ValueError, RuntimeError) as error:
                 yield Finding(scene.name(path), f"no data can be made from its config and seeds ({error!r})")
                 continue
         if record["provenance"]["data_digest"] != known[key]:

@@ -14,6 +14,7 @@ from structgrad.experiments import Metric
 from structgrad.repro.evidence.records import RecordError, load
 from structgrad.repro.planning.plan import ExperimentPlan, Shard
 from structgrad.repro.planning.resolve import resolved
+from structgrad.training.results import Report, report_of
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,15 @@ def results_of(evidence: Sequence[Evidence]) -> dict[int, Mapping[str, Any]]:
     return {result["replica"]: result for piece in evidence for result in piece.record["results"]}
 
 
-def per_replica(evidence: Sequence[Evidence], metric: Metric) -> dict[int, Mapping[str, float]]:
+def per_replica(evidence: Sequence[Evidence], metric: Metric) -> dict[int, Report]:
     """What each replica reports for a metric."""
-    results = results_of(evidence).items()
-    return {replica: result["metrics"][metric.name] for replica, result in results if metric.name in result["metrics"]}
+    metrics = {replica: result["metrics"] for replica, result in results_of(evidence).items()}
+    return {replica: report_of(of[metric.name]) for replica, of in metrics.items() if metric.name in of}
 
 
-def value_of(report: Mapping[str, float], metric: Metric) -> float:
+def value_of(report: Report, metric: Metric) -> float:
     """What one replica reports, as a number in the metric's unit."""
-    top, bottom = ("successes", "trials") if metric.kind == "proportion" else ("sum", "count")
-    return report[top] / report[bottom] * metric.factor
+    return report.value * metric.factor
 
 
 @lru_cache(maxsize=2048)
@@ -101,6 +101,12 @@ def _belongs(record: Mapping[str, Any], shard: Shard, part: ExperimentPlan) -> N
         for result in record["results"]:
             if "validation" not in result["final"]:
                 raise RecordError(f"{shard.path}: replica {result['replica']}: a trial without final.validation")
+    for result in record["results"]:
+        for name, report in result["metrics"].items():
+            try:
+                report_of(report)
+            except ValueError as error:
+                raise RecordError(f"{shard.path}: replica {result['replica']}, {name}: {error}") from error
     replicas = [result["replica"] for result in record["results"]]
     if replicas != list(range(shard.first, shard.first + shard.count)):
         raise RecordError(f"{shard.path}: results: not one result for each of replicas {shard.span}")

@@ -14,6 +14,7 @@ from structgrad.repro.judging.published import Published, lookup
 from structgrad.repro.judging.selection import ScoredTrial, Selection
 from structgrad.repro.judging.verdicts import Judgement, judge
 from structgrad.repro.planning.plan import ExperimentPlan, Plan
+from structgrad.training.results import Mean, Proportion, Report
 
 
 @dataclass(frozen=True)
@@ -94,17 +95,19 @@ def trials(evidence: Sequence[Evidence], metric: Metric) -> list[ScoredTrial]:
     return [ScoredTrial(finals[r].get("validation", 0.0), value_of(reports[r], metric)) for r in sorted(reports)]
 
 
-def estimate(reports: Sequence[Mapping[str, float]], metric: Metric, identity: str) -> Measured | None:
+def estimate(reports: Sequence[Report], metric: Metric, identity: str) -> Measured | None:
     """The pooled value with its interval, in the metric's unit; None without reports."""
     if not reports:
         return None
+    shares = [report for report in reports if isinstance(report, Proportion)]
+    means = [report for report in reports if isinstance(report, Mean)]
     if metric.kind == "proportion":
-        pooled = proportion([int(r["successes"]) for r in reports], [int(r["trials"]) for r in reports])
+        pooled = proportion([share.successes for share in shares], [share.trials for share in shares])
     else:
         pooled = mean(
-            [r["sum"] for r in reports],
-            [r["sum_squares"] for r in reports],
-            [int(r["count"]) for r in reports],
+            [each.sum for each in means],
+            [each.sum_squares for each in means],
+            [each.count for each in means],
             seed=seed_of(identity),
             spread_over=metric.spread,
         )

@@ -82,8 +82,12 @@ class ExperimentPlan:
         return {**self.experiment.config_of(arm), **self.overrides, **self.arm_overrides.get(arm, {})}
 
     def config_for(self, shard: Shard) -> dict[str, Any]:
-        """The hyper-parameters that a shard trains with."""
+        """The hyper-parameters that a shard trains with, as its record holds them."""
         return resolved(self.experiment, self.config_of(shard.arm), shard.setting)
+
+    def parameters_for(self, shard: Shard) -> Any:
+        """The same, typed, as its trainer gets them."""
+        return hyper_parameters.read(self.experiment, self.config_of(shard.arm), shard.setting)
 
     def identity(self, shard: Shard) -> dict[str, Any]:
         """The fields of a record that say which shard it is of."""
@@ -187,9 +191,6 @@ def _experiment_plan(experiment: Experiment, content: Mapping[str, Any]) -> Expe
             )
     overrides, arm_overrides = content.get("overrides", {}), content.get("arm_overrides", {})
     _check_names("arm", arm_overrides, names)
-    hyper_parameters.check(experiment, overrides, names)
-    for arm, changed in arm_overrides.items():
-        hyper_parameters.check(experiment, changed, [arm])
     costs = {
         (setting, arm): block["cost"].strip()
         for block in content["blocks"]
@@ -197,7 +198,10 @@ def _experiment_plan(experiment: Experiment, content: Mapping[str, Any]) -> Expe
         for setting in block["settings"]
         for arm in block["arms"]
     }
-    return ExperimentPlan(experiment, content["comparable"], content["reason"], overrides, arm_overrides, costs)
+    part = ExperimentPlan(experiment, content["comparable"], content["reason"], overrides, arm_overrides, costs)
+    for setting, arm in dict.fromkeys((s, a) for b in content["blocks"] for s in b["settings"] for a in b["arms"]):
+        hyper_parameters.read(experiment, part.config_of(arm), setting)  # a mistake shows here, not in a job
+    return part
 
 
 def _block_shards(config: Mapping[str, Any], name: str, block: Mapping[str, Any]) -> Iterable[Shard]:

@@ -17,7 +17,7 @@ def trainer(experiment: Experiment) -> Callable[..., Any]:
 
 
 def digester(experiment: Experiment) -> Callable[..., str]:
-    """What gives the sha256 of its data: ``data.digest``."""
+    """What gives the sha256 of its data from typed hyper-parameters: ``data.digest``."""
     return import_module(f"{experiment.package}.data").digest
 
 

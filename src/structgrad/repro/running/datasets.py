@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from structgrad.data.store import MissingDataError
 from structgrad.errors import UserError
+from structgrad.experiments.hyper_parameters import HyperParameters
 from structgrad.files import write_text
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan, Shard
@@ -41,7 +41,7 @@ def make(plan: Plan, experiment: str) -> dict[str, str]:
                 continue
             seeds = seeds_for(name, shard.setting, None, shard.first, shard.count, "data", shared)
             try:
-                digests[_key(shard)] = digest(part.config_of(shard.arm), shard.setting, seeds)
+                digests[_key(shard)] = digest(part.parameters_for(shard), shard.setting, seeds)
             except MissingDataError as error:
                 if not shard.path.is_file():
                     raise UserError(f"{error}. To go on without it: structgrad data fetch") from error
@@ -50,7 +50,7 @@ def make(plan: Plan, experiment: str) -> dict[str, str]:
     return digests
 
 
-def verified_digest(plan: Plan, shard: Shard, config: dict[str, Any], seeds: Sequence[int]) -> str:
+def verified_digest(plan: Plan, shard: Shard, parameters: HyperParameters, seeds: Sequence[int]) -> str:
     """The digest of a shard's data, made anew and held to the one on file where there is one.
 
     There is none for real data that came after the file was made; its own sha256 is what it is held to.
@@ -58,7 +58,7 @@ def verified_digest(plan: Plan, shard: Shard, config: dict[str, Any], seeds: Seq
     Raises:
         UserError: the data is not what it was when the digests were made; nothing is trained on it.
     """
-    found = digester(plan.experiments[shard.experiment].experiment)(config, shard.setting, seeds)
+    found = digester(plan.experiments[shard.experiment].experiment)(parameters, shard.setting, seeds)
     path = path_of(shard.scale, shard.experiment)
     if path.is_file():
         expected = json.loads(path.read_text(encoding="utf-8"))["digests"].get(_key(shard), found)

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from structgrad.data import store
 from structgrad.data.store import DataFile, MissingDataError
 from structgrad.experiments import Experiment
+from structgrad.experiments.hyper_parameters import HyperParameters
 from structgrad.files import of_user, write_text
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.planning.plan import Plan, Shard
@@ -35,10 +35,10 @@ def data_folder(plan: Plan) -> Iterator[None]:
             os.environ[store.VARIABLE] = before
 
 
-def needed(experiment: Experiment, config: Mapping[str, Any], setting: str) -> tuple[DataFile, ...]:
+def needed(experiment: Experiment, parameters: HyperParameters, setting: str) -> tuple[DataFile, ...]:
     """The files behind a setting of an experiment; none where its data is generated."""
     named = files(experiment)
-    return tuple(named(config, setting)) if named else ()
+    return tuple(named(parameters, setting)) if named else ()
 
 
 def needed_by(plan: Plan, shards: Iterable[Shard]) -> dict[DataFile, list[Shard]]:
@@ -46,7 +46,7 @@ def needed_by(plan: Plan, shards: Iterable[Shard]) -> dict[DataFile, list[Shard]
     users: dict[DataFile, list[Shard]] = {}
     for shard in shards:
         part = plan.experiments[shard.experiment]
-        for file in needed(part.experiment, part.config_of(shard.arm), shard.setting):
+        for file in needed(part.experiment, part.parameters_for(shard), shard.setting):
             users.setdefault(file, []).append(shard)
     return users
 

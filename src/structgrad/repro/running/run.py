@@ -56,7 +56,7 @@ def run_shard(
         UserError: the device or the data is missing, the data is damaged, or the disk is full.
     """
     from structgrad.parallel import set_threads
-    from structgrad.repro.running.outcomes import checked
+    from structgrad.repro.running.returned import checked
     from structgrad.training.checkpoint import Checkpoint
     from structgrad.training.heap import keep_freed_memory
     from structgrad.training.job import Job
@@ -65,6 +65,7 @@ def run_shard(
     started, clock = datetime.now(UTC), time.monotonic()
     experiment = plan.experiments[shard.experiment].experiment
     config = plan.experiments[shard.experiment].config_for(shard)
+    parameters = plan.experiments[shard.experiment].parameters_for(shard)
     device = plan.config["device"]
     _check_device(device)
     set_threads(threads)
@@ -75,18 +76,18 @@ def run_shard(
     forget_peak_memory()
     job = Job(
         experiment.seed_name, shard.setting, shard.arm, shard.first, shard.count,
-        config, checkpoint, Limits(checkpoint_every, budget), show, device, experiment.shares_data,
+        parameters, checkpoint, Limits(checkpoint_every, budget), show, device, experiment.shares_data,
     )  # fmt: skip
-    seeds = job.seeds("data", arm=None)
+    seeds = job.seeds(["data"])["data"]
     commit, dirty, _ = git.state()  # before the training: the checkout may change during it
     with data_folder(plan):
-        data = datasets.verified_digest(plan, shard, config, seeds)
-        outcome = checked(trainer(experiment)(job), experiment, shard)
+        data = datasets.verified_digest(plan, shard, parameters, seeds)
+        trained = checked(trainer(experiment)(job), experiment, shard)
     run = {
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(outcome.seconds_before + time.monotonic() - clock, 2),
-        "resumed": outcome.resumed,
+        "seconds": round(trained.seconds_before + time.monotonic() - clock, 2),
+        "resumed": trained.resumed,
         "peak_memory_mb": peak_memory_mb(),
         "device": device,
         "threads": threads,
@@ -97,7 +98,7 @@ def run_shard(
         **plan.experiments[shard.experiment].identity(shard),
         "level": expected(experiment, run),
         "config": config,
-        "seeds": outcome.seeds,
+        "seeds": dict(trained.seeds),
         "provenance": {
             "source_digest": sources,
             "git_commit": commit,
@@ -108,8 +109,11 @@ def run_shard(
             "command": f"structgrad run {shard.id} --scale {shard.scale}",
         },
         "run": run,
-        "history": outcome.history,
-        "results": [{"replica": shard.first + index, **result} for index, result in enumerate(outcome.results)],
+        "history": dict(trained.history),
+        "results": [
+            {"replica": shard.first + index, **result.content(experiment.clock)}
+            for index, result in enumerate(trained.results)
+        ],
     }
     saved = records.save(record, shard.path)
     finished.keep(shard, key, saved)

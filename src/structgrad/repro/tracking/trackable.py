@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from structgrad.experiments import Experiment
+from structgrad.training.results import pooled, report_of
 
 
 def params_of(record: Mapping[str, Any]) -> dict[str, str]:
@@ -46,17 +47,15 @@ def metrics_of(record: Mapping[str, Any], experiment: Experiment) -> Iterator[tu
     Values are in the tables' units.
     """
     for metric in experiment.metrics:
-        top, bottom = ("successes", "trials") if metric.kind == "proportion" else ("sum", "count")
-        reports = [
-            (result["replica"], result["metrics"][metric.name])
+        reports = {
+            result["replica"]: report_of(result["metrics"][metric.name])
             for result in record["results"]
             if metric.name in result["metrics"]
-        ]
+        }
         if reports:
-            pooled = sum(report[top] for _, report in reports) / sum(report[bottom] for _, report in reports)
-            yield metric.name, pooled * metric.factor, 0
-        for replica, report in reports:
-            yield f"replica/{metric.name}", report[top] / report[bottom] * metric.factor, replica
+            yield metric.name, pooled(reports.values()) * metric.factor, 0
+        for replica, report in reports.items():
+            yield f"replica/{metric.name}", report.value * metric.factor, replica
     for result in record["results"]:
         yield f"replica/{experiment.clock}s", float(result[f"{experiment.clock}s"]), result["replica"]
         for key, value in result["final"].items():

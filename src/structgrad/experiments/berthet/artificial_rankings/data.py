@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from structgrad.experiments.berthet.artificial_rankings.hyper_parameters import ArtificialParameters
 from structgrad.polytopes.permutahedron import Permutahedron
 from structgrad.portable import product
 
@@ -43,13 +43,13 @@ def noise_level(setting: str) -> float:
     return float(setting.removeprefix("sigma="))
 
 
-def make(config: dict[str, Any], setting: str, seeds: Sequence[int]) -> Data:
+def make(config: ArtificialParameters, setting: str, seeds: Sequence[int]) -> Data:
     """``y = ranks(x^T w0 + sigma z)``: x and z standard normal, w0 of independent signs (berthet, appendix C.2).
 
-    One data set a seed.
+    One data set per seed.
     """
-    sigma, labels, features = noise_level(setting), config["labels"], config["features"]
-    sizes = [config[part] for part in ("train", "validation", "test")]
+    sigma, labels, features = noise_level(setting), config.labels, config.features
+    sizes = config.train, config.validation, config.test
     w0, rankings = [], []
     for seed in seeds:
         draw = np.random.default_rng(seed)  # normals by table, whose code is the same on every machine
@@ -69,7 +69,7 @@ def linear_scores(x: Tensor, weights: Tensor) -> Tensor:
     return product(x.double().unsqueeze(0), weights.double().unsqueeze(0)).squeeze(0)
 
 
-def digest(config: dict[str, Any], setting: str, seeds: Sequence[int]) -> str:
+def digest(config: ArtificialParameters, setting: str, seeds: Sequence[int]) -> str:
     """sha256 of the seeds and of all that is made from them."""
     data = make(config, setting, seeds)
     content = hashlib.sha256(np.asarray(seeds, "<i8").tobytes())

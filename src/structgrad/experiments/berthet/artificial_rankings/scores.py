@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from math import fsum
-
 import torch
 from torch import Tensor
 
 from structgrad.polytopes.permutahedron import Permutahedron
+from structgrad.training.results import Mean, Proportion, Report
 
 METRICS = ("perfect_clean", "partial_clean", "perfect_noisy", "partial_noisy")
 
@@ -19,21 +18,17 @@ def right_labels(theta: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
         theta: scores ``(..., k)``.
         clean, noisy: ranks, broadcastable to ``theta``.
     """
-    found = Permutahedron(theta.shape[-1]).argmax(theta)
-    return torch.stack([(found == target).sum(-1) for target in (clean, noisy)], -1)
+    ranks = Permutahedron(theta.shape[-1]).argmax(theta)
+    return torch.stack([(ranks == target).sum(-1) for target in (clean, noisy)], -1)
 
 
-def report(right: Tensor, labels: int) -> dict[str, dict[str, float]]:
+def report(right: Tensor, labels: int) -> dict[str, Report]:
     """What a replica's record holds of :func:`right_labels` ``(n, 2)``: a proportion and a mean for each reading."""
-    reports: dict[str, dict[str, float]] = {}
+    reports: dict[str, Report] = {}
     for column, reading in enumerate(("clean", "noisy")):
-        share = right[:, column].double() / labels
-        reports[f"perfect_{reading}"] = {"successes": int((right[:, column] == labels).sum()), "trials": len(right)}
-        reports[f"partial_{reading}"] = {
-            "sum": fsum(share.tolist()),
-            "sum_squares": fsum((share**2).tolist()),
-            "count": len(right),
-        }
+        counts = right[:, column]
+        reports[f"perfect_{reading}"] = Proportion(int((counts == labels).sum()), len(counts))
+        reports[f"partial_{reading}"] = Mean.of((counts.double() / labels).tolist())
     return reports
 
 

@@ -9,6 +9,7 @@ epsilon, the number of perturbations, lambda, and whether test labels are noisy.
 from __future__ import annotations
 
 from structgrad.experiments.base import Arm, Experiment, Metric
+from structgrad.experiments.berthet.artificial_rankings.hyper_parameters import ArtificialParameters
 from structgrad.experiments.figures import LearningCurves, Lines
 
 # Half decades, but for the two levels whose curves the paper shows, which stand for 0.1 and 1.
@@ -104,6 +105,7 @@ ARTIFICIAL = Experiment(
     ),
     package=str(__package__),
     level=1,
+    hyper_parameters=ArtificialParameters,
     config={
         "labels": 100,
         "features": 50,

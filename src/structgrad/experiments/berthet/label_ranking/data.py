@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from structgrad.data.label_ranking import LabelRanking, load, stand_in
+from structgrad.experiments.berthet.label_ranking.hyper_parameters import LabelRankingParameters
 
 OUTER_FOLDS = 10
 
@@ -28,9 +28,9 @@ class Fold:
     validation: tuple[Tensor, ...]
 
 
-def published(config: dict[str, Any], setting: str) -> LabelRanking:
+def published(config: LabelRankingParameters, setting: str) -> LabelRanking:
     """The data set, or its stand-in where the scale says so."""
-    return stand_in(setting) if config["source"] == "stand_in" else load(setting)
+    return stand_in(setting) if config.source == "stand_in" else load(setting)
 
 
 def fold(rows: int, seed: int, number: int, inner: int) -> Fold:
@@ -43,7 +43,7 @@ def fold(rows: int, seed: int, number: int, inner: int) -> Fold:
     return Fold(parts[number], (*fits, rest), held_out)
 
 
-def digest(config: dict[str, Any], setting: str, seeds: Sequence[int]) -> str:
+def digest(config: LabelRankingParameters, setting: str, seeds: Sequence[int]) -> str:
     """sha256 of features, ranks and seeds; the first replica's seed cuts the folds."""
     data = published(config, setting)
     content = hashlib.sha256()

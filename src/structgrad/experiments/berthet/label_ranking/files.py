@@ -1,5 +1,12 @@
 """The files of real data behind a setting."""
 
-from structgrad.data.label_ranking import needed
+from __future__ import annotations
 
-__all__ = ["needed"]
+from structgrad.data.label_ranking import FILES
+from structgrad.data.store import DataFile
+from structgrad.experiments.berthet.label_ranking.hyper_parameters import LabelRankingParameters
+
+
+def needed(config: LabelRankingParameters, setting: str) -> tuple[DataFile, ...]:
+    """The set's file; none where the stand-in is asked for."""
+    return () if config.source == "stand_in" else (FILES[setting],)

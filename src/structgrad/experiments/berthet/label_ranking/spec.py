@@ -9,6 +9,7 @@ before there were results.
 from __future__ import annotations
 
 from structgrad.experiments.base import Arm, Experiment, Metric, Scatter
+from structgrad.experiments.berthet.label_ranking.hyper_parameters import LabelRankingParameters
 
 SETTINGS = (
     "authorship", "bodyfat", "calhousing", "cold", "cpu-small", "diau", "dtt", "elevators", "fried", "glass", "heat",
@@ -132,6 +133,7 @@ def _table(table: str, title: str, perturbed: tuple[Arm, ...], further: tuple[Ar
         metrics=METRICS,
         package=str(__package__),
         level=1,
+        hyper_parameters=LabelRankingParameters,
         config=COMMON,
         published_items={"spearman": FOLDS},
         # Figure 3: the left panel is the first row, the NeurIPS version's right panel the second.

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 from math import prod, sqrt
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from structgrad.experiments.berthet.rankings.objectives import Objective
+from structgrad.experiments.berthet.rankings.losses import RankingLoss
 from structgrad.parallel import map_blocks
 from structgrad.portable import dots, norm
 from structgrad.training.adam import Adam
 from structgrad.training.replicas import Parameters, linear, linear_shapes, uniform
+from structgrad.training.state import Stateful
 
-ROUND = 1 << 19  # scores, samples included, that a call of the objective works on: more would leave the cache
+ROUND = 1 << 19  # scores, samples included, that a call of the loss works on: more would leave the cache
 
 
-class Grid:
-    """R replicas x F fits x learning rates x values of an objective's own hyper-parameter.
+class Grid(Stateful):
+    """R replicas x F fits x learning rates x values of a loss's own hyper-parameter.
 
     The points of the grid share rows and initial weights: only the grid sets them apart. Scores have the shape
     ``(R, F, items, rates, values, k)``.
@@ -30,10 +30,12 @@ class Grid:
         bias: whether there is one (berthet's artificial rankings have a linear model instead of an affine one).
     """
 
-    def __init__(self, objective: Objective, rates: Sequence[float], starts: Tensor, bias: bool = True) -> None:
-        self.objective, self.rates, self.bias = objective, rates, bias
+    kept = ("adam",)
+
+    def __init__(self, loss: RankingLoss, rates: Sequence[float], starts: Tensor, bias: bool = True) -> None:
+        self.loss, self.rates, self.bias = loss, rates, bias
         self.replicas, self.fits, features, self.labels = starts.shape
-        self.values = objective.values
+        self.values = loss.values
         shapes = linear_shapes("scores", features, len(self.values) * self.labels)
         self.models = [Parameters(shapes, self.replicas * self.fits) for _ in rates]
         for model in self.models:
@@ -48,20 +50,20 @@ class Grid:
 
     def scores(self, x: Tensor, block: slice = slice(None), fits: slice = slice(None)) -> Tensor:
         """Scores of ``x`` ``(R, F, items, p)``, or of some replicas' and fits'."""
-        found = []
+        scores = []
         for model in self.models:
             weights = model["scores"].unflatten(0, (self.replicas, self.fits))[block, fits].flatten(0, 1)
-            found.append(linear(x.flatten(0, 1), weights, self.bias))
-        return torch.stack(found, -2).view(*x.shape[:3], len(self.rates), len(self.values), self.labels)
+            scores.append(linear(x.flatten(0, 1), weights, self.bias))
+        return torch.stack(scores, -2).view(*x.shape[:3], len(self.rates), len(self.values), self.labels)
 
     def update(self, x: Tensor, y: Tensor, noise: Sequence[torch.Generator]) -> float:
         """One Adam step on ``x`` ``(R, F, batch, p)`` and ranks ``y`` ``(R, F, batch, k)``; the mean loss before it.
 
-        ``noise`` is one generator a replica.
+        ``noise`` is one generator per replica.
         """
         theta = self.scores(x)
         scores, target = theta.detach(), y[:, :, :, None, None]
-        size = max(1, ROUND // (prod(theta.shape[1:]) * self.objective.samples))
+        size = max(1, ROUND // (prod(theta.shape[1:]) * self.loss.samples))
         parts = map_blocks(lambda some: self._gradient(scores[some], target[some], noise[some]), self.replicas, size)
         losses, gradients = zip(*parts, strict=True)
         self.adam.clear()
@@ -71,8 +73,8 @@ class Grid:
 
     def _gradient(self, theta: Tensor, y: Tensor, noise: Sequence[torch.Generator]) -> tuple[list[float], Tensor]:
         """The sum of each replica's losses, and the gradient of each model's mean."""
-        found, gradient = self.objective(theta, y, noise)
-        gap = (found - y).flatten(1)
+        prediction, gradient = self.loss(theta, y, noise)
+        gap = (prediction - y).flatten(1)
         return (dots(gap, gap) / 2).tolist(), gradient / theta.shape[2]  # each item's own: lambda is in its units
 
     def weights(self, replica: int, fit: int, rate: int, value: int) -> Tensor:
@@ -82,20 +84,12 @@ class Grid:
 
     def describe(self, replica: int, fit: int, rate: int, value: int) -> dict[str, float]:
         """The hyper-parameters of one model and the norm of its weights, without bias: noise is in their units."""
-        name = self.objective.name
+        name = self.loss.name
         return {
             "learning_rate": self.rates[rate],
             **({name: self.values[value]} if name else {}),
             "weight_norm": norm(self.weights(replica, fit, rate, value)[:-1]),
         }
-
-    def state(self) -> dict[str, Any]:
-        """Weights and the optimiser's moments."""
-        return self.adam.state()
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """The inverse of :meth:`state`."""
-        self.adam.restore(state)
 
 
 def glorot(features: int, labels: int, generator: torch.Generator) -> Tensor:

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 from structgrad.data import digits, images
 from structgrad.data.images import data_set_of
 from structgrad.errors import UserError
-from structgrad.experiments.indelman.nearest_neighbours.settings import resolved
+from structgrad.experiments.indelman.nearest_neighbours.hyper_parameters import NeighboursParameters
 
 # Means and standard deviations of the channels, as in NeuralSort's code, which leaves MNIST in [0, 1].
 NORMALISATION = {
@@ -69,26 +68,25 @@ class Data:
         return Data(train, validation, test, self.mean.to(device), self.deviation.to(device))
 
 
-def make(config: dict[str, Any], setting: str, seed: int) -> Data:
-    """The data of a configuration. The seed splits the published training set; the test set is the published one.
+def make(config: NeighboursParameters, setting: str, seeds: Sequence[int]) -> Data:
+    """One data set for all replicas: the first seed splits the published training set; the test set is the published.
 
     Where ``train`` or ``test`` ask for fewer images than there are, they are the first ones after the split.
 
     Raises:
         UserError: the data is missing or damaged, or has not as many images as asked for.
     """
-    chosen = resolved(config, setting)
-    sizes = tuple(chosen[part] for part in ("train", "validation", "test"))
-    return _make(config["source"], data_set_of(setting), sizes, seed)
+    sizes = config.train, config.validation, config.test
+    return _make(config.source, data_set_of(setting), sizes, seeds[0])
 
 
 @lru_cache(maxsize=1)  # a job asks for the data twice: to check its digest, and to train
 def _make(source: str, name: str, sizes: tuple[int | None, int, int | None], seed: int) -> Data:
-    found = digits.digits() if source == "stand_in" else images.load(name)
+    whole = digits.digits() if source == "stand_in" else images.load(name)
     train, validation, test = sizes
     published, tested = (
         Labelled(torch.from_numpy(pixels), torch.from_numpy(labels))
-        for pixels, labels in ((found.train, found.train_labels), (found.test, found.test_labels))
+        for pixels, labels in ((whole.train, whole.train_labels), (whole.test, whole.test_labels))
     )
     if validation + (train or 1) > len(published) or (test or 1) > len(tested):
         raise UserError(
@@ -101,9 +99,9 @@ def _make(source: str, name: str, sizes: tuple[int | None, int, int | None], see
     return Data(published[rest[:train]], published[order[:validation]], tested[:test], mean, deviation)
 
 
-def digest(config: dict[str, Any], setting: str, seeds: Sequence[int]) -> str:
+def digest(config: NeighboursParameters, setting: str, seeds: Sequence[int]) -> str:
     """sha256 of every pixel and label, in order."""
-    data = make(config, setting, seeds[0])
+    data = make(config, setting, seeds)
     content = hashlib.sha256()
     for part in (data.train, data.validation, data.test):
         content.update(np.asarray(part.images.shape, "<i8").tobytes())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -23,18 +23,18 @@ def resolved(config: Mapping[str, Any], setting: str) -> dict[str, Any]:
     """
     column, _, k = setting.rpartition(" k=")
 
-    def value(name: str, found: Any) -> Any:
-        if not isinstance(found, Mapping):
-            return found
+    def value(name: str, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
         for key in (column, data_set_of(setting)):
-            if key in found:
-                return found[key]
-        raise UserError(f"{name} has no value for {setting}, only for {', '.join(found)}")
+            if key in given:
+                return given[key]
+        raise UserError(f"{name} has no value for {setting}, only for {', '.join(given)}")
 
-    plain = {name: value(name, found) for name, found in config.items() if name != "grid"}
-    return plain | {"grid": {name: value(name, found) for name, found in config["grid"].items()}, "k": int(k)}
+    plain = {name: value(name, given) for name, given in config.items() if name != "grid"}
+    return plain | {"grid": {name: value(name, given) for name, given in config["grid"].items()}, "k": int(k)}
 
 
-def points(grid: Mapping[str, list[float]]) -> list[Point]:
+def points(grid: Mapping[str, Sequence[float]]) -> list[Point]:
     """Every combination of the values of each hyper-parameter."""
     return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]

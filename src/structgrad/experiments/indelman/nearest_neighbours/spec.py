@@ -10,6 +10,7 @@ from typing import Any
 
 from structgrad.experiments.base import Arm, Experiment, Metric
 from structgrad.experiments.figures import LearningCurves
+from structgrad.experiments.indelman.nearest_neighbours.hyper_parameters import NeighboursParameters
 
 K = (1, 3, 5, 9)
 DATA = ("MNIST", "Fashion-MNIST", "Fashion-MNIST ConvNet", "CIFAR-10")
@@ -166,6 +167,7 @@ TABLE_2 = Experiment(
     ),
     package=str(__package__),
     level=2,
+    hyper_parameters=NeighboursParameters,
     config=COMMON,
     published_items={"test_accuracy": 10_000},
     one_data_set=True,

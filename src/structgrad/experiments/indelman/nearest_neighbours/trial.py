@@ -3,52 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from structgrad.experiments.indelman.nearest_neighbours.data import Data, Labelled
-from structgrad.experiments.indelman.nearest_neighbours.neighbours import classify
-from structgrad.experiments.indelman.nearest_neighbours.networks import Network, autocast
-from structgrad.experiments.indelman.nearest_neighbours.objectives import (
+from structgrad.experiments.indelman.nearest_neighbours.hyper_parameters import NeighboursParameters
+from structgrad.experiments.indelman.nearest_neighbours.losses import (
     Batch,
     Classification,
     Direct,
-    Objective,
+    NeighbourLoss,
     SoftTopK,
 )
+from structgrad.experiments.indelman.nearest_neighbours.neighbours import classify
+from structgrad.experiments.indelman.nearest_neighbours.networks import Network, autocast
 from structgrad.experiments.indelman.nearest_neighbours.settings import Point
 from structgrad.experiments.indelman.nearest_neighbours.stream import Stream
 from structgrad.training.initial import initialise
-from structgrad.training.search import finite
+from structgrad.training.results import Proportion, Report
 from structgrad.training.seeds import generators
+from structgrad.training.trial import Trial, finite
 
 EVALUATED = 500  # images at a time
 
 
-class NeighboursTrial:
-    """A :class:`structgrad.training.search.Trial`: the embedding by Adam or SGD, the noise magnitude by plain SGD.
+class NeighboursTrial(Trial):
+    """The embedding by Adam or SGD, the noise magnitude by plain SGD.
 
     Candidates are embedded once a step for all queries. Where an image's embedding depends on that image alone and few
     images have a gradient, all are embedded without one first, and those few once more with it: the same gradient for
     the time of one forward pass and of a small training step.
 
-    ``config`` is that of the setting (:func:`structgrad.experiments.indelman.nearest_neighbours.settings.resolved`).
     ``seeds``: of ``init``, ``queries``, ``candidates`` and ``noise``.
     """
 
+    network: Network
+    kept = ("streams", "noise", "objective")
+
     def __init__(
-        self, config: dict[str, Any], data: Data, point: Point, seeds: Mapping[str, int], device: str = "cpu"
+        self, config: NeighboursParameters, data: Data, point: Point, seeds: Mapping[str, int], device: str = "cpu"
     ) -> None:
         self.config, self.data, self.point, self.device = config, data, point, device
-        self.k, self.sizes = config["k"], (config["queries"], config["candidates"])
-        learned, classifier = config["sigma"] == "learned", config["objective"] == "classification"
-        self.network = Network(config["network"], data.train.images.shape[1], learned, classifier)
+        self.k, self.sizes = config.k, (config.queries, config.candidates)
+        learned, classifier = config.sigma == "learned", config.objective == "classification"
+        self.network = Network(config.network, data.train.images.shape[1], learned, classifier)
         init, queries, candidates = (generators([seeds[role]])[0] for role in ("init", "queries", "candidates"))
         initialise(self.network, init)
         self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.objective = self._objective()
+        self.objective = self._loss()
         self.optimizer = self._optimizer()
         sigmas = list(self.network.sigma.parameters()) if self.network.sigma is not None else []
         self.plain = torch.optim.SGD(sigmas, point.get("sigma_learning_rate", 0.0), fused=True) if sigmas else None
@@ -56,7 +59,7 @@ class NeighboursTrial:
             parameter.grad = torch.zeros_like(parameter)
         self.streams = Stream(len(data.train), queries), Stream(len(data.train), candidates)
         (self.noise,) = generators([seeds["noise"]], device)
-        self.embed = torch.compile(self.network) if config["compile"] else self.network
+        self.embed = torch.compile(self.network) if config.compile else self.network
         self.recompute = self.objective.sparse and self.network.separate
 
     def update(self) -> float:
@@ -85,69 +88,56 @@ class NeighboursTrial:
 
     def validate(self) -> dict[str, float]:
         """The share of the validation images that are classified rightly, by the nearest of some training images."""
-        right = self._right(self.data.validation, self.data.train[: self.config["validation_neighbours"]])
+        right = self._right(self.data.validation, self.data.train[: self.config.validation_neighbours])
         return {"accuracy": float(right.double().mean())}
 
-    def test(self) -> dict[str, dict[str, float]]:
+    def test(self) -> Mapping[str, Report]:
         right = self._right(self.data.test, self.data.train)
-        return {"test_accuracy": {"successes": int(right.sum()), "trials": len(right)}}
+        return {"test_accuracy": Proportion(int(right.sum()), len(right))}
 
     def describe(self) -> dict[str, float]:
         numbers = {**self.point, **self.objective.final()}
         if (sigma := self.network.eval().sigma) is not None:
             with torch.no_grad():
-                found = sigma(self.data.normalised(self.data.validation.images[:EVALUATED]))
-            numbers["sigma"] = float(found.mean())
+                magnitudes = sigma(self.data.normalised(self.data.validation.images[:EVALUATED]))
+            numbers["sigma"] = float(magnitudes.mean())
         return numbers
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "streams": [stream.state() for stream in self.streams],
-            "noise": self.noise.get_state(),
-            "objective": self.objective.final(),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        for stream, saved in zip(self.streams, state["streams"], strict=True):
-            stream.restore(saved)
-        self.noise.set_state(state["noise"])
-        self.objective.restore(state["objective"])
 
     @torch.no_grad()
     def _right(self, images: Labelled, stored: Labelled) -> Tensor:
         """Which of the images are classified rightly: by the classifier where there is one, else by neighbours."""
         self.network.eval()
         if self.network.classifier is not None:
-            found = self.network.classifier(self._all(images)).argmax(-1)
+            labels = self.network.classifier(self._all(images)).argmax(-1)
         else:
-            found = classify(self._all(images), self._all(stored), stored.labels, self.k)
-        return found == images.labels
+            labels = classify(self._all(images), self._all(stored), stored.labels, self.k)
+        return labels == images.labels
 
     def _all(self, of: Labelled) -> Tensor:
         parts = of.images.split(EVALUATED)
         return torch.cat([self._embeddings(self.data.normalised(part)) for part in parts])
 
     def _embeddings(self, images: Tensor) -> Tensor:
-        with autocast(self.device, self.config["autocast"]):
+        with autocast(self.device, self.config.autocast):
             return self.embed(images)
 
-    def _objective(self) -> Objective:
+    def _loss(self) -> NeighbourLoss:
         config, point = self.config, self.point
-        match config["objective"]:
+        match config.objective:
             case "direct":
                 return Direct(
-                    self.k, config["cost"], point["epsilon"], config["epsilon_growth"], config["epsilon_cap"],
-                    config["samples"] if config["sigma"] else 0,
+                    self.k, config.cost, point["epsilon"], config.epsilon_growth, config.epsilon_cap,
+                    config.samples if config.sigma else 0,
                 )  # fmt: skip
             case "classification":
                 assert self.network.classifier is not None
                 return Classification(self.network.classifier)
             case relaxation:
-                return SoftTopK(self.k, relaxation, point["temperature"], config["samples"])
+                return SoftTopK(self.k, relaxation, point["temperature"], config.samples)
 
     def _optimizer(self) -> torch.optim.Optimizer:
         learned, rate = self.network.weights(), self.point["learning_rate"]
-        if self.config["optimizer"] == "adam":
+        if self.config.optimizer == "adam":
             return torch.optim.Adam(learned, rate, fused=True)
-        decay, momentum = self.config["weight_decay"], self.config["momentum"]
+        decay, momentum = self.config.weight_decay, self.config.momentum
         return torch.optim.SGD(learned, rate, momentum, weight_decay=decay, fused=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from structgrad.experiments.indelman.sorting.hyper_parameters import SortingParameters
 from structgrad.training.seeds import generators
 
 
@@ -57,15 +57,15 @@ class Data:
         return Data(self.train.to(device), self.test.to(device), self.extra.to(device))
 
 
-def make(config: dict[str, Any], setting: str, seeds: Sequence[int]) -> Data:
+def make(config: SortingParameters, setting: str, seeds: Sequence[int]) -> Data:
     """The data of each replica from its own seed: training set, test set and further test set, in that order."""
     d = dimension(setting)
-    sizes = config["train_sequences"], config["test_sequences"], config["extra_test_sequences"]
+    sizes = config.train_sequences, config.test_sequences, config.extra_test_sequences
     drawn = torch.stack([torch.rand(sum(sizes), d, generator=g) for g in generators(seeds)])
     return Data(*(sequences(part) for part in drawn.split(sizes, dim=1)))
 
 
-def digest(config: dict[str, Any], setting: str, seeds: Sequence[int]) -> str:
+def digest(config: SortingParameters, setting: str, seeds: Sequence[int]) -> str:
     """sha256 of the numbers of all replicas, so that a record names the data that made it."""
     data = make(config, setting, seeds)
     content = hashlib.sha256()

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from structgrad.experiments.indelman.sorting.data import Data, Sequences
-from structgrad.experiments.indelman.sorting.learner import Learner
+from structgrad.experiments.indelman.sorting.hyper_parameters import SortingParameters
 from structgrad.experiments.indelman.sorting.model import NoiseMagnitude
+from structgrad.experiments.indelman.sorting.sorters import Sorters
 from structgrad.losses.direct import DirectLoss
 from structgrad.noise import Gumbel
 from structgrad.portable import dots, row_sums
+from structgrad.training.job import Seeds
 from structgrad.training.seeds import generators
 
 
-class DirectLearner(Learner):
+class DirectSorters(Sorters):
     """Direct loss on the whole training set, one optimiser step an epoch.
 
     The monitored loss is that of the perturbed argmax on the training set. The authors drop the 1/eps and sum over
@@ -25,24 +25,27 @@ class DirectLearner(Learner):
     (docs/protocols/indelman.md, 2.5).
     """
 
+    kept = (*Sorters.kept, "epsilon", "magnitude")
     noise_roles = ("noise",)
 
-    def __init__(self, config: dict[str, Any], data: Data, seeds: dict[str, list[int]], device: str = "cpu") -> None:
+    def __init__(self, config: SortingParameters, data: Data, seeds: Seeds, device: str = "cpu") -> None:
         super().__init__(config, data, seeds, device)
         count, n = data.train.x.shape[:2]
-        self.kind = config.get("sigma")
-        samples = config["samples"] if self.kind else 1
-        noise = Gumbel(config["noise_scale"]) if self.kind else None
-        self.direct = DirectLoss(self.matching, noise, samples, config["epsilon_growth"], config["epsilon_cap"])
-        self.epsilon = torch.full((count,), config["epsilon"], dtype=torch.float64, device=device)
-        self.cost = COSTS[config["cost"]](self.data.train)
-        self.magnitude = NoiseMagnitude(self.d, generators(seeds["init_sigma"]), device)
-        self.sigma_rate = config.get("sigma_learning_rate", 0.0) * (1 + 1 / (samples * n * self.d**2))
+        assert config.epsilon is not None
+        self.kind = config.sigma
+        samples = config.samples if self.kind else 1
+        noise = Gumbel(config.noise_scale) if self.kind else None
+        self.direct = DirectLoss(self.matching, noise, samples, config.epsilon_growth, config.epsilon_cap)
+        self.epsilon = torch.full((count,), config.epsilon, dtype=torch.float64, device=device)
+        self.cost = COSTS[config.cost](self.data.train)
+        self.sigma_of = NoiseMagnitude(self.d, generators(seeds["init_sigma"]), device)
+        self.magnitude = self.sigma_of.parameters
+        self.sigma_rate = (config.sigma_learning_rate or 0.0) * (1 + 1 / (samples * n * self.d**2))
 
     def sigma(self) -> Tensor | None:
         """The noise magnitudes ``(R, n)`` on the training set."""
         if self.kind == "learned":
-            return self.magnitude(self.data.train.x)
+            return self.sigma_of(self.data.train.x)
         return torch.ones_like(self.data.train.x[..., 0]) if self.kind else None
 
     def update(self) -> Tensor:
@@ -52,10 +55,10 @@ class DirectLearner(Learner):
         self.epsilon = step.epsilon
         total = step.surrogate * (step.epsilon.abs() * self.direct.samples).to(torch.float32)
         self.adam.clear()
-        self.magnitude.parameters.flat.grad = None
+        self.magnitude.flat.grad = None
         total.sum().backward()
         self.adam.step()
-        weights = self.magnitude.parameters.flat
+        weights = self.magnitude.flat
         if weights.grad is not None:  # sigma learns, by plain gradient descent
             weights.data.sub_(weights.grad * self.sigma_rate)
         return step.loss
@@ -78,16 +81,7 @@ class DirectLearner(Learner):
     def keep(self, mask: Tensor) -> None:
         super().keep(mask)
         self.epsilon, self.cost = self.epsilon[mask], self.cost[mask]
-        self.magnitude.parameters.keep(mask)
-
-    def state(self) -> dict[str, Any]:
-        own = {"epsilon": self.epsilon, "magnitude": self.magnitude.parameters.flat.detach()}
-        return super().state() | own
-
-    def restore(self, state: dict[str, Any]) -> None:
-        super().restore(state)
-        self.epsilon = state["epsilon"]
-        self.magnitude.parameters.flat.data.copy_(state["magnitude"])
+        self.magnitude.keep(mask)
 
 
 def labels(data: Sequences) -> Tensor:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from structgrad.experiments.indelman.sorting.data import Data, Sequences, sequences
-from structgrad.experiments.indelman.sorting.learner import Learner
+from structgrad.experiments.indelman.sorting.hyper_parameters import SortingParameters
+from structgrad.experiments.indelman.sorting.sorters import Sorters
 from structgrad.layers.gumbel_sinkhorn import GumbelSinkhorn
 from structgrad.parallel import map_blocks
 from structgrad.portable import dots, product, row_sums
+from structgrad.training.job import Seeds
 
 BLOCK = 1 << 18  # relaxed scores a worker handles at once
 
 
-class SinkhornLearner(Learner):
+class SinkhornSorters(Sorters):
     """Mean squared error of the sequence rearranged by the soft permutation, over samples, sequences and places.
 
     The released Gumbel-Sinkhorn code draws new sequences at every step; the text of the paper describes one fixed
@@ -26,14 +27,14 @@ class SinkhornLearner(Learner):
 
     noise_roles = ("noise", "fresh")
 
-    def __init__(self, config: dict[str, Any], data: Data, seeds: dict[str, list[int]], device: str = "cpu") -> None:
+    def __init__(self, config: SortingParameters, data: Data, seeds: Seeds, device: str = "cpu") -> None:
         super().__init__(config, data, seeds, device)
-        self.layer = GumbelSinkhorn(self.d, config["temperature"], config["sinkhorn_iterations"])
+        self.layer = GumbelSinkhorn(self.d, config.temperature, config.sinkhorn_iterations)
 
     def update(self) -> Tensor:
         batch = self._batch()
         scores = self.mean(batch.x)
-        size = max(1, BLOCK // (scores[0].numel() * self.config["samples"]))
+        size = max(1, BLOCK // (scores[0].numel() * self.config.samples))
         parts = map_blocks(lambda rows: self._block(rows, scores.detach(), batch), len(scores), size)
         loss, gradient = (torch.cat(column) for column in zip(*parts, strict=True))
         self.adam.clear()
@@ -42,7 +43,7 @@ class SinkhornLearner(Learner):
         return loss
 
     def _batch(self) -> Sequences:
-        if self.config["training_set"] == "fixed":
+        if self.config.training_set == "fixed":
             return self.data.train
         shape = self.data.train.x.shape[1:]
         return sequences(torch.stack([torch.rand(shape, generator=g, device=self.device) for g in self.noise["fresh"]]))
@@ -50,7 +51,7 @@ class SinkhornLearner(Learner):
     @torch.enable_grad()
     def _block(self, rows: slice, scores: Tensor, batch: Sequences) -> tuple[Tensor, Tensor]:
         """Losses ``(r,)`` and their gradients ``(r, n, d, d)`` with respect to the scores of some replicas."""
-        n, samples = scores.shape[1], self.config["samples"]
+        n, samples = scores.shape[1], self.config.samples
         items = max(1, BLOCK // (self.d**2 * samples))
         losses, gradients = [], []
         for start in range(0, n, items):

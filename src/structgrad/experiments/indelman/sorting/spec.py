@@ -10,6 +10,7 @@ from math import pi, sqrt
 from typing import Any
 
 from structgrad.experiments.base import Arm, Experiment, Metric
+from structgrad.experiments.indelman.sorting.hyper_parameters import SortingParameters
 
 SETTINGS = tuple(f"d={d}" for d in (5, 10, 25, 40, 60, 100))
 
@@ -106,6 +107,7 @@ def _table(table: str, title: str, sequences: int, test: int, replicas: int) -> 
         metrics=METRICS,
         package=str(__package__),
         level=1,
+        hyper_parameters=SortingParameters,
         config=COMMON | {"train_sequences": sequences, "test_sequences": test},
         published_items={metric.name: test * replicas for metric in METRICS},
     )

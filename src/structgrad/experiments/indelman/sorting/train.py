@@ -2,62 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
-from structgrad.experiments.indelman.sorting.data import Data, make
-from structgrad.experiments.indelman.sorting.direct import DirectLearner
-from structgrad.experiments.indelman.sorting.learner import Learner, metrics
-from structgrad.experiments.indelman.sorting.sinkhorn import SinkhornLearner
-from structgrad.training.job import Job, Outcome
-from structgrad.training.loop import train as run_loop
+from structgrad.experiments.indelman.sorting.data import Data, Sequences, make
+from structgrad.experiments.indelman.sorting.direct import DirectSorters
+from structgrad.experiments.indelman.sorting.hyper_parameters import SortingParameters
+from structgrad.experiments.indelman.sorting.sinkhorn import SinkhornSorters
+from structgrad.experiments.indelman.sorting.sorters import Sorters, metrics
+from structgrad.training.job import Job, Seeds, Trained
+from structgrad.training.results import Result
+from structgrad.training.trainee import Trainee, Untrained
 
-LEARNERS: dict[str, type[Learner]] = {
-    "direct": DirectLearner,
-    "direct_stochastic": DirectLearner,
-    "fixed_sigma": DirectLearner,
-    "gumbel_sinkhorn": SinkhornLearner,
-    "gumbel_sinkhorn_fixed": SinkhornLearner,
-}
+METHODS: dict[str, type[Sorters]] = {"direct": DirectSorters, "gumbel_sinkhorn": SinkhornSorters}
 
 
-def train(job: Job) -> Outcome:
+def train(job: Job[SortingParameters]) -> Trained:
     """Train every replica of the job and evaluate each when it stops."""
-    seeds = {role: job.seeds(role, arm=None) for role in ("data", "init", "init_sigma")}
-    seeds |= {role: job.seeds(role, arm=job.arm) for role in ("noise", "fresh")}
+    return job.run(trainee, shared=("data", "init", "init_sigma"), own=("noise", "fresh"))
+
+
+def trainee(job: Job[SortingParameters], seeds: Seeds) -> Trainee:
+    """The replicas of an arm; the reference sorts at once."""
     data = make(job.config, job.setting, seeds["data"])
-    if job.arm == "no_solver":
-        return Outcome({"data": seeds["data"]}, _sort_directly(data), {})
-    learner = LEARNERS[job.arm](job.config, data, seeds, job.device)
-    resumed, before = run_loop(learner, job.checkpoint, job.limits, job.show)
-    used = {role: seeds[role] for role in ("data", "init", "init_sigma", *learner.noise_roles)}
-    results = [learner.results[replica] for replica in range(len(data.train.x))]
-    return Outcome(used, results, _thin(learner.history), resumed, before)
+    if job.config.method == "no_solver":
+        return Untrained(_sort_directly(data), {})
+    return METHODS[job.config.method](job.config, data, seeds, job.device)
 
 
-def _sort_directly(data: Data) -> list[dict[str, Any]]:
+def _sort_directly(data: Data) -> list[Result]:
     """The reference that learns nothing: place each number by its rank among the others."""
-    results = []
-    for test, extra in zip(_misplaced(data.test), _misplaced(data.extra), strict=True):
-        results.append(
-            {
-                "epochs": 0,
-                "stopped": "untrained",
-                "metrics": metrics(test, extra, data.train.x.shape[-1]),
-                "final": {},
-            }
-        )
-    return results
+    d = data.train.x.shape[-1]
+    wrong = zip(_misplaced(data.test), _misplaced(data.extra), strict=True)
+    return [Result(0, "untrained", metrics(test, extra, d)) for test, extra in wrong]
 
 
-def _misplaced(part: Any) -> torch.Tensor:
+def _misplaced(part: Sequences) -> torch.Tensor:
     ranks = (part.x.unsqueeze(-1) < part.x.unsqueeze(-2)).sum(-1)  # how many are larger: descending
     return (ranks != part.order.argsort(-1)).sum(-1)
-
-
-def _thin(history: dict[str, list[float]], points: int = 100) -> dict[str, list[float]]:
-    """At most so many points of each curve, evenly spaced, the last one always."""
-    count = len(history["epoch"])
-    chosen = sorted({round(i * (count - 1) / (points - 1)) for i in range(points)}) if count > points else range(count)
-    return {key: [float(f"{values[i]:.6g}") for i in chosen] for key, values in history.items()}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from structgrad.experiments.paulus.graph_layout._spring import roll
+from structgrad.experiments.paulus.graph_layout.hyper_parameters import LayoutParameters
 from structgrad.experiments.paulus.graph_layout.pairs import undirected_of
 from structgrad.parallel import run_kernel
 from structgrad.polytopes.spanning_tree import SpanningTree
@@ -50,14 +51,15 @@ def frames_of(setting: str) -> int:
     return int(setting.removeprefix("T="))
 
 
-def make(config: dict[str, Any], setting: str, seed: int) -> Data:
+def make(config: LayoutParameters, setting: str, seeds: Sequence[int]) -> Data:
     """The maximum spanning trees of iid Gumbel weights, from standard normal positions that are no frame.
 
-    (paulus' released code; docs/protocols/paulus.md, 1.1.) A maximum spanning tree depends on nothing but the order of
-    the weights, and a Gumbel is an increasing function of a uniform: so uniforms it is, which have the same bits on
-    every machine.
+    (paulus' released code; docs/protocols/paulus.md, 1.1.) One data set for all replicas, from the first seed.
+
+    A maximum spanning tree depends on nothing but the order of the weights, and a Gumbel is an increasing function of a
+    uniform: so uniforms it is, which have the same bits on every machine.
     """
-    return _make(config["vertices"], tuple(config[part] for part in ("train", "validation", "test")), setting, seed)
+    return _make(config.vertices, (config.train, config.validation, config.test), setting, seeds[0])
 
 
 @lru_cache(maxsize=1)  # a job needs its data twice: for the digest and to train on
@@ -79,9 +81,9 @@ def layout(trees: Tensor, start: np.ndarray, steps: int, dtype: type = np.float3
     return frames
 
 
-def digest(config: dict[str, Any], setting: str, seeds: list[int]) -> str:
+def digest(config: LayoutParameters, setting: str, seeds: Sequence[int]) -> str:
     """sha256 of the seed, the trees and the frames; all trials share one data set."""
-    data = make(config, setting, seeds[0])
+    data = make(config, setting, seeds)
     content = hashlib.sha256(np.asarray(seeds[:1], "<i8").tobytes())
     for part in (data.train, data.validation, data.test):
         content.update(part.trees.numpy().astype("u1").tobytes())

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from structgrad.experiments.paulus.graph_layout.decoder import Decoder, rollout
 from structgrad.experiments.paulus.graph_layout.edges import EDGES
 from structgrad.experiments.paulus.graph_layout.encoder import Encoder
+from structgrad.experiments.paulus.graph_layout.hyper_parameters import LayoutParameters
 from structgrad.experiments.paulus.graph_layout.layers import default_linear
 from structgrad.losses.score_function import NVIL, ScoreFunction
-from structgrad.training.search import finite
+from structgrad.training.trial import finite
 
 VARIANCE = 5e-5
 
@@ -32,7 +33,7 @@ class Softmax(nn.Module):
     """Encoder, edges and decoder; the stochastic softmax trick: the objective at relaxed edges.
 
     Args:
-        config: the experiment's: ``edges``, ``vertices``, ``width``, ``max_range``, ``difference``.
+        config: what the arm trains with; ``difference`` is the trial's own where it is searched.
         frames: T.
         steps: how far a prediction is rolled out in training.
         temperature: of the relaxation.
@@ -40,12 +41,13 @@ class Softmax(nn.Module):
     """
 
     def __init__(
-        self, config: dict[str, Any], frames: int, steps: int, temperature: float, generator: torch.Generator
+        self, config: LayoutParameters, frames: int, steps: int, temperature: float, generator: torch.Generator
     ) -> None:
         super().__init__()
-        kind, n, width = EDGES[config["edges"]], config["vertices"], config["width"]
+        assert config.edges is not None
+        kind, n, width = EDGES[config.edges], config.vertices, config.width
         self.steps = steps
-        self.edges = kind(n, temperature, max_range=config["max_range"], difference=config["difference"])
+        self.edges = kind(n, temperature, max_range=config.max_range, difference=config.difference)
         self.encoder = Encoder(frames, width, kind.logits, generator)
         self.decoder = Decoder(width, generator)
 
@@ -71,10 +73,10 @@ class Softmax(nn.Module):
 class Reinforce(Softmax):
     """The score function with a baseline, over one draw of hard edges an item or several."""
 
-    def __init__(self, config: dict[str, Any], *others: Any) -> None:
+    def __init__(self, config: LayoutParameters, *others: Any) -> None:
         super().__init__(config, *others)
-        self.samples = config["samples"]
-        self.score = ScoreFunction(config["baseline"], config["baseline_decay"])
+        self.samples = config.samples
+        self.score = ScoreFunction(config.baseline, config.baseline_decay)
 
     def forward(self, frames: Tensor, generator: torch.Generator) -> Tensor:
         scores, _ = self.infer(frames)
@@ -91,9 +93,9 @@ class Reinforce(Softmax):
 class Nvil(Reinforce):
     """The same with a second baseline, a network on the encoder's features that learns to predict the error."""
 
-    def __init__(self, config: dict[str, Any], frames: int, steps: int, temperature: float, generator: Any) -> None:
+    def __init__(self, config: LayoutParameters, frames: int, steps: int, temperature: float, generator: Any) -> None:
         super().__init__(config, frames, steps, temperature, generator)
-        n, width = config["vertices"], config["width"]
+        n, width = config.vertices, config.width
         self.baseline = NVIL(
             nn.Sequential(
                 nn.Flatten(),
@@ -101,7 +103,7 @@ class Nvil(Reinforce):
                 nn.ReLU(),
                 default_linear(width, 1, generator),
             ),
-            config["baseline_decay"],
+            config.baseline_decay,
         )
 
     def forward(self, frames: Tensor, generator: torch.Generator) -> Tensor:

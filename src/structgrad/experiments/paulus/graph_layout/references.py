@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from structgrad.experiments.paulus.graph_layout.data import Graphs
-from structgrad.experiments.paulus.graph_layout.metrics import Report, recovery, report
+from structgrad.experiments.paulus.graph_layout.metrics import recovery, report
 from structgrad.experiments.paulus.graph_layout.pairs import undirected_of
 from structgrad.polytopes.spanning_tree import SpanningTree
 from structgrad.polytopes.subset import Subset
+from structgrad.training.results import Mean
 
 
 def nearness(frames: Tensor) -> Tensor:
@@ -18,7 +19,7 @@ def nearness(frames: Tensor) -> Tensor:
     return -SpanningTree(last.shape[1]).vector((last.unsqueeze(1) - last.unsqueeze(2)).norm(dim=-1))
 
 
-def reference(name: str, graphs: Graphs, generator: torch.Generator) -> Report:
+def reference(name: str, graphs: Graphs, generator: torch.Generator) -> dict[str, Mean]:
     """The metrics of ``nearest_tree`` (the minimum-distance spanning tree), ``closest_pairs`` (the n - 1 shortest
     distances) or ``chance`` (any n - 1 pairs); there is no bound on the evidence.
     """
@@ -26,5 +27,5 @@ def reference(name: str, graphs: Graphs, generator: torch.Generator) -> Report:
     if name == "chance":
         scores = torch.rand(scores.shape, generator=generator, dtype=scores.dtype)
     polytope = SpanningTree(n) if name == "nearest_tree" else Subset(scores.shape[-1], n - 1)
-    found = polytope.argmax(scores)[:, undirected_of(n)] > 0
-    return report(*recovery(found, graphs.edges))
+    chosen = polytope.argmax(scores)[:, undirected_of(n)] > 0
+    return report(*recovery(chosen, graphs.edges))

@@ -11,6 +11,7 @@ from typing import Any
 
 from structgrad.experiments.base import Arm, Experiment, Metric
 from structgrad.experiments.figures import LearningCurves
+from structgrad.experiments.paulus.graph_layout.hyper_parameters import LayoutParameters
 
 DISTRIBUTIONS = {
     "indep_directed": "Indep. Directed Edges",
@@ -113,6 +114,7 @@ TABLE_1 = Experiment(
     figures=(LearningCurves(settings=("T=10", "T=20"), quantities=("elbo", "edge_precision")),),
     package=str(__package__),
     level=2,
+    hyper_parameters=LayoutParameters,
     selected_by="elbo",
     one_data_set=True,
     clock="step",

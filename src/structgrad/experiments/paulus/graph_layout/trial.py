@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from structgrad.experiments.paulus.graph_layout.data import Data, Graphs
-from structgrad.experiments.paulus.graph_layout.metrics import Report, averages, recovery, report
+from structgrad.experiments.paulus.graph_layout.hyper_parameters import LayoutParameters
+from structgrad.experiments.paulus.graph_layout.metrics import averages, recovery, report
 from structgrad.experiments.paulus.graph_layout.objective import ESTIMATORS
-from structgrad.training.search import finite
+from structgrad.training.results import Mean, Report
+from structgrad.training.trial import Trial, finite
 
 EVALUATED = 500  # graphs at a time
 
 
-class LayoutTrial:
-    """A :class:`structgrad.training.search.Trial`: Adam on batches in the data's order, which is not shuffled.
+class LayoutTrial(Trial):
+    """Adam on batches in the data's order, which is not shuffled.
 
     Args:
         config: the arm's.
@@ -26,18 +29,20 @@ class LayoutTrial:
         device: where to train.
     """
 
+    kept = ("noise", "next")
+
     def __init__(
-        self, config: dict[str, Any], data: Data, point: dict[str, float], seeds: dict[str, int], device: str
+        self, config: LayoutParameters, data: Data, point: Mapping[str, float], seeds: Mapping[str, int], device: str
     ) -> None:
         self.data, self.point, self.device = data, point, device
-        self.batch, self.evaluated_on = config["batch_size"], config["validation_graphs"]
+        self.batch, self.evaluated_on = config.batch_size, config.validation_graphs
         self.evaluation_seed = seeds["evaluation"]
         self.noise = torch.Generator(device).manual_seed(seeds["noise"])
         frames = data.train.frames.shape[2]
-        model = ESTIMATORS[config["estimator"]](
-            config | {"difference": point.get("difference", config["difference"])},
+        model = ESTIMATORS[config.estimator](
+            replace(config, difference=point.get("difference", config.difference)),
             frames,
-            config["rollout_steps"][f"T={frames}"] if config["rollout"] == "unrolled" else 1,
+            config.rollout_steps[f"T={frames}"] if config.rollout == "unrolled" else 1,
             point.get("temperature", 1.0),  # the score function has none
             torch.Generator().manual_seed(seeds["init"]),
         )
@@ -59,32 +64,25 @@ class LayoutTrial:
     def validate(self) -> dict[str, float]:
         return averages(self.evaluate(self.data.validation[: self.evaluated_on]))
 
-    def test(self) -> Report:
+    def test(self) -> Mapping[str, Report]:
         return self.evaluate(self.data.test)
 
     @torch.no_grad()
-    def evaluate(self, graphs: Graphs) -> Report:
+    def evaluate(self, graphs: Graphs) -> dict[str, Mean]:
         """One hard draw of edges a graph, and the bound by teacher forcing."""
         self.network.eval()
         noise = torch.Generator(self.device).manual_seed(self.evaluation_seed)
-        found, elbo = [], []
+        chosen, elbo = [], []
         for start in range(0, len(graphs), EVALUATED):
             frames = graphs.frames[start : start + EVALUATED]
             scores, _ = self.model.infer(frames)
             weights = self.model.edges(scores, noise)
-            found.append(weights[..., 1] > 0)
+            chosen.append(weights[..., 1] > 0)
             elbo.append(-self.model.error(frames, weights, steps=1) - self.model.edges.kl(scores))
-        return report(*recovery(torch.cat(found).cpu(), graphs.edges), torch.cat(elbo).cpu())
+        return report(*recovery(torch.cat(chosen).cpu(), graphs.edges), torch.cat(elbo).cpu())
 
     def describe(self) -> dict[str, float]:
-        return self.point
-
-    def state(self) -> dict[str, Any]:
-        return {"noise": self.noise.get_state(), "next": self.next}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.noise.set_state(state["noise"])
-        self.next = state["next"]
+        return dict(self.point)
 
 
 def _rounded(rows: int, batch: int) -> int:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from structgrad.errors import UserError
 from structgrad.experiments.paulus.listops import tsv
 from structgrad.experiments.paulus.listops.expressions import Expressions, balanced
+from structgrad.experiments.paulus.listops.hyper_parameters import ListOpsParameters
 
 FILES = ("train_d20s.tsv", "test_d20s.tsv")  # as the original release calls them
 
@@ -27,14 +27,14 @@ class Data:
     test: Expressions
 
 
-def make(config: dict[str, Any], seeds: Sequence[int]) -> Data:
+def make(config: ListOpsParameters, setting: str, seeds: Sequence[int]) -> Data:
     """The data of a configuration: one data set for all trials, whose seeds are therefore the same.
 
     Raises:
         UserError: what is asked for does not exist, or a file is not as it should be.
     """
-    sizes = tuple(config[part] for part in ("train", "validation", "test"))
-    return _make(config["tsv"], sizes, config["max_depth"], config["max_length"], seeds[0])
+    sizes = config.train, config.validation, config.test
+    return _make(config.tsv, sizes, config.max_depth, config.max_length, seeds[0])
 
 
 @lru_cache(maxsize=1)  # a job asks for the data twice: to check its digest, and to train
@@ -58,9 +58,9 @@ def _capped(expressions: Expressions, max_depth: int, max_length: int) -> Expres
     return Expressions(tokens[:, :max_length], parents[:, :max_length], *rest)
 
 
-def digest(config: dict[str, Any], setting: str, seeds: Sequence[int]) -> str:
+def digest(config: ListOpsParameters, setting: str, seeds: Sequence[int]) -> str:
     """sha256 of every symbol, in order."""
-    data = make(config, seeds)
+    data = make(config, setting, seeds)
     content = hashlib.sha256()
     for part in (data.train, data.validation, data.test):
         content.update(np.asarray(part.tokens.shape, "<i8").tobytes())

@@ -17,7 +17,7 @@ from structgrad.polytopes.hypercube import Hypercube
 from structgrad.polytopes.spanning_tree import SpanningTree
 from structgrad.regularizers.binary import BinaryEntropy
 from structgrad.regularizers.exponential import ExponentialEntropy
-from structgrad.training.search import finite
+from structgrad.training.trial import finite
 
 NOISES: dict[str, Noise] = {
     "gumbel": Gumbel(centred=False),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from structgrad.experiments.paulus.listops.batches import Batch
+from structgrad.training.results import Mean, Proportion, Report
 
 
 @dataclass(frozen=True)
@@ -36,31 +37,27 @@ def tally(batch: Batch, logits: Tensor | None, edges: Tensor | None) -> Tally:
 
 def joined(tallies: Iterable[Tally]) -> Tally:
     """All of them as one."""
-    rights, edges = zip(*((found.right, found.edges) for found in tallies), strict=True)
+    rights, edges = zip(*((part.right, part.edges) for part in tallies), strict=True)
     return Tally(*(None if column[0] is None else torch.cat(column) for column in (rights, edges)))
 
 
-def report(found: Tally) -> dict[str, dict[str, float]]:
+def report(whole: Tally) -> dict[str, Report]:
     """What a record holds: proportions of expressions and (micro) of edges, and means (macro) over expressions.
 
     The precision of an expression without a predicted edge counts as 0; its recall is 0 anyway.
     """
-    reports: dict[str, dict[str, float]] = {}
-    if found.right is not None:
-        reports["task_accuracy"] = {"successes": int(found.right.sum()), "trials": len(found.right)}
-    if found.edges is None:
+    reports: dict[str, Report] = {}
+    if whole.right is not None:
+        reports["task_accuracy"] = Proportion(int(whole.right.sum()), len(whole.right))
+    if whole.edges is None:
         return reports
-    predicted, true, common = found.edges.unbind(-1)
+    predicted, true, common = whole.edges.unbind(-1)
     for name, among in (("edge_precision", predicted), ("edge_recall", true)):
-        share = common.double() / among.clamp(min=1)
-        reports[name] = {"sum": float(share.sum()), "sum_squares": float((share**2).sum()), "count": len(share)}
-        reports[f"{name}_micro"] = {"successes": int(common.sum()), "trials": max(1, int(among.sum()))}
+        reports[name] = Mean.of((common.double() / among.clamp(min=1)).tolist())
+        reports[f"{name}_micro"] = Proportion(int(common.sum()), max(1, int(among.sum())))
     return reports
 
 
-def averages(found: Tally) -> dict[str, float]:
+def averages(whole: Tally) -> dict[str, float]:
     """The same as fractions."""
-    return {
-        name: parts["sum"] / parts["count"] if "sum" in parts else parts["successes"] / parts["trials"]
-        for name, parts in report(found).items()
-    }
+    return {name: part.value for name, part in report(whole).items()}

@@ -10,6 +10,7 @@ from typing import Any
 
 from structgrad.experiments.base import Arm, Experiment, Metric
 from structgrad.experiments.figures import LearningCurves
+from structgrad.experiments.paulus.listops.hyper_parameters import ListOpsParameters
 
 GRAPH, DIGRAPH = "GNN latent graph", "GNN latent digraph"
 
@@ -111,6 +112,7 @@ TABLE_2 = Experiment(
     ),
     package=str(__package__),
     level=2,
+    hyper_parameters=ListOpsParameters,
     config={
         "tsv": None,  # a folder with the original train_d20s.tsv and test_d20s.tsv, to train on these instead
         "train": 100_000,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import nn
@@ -12,6 +11,7 @@ from structgrad.experiments.paulus.listops.batches import Shuffle, batch_of, sor
 from structgrad.experiments.paulus.listops.data import Data
 from structgrad.experiments.paulus.listops.edges import Sampler
 from structgrad.experiments.paulus.listops.expressions import Expressions
+from structgrad.experiments.paulus.listops.hyper_parameters import ListOpsParameters
 from structgrad.experiments.paulus.listops.metrics import Tally, averages, joined, report, tally
 from structgrad.experiments.paulus.listops.model import (
     EdgeScorer,
@@ -21,21 +21,25 @@ from structgrad.experiments.paulus.listops.model import (
     TrueEdges,
 )
 from structgrad.training.initial import initialise
-from structgrad.training.search import draw, finite
-from structgrad.training.seeds import generators, set_states, states
+from structgrad.training.results import Report
+from structgrad.training.search import draw
+from structgrad.training.seeds import generators
+from structgrad.training.trial import Trial, finite
 
 EVALUATED = 250  # expressions at a time
 
 
-class ListOpsTrial:
-    """A :class:`structgrad.training.search.Trial`: cross-entropy alone, AdamW with a constant learning rate.
+class ListOpsTrial(Trial):
+    """Cross-entropy alone, AdamW with a constant learning rate.
 
     ``seeds``: of ``init``, ``shuffle``, ``noise``, ``dropout``, ``evaluation`` and ``search``.
     """
 
-    def __init__(self, config: dict[str, Any], data: Data, seeds: Mapping[str, int], device: str = "cpu") -> None:
+    kept = ("batches", "noise", "dropout")
+
+    def __init__(self, config: ListOpsParameters, data: Data, seeds: Mapping[str, int], device: str = "cpu") -> None:
         self.data, self.device, self.evaluation = data, device, seeds["evaluation"]
-        self.point = draw(config["search"], seeds["search"])
+        self.point = draw(config.search, seeds["search"])
         self.network: nn.Module = build(config, self.point.get("temperature", 1.0))
         initialise(self.network, *generators([seeds["init"]]))
         self.network.to(device)
@@ -46,7 +50,7 @@ class ListOpsTrial:
             *generators([seeds["shuffle"]]),
             *generators([seeds["noise"], seeds["dropout"]], device),
         )
-        self.batches = Shuffle(data.train.lengths, config["batch_size"], config["pool"], shuffle)
+        self.batches = Shuffle(data.train.lengths, config.batch_size, config.pool, shuffle)
 
     def update(self) -> float:
         batch = batch_of(self.data.train, self.batches.next(), self.device)
@@ -61,7 +65,7 @@ class ListOpsTrial:
     def validate(self) -> dict[str, float]:
         return averages(self.evaluate(self.data.validation))
 
-    def test(self) -> dict[str, dict[str, float]]:
+    def test(self) -> Mapping[str, Report]:
         return report(self.evaluate(self.data.test))
 
     @torch.no_grad()
@@ -77,21 +81,15 @@ class ListOpsTrial:
     def describe(self) -> dict[str, float]:
         return dict(self.point)
 
-    def state(self) -> dict[str, Any]:
-        return {"batches": self.batches.state(), "generators": states([self.noise, self.dropout])}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        self.batches.restore(state["batches"])
-        set_states([self.noise, self.dropout], state["generators"])
-
-
-def build(config: dict[str, Any], temperature: float) -> nn.Module:
+def build(config: ListOpsParameters, temperature: float) -> nn.Module:
     """The network of an arm, by its ``model``: ``lstm``, ``parse`` or a distribution over edges."""
-    width, model = config["width"], config["model"]
+    width, model = config.width, config.model
     if model == "lstm":
         return LSTMClassifier(width)
     if model == "parse":
         edges: nn.Module = TrueEdges()
     else:
-        edges = LatentEdges(EdgeScorer(width), Sampler(model, config["noise"], temperature))
-    return GraphClassifier(edges, width, config["rounds"], config["messages"] == "pairwise", config["dropout"])
+        assert config.noise is not None
+        edges = LatentEdges(EdgeScorer(width), Sampler(model, config.noise, temperature))
+    return GraphClassifier(edges, width, config.rounds, config.messages == "pairwise", config.dropout)

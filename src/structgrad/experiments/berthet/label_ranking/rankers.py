@@ -4,62 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from math import fsum
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from structgrad.data.label_ranking import LabelRanking
 from structgrad.experiments.berthet.label_ranking.data import OUTER_FOLDS, Fold
+from structgrad.experiments.berthet.label_ranking.hyper_parameters import LabelRankingParameters
 from structgrad.experiments.berthet.rankings.grid import Grid, glorot
-from structgrad.experiments.berthet.rankings.objectives import Objective
+from structgrad.experiments.berthet.rankings.losses import RankingLoss
+from structgrad.experiments.berthet.rankings.rankers import Rankers
 from structgrad.experiments.berthet.rankings.spearman import correlation, spearman
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.permutahedron import Permutahedron
 from structgrad.portable import mean
-from structgrad.training.seeds import generators, set_states, states
+from structgrad.training.job import Seeds
+from structgrad.training.results import Mean, Result
+from structgrad.training.seeds import generators
 
 FLOAT = 4  # bytes
 
 
-class Learner:
+class FoldRankers(Rankers):
     """R outer folds x (inner folds + 1) fits x learning rates x values of the arm's own hyper-parameter.
 
-    A :class:`structgrad.training.loop.Trainee`; a step is one epoch over the outer training set. Every fit takes the
-    same number of optimiser steps, so that an inner fold is trained as the final fit is; each runs through shuffles of
-    its own rows.
+    A step is one epoch over the outer training set. Every fit takes the same number of optimiser steps, so that an
+    inner fold is trained as the final fit is; each runs through shuffles of its own rows.
     """
 
+    kept = (*Rankers.kept, "history")
+
     def __init__(
-        self,
-        config: dict[str, Any],
-        data: LabelRanking,
-        folds: Sequence[Fold],
-        objective: Objective,
-        seeds: dict[str, list[int]],
+        self, config: LabelRankingParameters, data: LabelRanking, folds: Sequence[Fold], loss: RankingLoss, seeds: Seeds
     ) -> None:
-        self.config, self.folds = config, folds
+        self.folds = folds
         self.x = torch.from_numpy(data.features).float()
         self.y = torch.from_numpy(data.ranks).float()
         self.fits = len(folds[0].fits)
         rows = len(self.x)  # sizes from the number of rows alone: nothing depends on which folds are here
-        self.batch = min(config["batch_size"], (rows - -(-rows // OUTER_FOLDS)) * (self.fits - 2) // (self.fits - 1))
+        self.batch = min(config.batch_size, (rows - -(-rows // OUTER_FOLDS)) * (self.fits - 2) // (self.fits - 1))
         self.steps = max(1, (rows - -(-rows // OUTER_FOLDS)) // self.batch)
-        limit = config["max_steps"] or config["epochs"] * self.steps
-        self.epochs = max(1, min(config["epochs"], round(limit / self.steps)))
+        limit = config.max_steps or config.epochs * self.steps
+        epochs = max(1, min(config.epochs, round(limit / self.steps)))
         starts = [
             torch.stack([glorot(self.x.shape[1], self.y.shape[1], generator) for _ in range(self.fits)])
             for generator in generators(seeds["init"])
         ]
-        self.grid = Grid(objective, config["learning_rates"], torch.stack(starts))
+        super().__init__(Grid(loss, config.learning_rates, torch.stack(starts)), epochs, seeds)
         scores = len(self.grid.rates) * len(self.grid.values) * self.y.shape[1] * OUTER_FOLDS * (self.fits - 1)
-        self.rows_at_once = max(1, int(config["memory_mb"] * 2**20) // (6 * FLOAT * scores))  # of each validation fold
+        self.rows_at_once = max(1, int(config.memory_mb * 2**20) // (6 * FLOAT * scores))  # of each validation fold
         self.held = self._padded()
-        self.shuffles, self.noise = generators(seeds["shuffle"]), generators(seeds["noise"])
-        self.epoch, self.done = 0, False
-        self.results: list[dict[str, Any]] = []
-        self.history: dict[str, list[float]] = {"epoch": [], "active": [], "loss": [], "validation": []}
+        self.history = {"epoch": [], "active": [], "loss": [], "validation": []}
 
     def step(self) -> tuple[Tensor, dict[str, float]]:
         """One epoch of every fit at every point of the grid."""
@@ -72,20 +67,17 @@ class Learner:
         }
         for key, value in {"epoch": self.epoch, "active": len(self.folds), **numbers}.items():
             self.history[key].append(value)
-        return torch.full((len(self.folds),), self.epoch >= self.epochs), numbers
+        return self.over(), numbers
 
     def _order(self, replica: int) -> Tensor:
         """The rows of every batch of the epoch, ``(fits, steps, batch)``: shuffles end to end, left-overs dropped."""
-        generator, found = self.shuffles[replica], []
+        generator, orders = self.shuffles[replica], []
         for rows in self.folds[replica].fits:
             whole, batches = len(rows) // self.batch * self.batch, []
             while sum(map(len, batches)) < self.steps * self.batch:
                 batches.append(rows[torch.randperm(len(rows), generator=generator)[:whole]])
-            found.append(torch.cat(batches)[: self.steps * self.batch].view(self.steps, self.batch))
-        return torch.stack(found)
-
-    def active(self) -> int:
-        return 0 if self.done else len(self.folds)
+            orders.append(torch.cat(batches)[: self.steps * self.batch].view(self.steps, self.batch))
+        return torch.stack(orders)
 
     def finish(self, done: Tensor) -> None:
         """Select on the inner folds, then score the chosen point's final fit on the outer test fold."""
@@ -94,21 +86,9 @@ class Learner:
         for replica, fold in enumerate(self.folds):
             rate, value = divmod(int(chosen[replica]), len(self.grid.values))
             scores = self._test(replica, fold.test)[:, rate, value]
-            self.results.append(
-                {
-                    "epochs": self.epoch,
-                    "stopped": "max_epochs",
-                    "metrics": {
-                        "spearman": {
-                            "sum": fsum(scores.tolist()),
-                            "sum_squares": fsum((scores**2).tolist()),
-                            "count": len(scores),
-                        }
-                    },
-                    "final": self.grid.describe(replica, self.fits - 1, rate, value),
-                }
-            )
-        self.done = True
+            final = self.grid.describe(replica, self.fits - 1, rate, value)
+            metrics = {"spearman": Mean.of(scores.tolist())}
+            self.results.append(Result(self.epoch, "max_epochs", metrics, final))
 
     @torch.no_grad()
     def validation(self) -> Tensor:
@@ -136,10 +116,10 @@ class Learner:
     @torch.no_grad()
     def _test(self, replica: int, rows: Tensor) -> Tensor:
         """The correlation of each row under the final fits, ``(rows, rates, values)`` float64."""
-        found, last = slice(replica, replica + 1), slice(self.fits - 1, self.fits)
+        block, last = slice(replica, replica + 1), slice(self.fits - 1, self.fits)
         parts = []
         for some in rows.split(self.rows_at_once):
-            theta = self.grid.scores(self.x[None, None, some], found, last)[0, 0]
+            theta = self.grid.scores(self.x[None, None, some], block, last)[0, 0]
             parts.append(spearman(theta, self.y[some][:, None, None]))
         return torch.cat(parts)
 
@@ -152,18 +132,3 @@ class Learner:
             for inner, held in enumerate(fold.validation):
                 rows[replica, inner, : len(held)], present[replica, inner, : len(held)] = held, 1
         return rows, present
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "grid": self.grid.state(),
-            "shuffles": states(self.shuffles),
-            "noise": states(self.noise),
-            "epoch": self.epoch,
-            "history": self.history,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.grid.restore(state["grid"])
-        set_states(self.shuffles, state["shuffles"])
-        set_states(self.noise, state["noise"])
-        self.epoch, self.history = state["epoch"], state["history"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from structgrad.experiments.berthet.rankings.hyper_parameters import RankingParameters
 from structgrad.layers.finite_difference import finite_difference
 from structgrad.layers.perturbed import Baseline, Perturbed
 from structgrad.losses.blackbox import Blackbox
@@ -18,7 +18,7 @@ from structgrad.polytopes.permutahedron import Permutahedron
 Generators = Sequence[torch.Generator]
 
 
-class Objective(ABC):
+class RankingLoss(ABC):
     """``values`` of the hyper-parameter ``name`` lie along the last dimension but one of the scores.
 
     ``samples``: how many perturbed copies of the scores a call works on.
@@ -37,22 +37,22 @@ class Objective(ABC):
         """
 
 
-class Squared(Objective):
+class Squared(RankingLoss):
     """``1/2 |theta - y|^2``: no solver while training."""
 
     def __call__(self, theta: Tensor, y: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
         return theta, theta - y
 
 
-class Noisy(Objective):
+class Noisy(RankingLoss):
     """A loss of the perturbed ranks; ``epsilon`` is the magnitude of the noise."""
 
     name = "epsilon"
     baseline: Baseline = "leave_one_out"
 
-    def __init__(self, config: dict[str, Any], labels: int) -> None:
-        self.values = tuple(config["epsilons"])
-        self.samples = config["samples"]
+    def __init__(self, config: RankingParameters, labels: int) -> None:
+        self.values = config.epsilons
+        self.samples = config.samples
         self.layer = Perturbed(Permutahedron(labels), Normal(), torch.tensor(self.values), self.samples, self.baseline)
 
 
@@ -78,7 +78,7 @@ class PlainPerturbedSquared(PerturbedSquared):
     baseline = None
 
 
-class Interpolated(Objective):
+class Interpolated(RankingLoss):
     """``1/2 |y*(theta) - y|^2`` through blackbox interpolation; ``lambda`` is the interpolation's step.
 
     Lambda multiplies the gradient of an item's own loss, or, where the loss says ``of_batch``, of the mean loss of its
@@ -87,9 +87,9 @@ class Interpolated(Objective):
 
     name = "lambda"
 
-    def __init__(self, config: dict[str, Any], labels: int) -> None:
-        self.values = tuple(config["lambdas"])
-        share = 1 / config["batch_size"] if config["loss"].endswith("of_batch") else 1.0
+    def __init__(self, config: RankingParameters, labels: int) -> None:
+        self.values = config.lambdas
+        share = 1 / config.batch_size if config.loss.endswith("of_batch") else 1.0
         self.step = torch.tensor(self.values) * share
         self.polytope = Permutahedron(labels)
 
@@ -106,33 +106,30 @@ class Mirrored(Interpolated):
 
     def __call__(self, theta: Tensor, y: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
         step = self.step.unsqueeze(-1)
-        found = self.polytope.argmax(theta)
+        ranks = self.polytope.argmax(theta)
 
         def solve(scores: Tensor) -> Tensor:
-            return found if scores is theta else self.polytope.argmax(scores)  # theta is solved already
+            return ranks if scores is theta else self.polytope.argmax(scores)  # theta is solved already
 
-        _, moved = finite_difference(solve, theta, found - y, step)
-        return found, (moved - found) / step
+        _, moved = finite_difference(solve, theta, ranks - y, step)
+        return ranks, (moved - ranks) / step
 
 
 def _through(predict: Callable[[Tensor], Tensor], theta: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """A prediction and the gradient of half its squared distance to ``y``, by the prediction's own derivative."""
     scores = theta.detach().requires_grad_()
     with torch.enable_grad():
-        found = predict(scores)
-    (gradient,) = torch.autograd.grad(found, scores, found.detach() - y)
-    return found.detach(), gradient
+        prediction = predict(scores)
+    (gradient,) = torch.autograd.grad(prediction, scores, prediction.detach() - y)
+    return prediction.detach(), gradient
 
 
-def objective(config: dict[str, Any], labels: int) -> Objective:
-    """The objective that an arm's ``loss`` names."""
-    kinds: dict[str, Callable[[dict[str, Any], int], Objective]] = {
-        "squared": lambda config, labels: Squared(),
-        "blackbox": Interpolated,
-        "blackbox_of_batch": Interpolated,
-        "blackbox_mirrored_of_batch": Mirrored,
-        "fenchel_young": FenchelYoung,
-        "perturbed_squared": PerturbedSquared,
-        "perturbed_squared_plain": PlainPerturbedSquared,
-    }
-    return kinds[config["loss"]](config, labels)
+LOSSES: dict[str, Callable[[RankingParameters, int], RankingLoss]] = {
+    "squared": lambda config, labels: Squared(),
+    "blackbox": Interpolated,
+    "blackbox_of_batch": Interpolated,
+    "blackbox_mirrored_of_batch": Mirrored,
+    "fenchel_young": FenchelYoung,
+    "perturbed_squared": PerturbedSquared,
+    "perturbed_squared_plain": PlainPerturbedSquared,
+}

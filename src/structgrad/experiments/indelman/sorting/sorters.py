@@ -2,43 +2,51 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from math import fsum
+from abc import abstractmethod
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from structgrad.experiments.indelman.sorting.data import Data, Sequences
+from structgrad.experiments.indelman.sorting.hyper_parameters import SortingParameters
 from structgrad.experiments.indelman.sorting.model import MeanScores
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.matching import Matching
 from structgrad.portable import mean
 from structgrad.training.adam import Adam
+from structgrad.training.job import Seeds
 from structgrad.training.patience import Patience
+from structgrad.training.results import Mean, Proportion, Report, Result
 from structgrad.training.seeds import generators
+from structgrad.training.trainee import Trainee
 
 
-class Learner(ABC):
-    """R replicas of one arm; a :class:`structgrad.training.loop.Trainee`.
+class Sorters(Trainee):
+    """R replicas of one arm, which learn to sort.
 
     The weights that are evaluated are the last ones, whatever stopped the training (the authors' code).
     """
 
+    kept = ("replicas", "adam", "patience", "noise", "epoch", "finished", "curves")
     noise_roles: tuple[str, ...] = ()
 
-    def __init__(self, config: dict[str, Any], data: Data, seeds: dict[str, list[int]], device: str = "cpu") -> None:
+    def __init__(self, config: SortingParameters, data: Data, seeds: Seeds, device: str = "cpu") -> None:
         self.config, self.data, self.device = config, data.to(device), device
         self.d = data.train.x.shape[-1]
         self.matching = Matching(self.d)
         self.replicas = torch.arange(len(data.train.x))
-        self.mean = MeanScores(self.d, config["hidden"], generators(seeds["init"]), device)
-        self.adam = Adam([self.mean.parameters], [config["learning_rate"]])
-        self.patience = Patience(len(self.replicas), config["patience"])
+        self.mean = MeanScores(self.d, config.hidden, generators(seeds["init"]), device)
+        self.adam = Adam([self.mean.parameters], [config.learning_rate])
+        self.patience = Patience(len(self.replicas), config.patience)
         self.noise = {role: generators(seeds[role], device) for role in self.noise_roles}
         self.epoch = 0
-        self.results: dict[int, dict[str, Any]] = {}
-        self.history: dict[str, list[float]] = {"epoch": [], "active": [], "loss": []}
+        self.finished: dict[int, Result] = {}
+        self.curves: dict[str, list[float]] = {"epoch": [], "active": [], "loss": []}
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return ("data", "init", "init_sigma", *self.noise_roles)
 
     @abstractmethod
     def update(self) -> Tensor:
@@ -54,8 +62,8 @@ class Learner(ABC):
         stopped = self.patience.update(loss)
         numbers = {"loss": mean(loss)} | {k: mean(v) for k, v in self.final().items()}
         for key, value in {"epoch": self.epoch, "active": self.active(), **numbers}.items():
-            self.history.setdefault(key, []).append(value)
-        return stopped | (self.epoch >= self.config["max_epochs"]), numbers
+            self.curves.setdefault(key, []).append(value)
+        return stopped | (self.epoch >= self.config.max_epochs), numbers
 
     def active(self) -> int:
         return len(self.replicas)
@@ -65,13 +73,13 @@ class Learner(ABC):
         waited = self.patience.waited[done].tolist()
         wrong = [self._wrong(part, done).cpu() for part in (self.data.test, self.data.extra)]
         for i, replica in enumerate(self.replicas[done].tolist()):
-            out_of_patience = self.config["patience"] is not None and waited[i] >= self.config["patience"]
-            self.results[replica] = {
-                "epochs": self.epoch,
-                "stopped": "patience" if out_of_patience else "max_epochs",
-                "metrics": metrics(wrong[0][i], wrong[1][i], self.d),
-                "final": {key: values[i] for key, values in final.items()},
-            }
+            out_of_patience = self.config.patience is not None and waited[i] >= self.config.patience
+            self.finished[replica] = Result(
+                self.epoch,
+                "patience" if out_of_patience else "max_epochs",
+                metrics(wrong[0][i], wrong[1][i], self.d),
+                {key: values[i] for key, values in final.items()},
+            )
         self.keep(~done)
 
     def keep(self, mask: Tensor) -> None:
@@ -95,41 +103,30 @@ class Learner(ABC):
 
         return torch.cat(map_blocks(misplaced, len(chosen.x), 1))
 
-    def state(self) -> dict[str, Any]:
-        return {
-            "replicas": self.replicas,
-            "adam": self.adam.state(),
-            "best": self.patience.best,
-            "waited": self.patience.waited,
-            "noise": {role: [g.get_state() for g in gs] for role, gs in self.noise.items()},
-            "epoch": self.epoch,
-            "results": self.results,
-            "history": self.history,
-        }
+    @property
+    def results(self) -> list[Result]:
+        return [self.finished[replica] for replica in sorted(self.finished)]
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        return _thin(self.curves)
 
     def restore(self, state: dict[str, Any]) -> None:
-        mask = torch.isin(self.replicas, state["replicas"])
-        self.keep(mask)
-        self.adam.restore(state["adam"])
-        self.patience.best, self.patience.waited = state["best"], state["waited"]
-        for role, states in state["noise"].items():
-            for generator, saved in zip(self.noise[role], states, strict=True):
-                generator.set_state(saved)
-        self.epoch, self.results, self.history = state["epoch"], state["results"], state["history"]
+        self.keep(torch.isin(self.replicas, state["replicas"]))
+        super().restore(state)
 
 
-def metrics(wrong: Tensor, wrong_extra: Tensor, d: int) -> dict[str, dict[str, float]]:
+def metrics(wrong: Tensor, wrong_extra: Tensor, d: int) -> dict[str, Report]:
     """One replica's metrics from the misplaced elements of each test sequence (docs/protocols/indelman.md, 2.6)."""
-    found = {}
+    reports: dict[str, Report] = {}
     for suffix, counts in (("", wrong), ("_100", wrong_extra)):
-        share = counts.double() / d
-        found[f"percent_sequences_perfect{suffix}"] = {
-            "successes": int((counts == 0).sum()),
-            "trials": len(counts),
-        }
-        found[f"prop_wrong_mean{suffix}"] = {
-            "sum": fsum(share.tolist()),
-            "sum_squares": fsum((share**2).tolist()),
-            "count": len(counts),
-        }
-    return found
+        reports[f"percent_sequences_perfect{suffix}"] = Proportion(int((counts == 0).sum()), len(counts))
+        reports[f"prop_wrong_mean{suffix}"] = Mean.of((counts.double() / d).tolist())
+    return reports
+
+
+def _thin(curves: dict[str, list[float]], points: int = 100) -> dict[str, list[float]]:
+    """At most so many points of each curve, evenly spaced, the last one always."""
+    count = len(curves["epoch"])
+    chosen = sorted({round(i * (count - 1) / (points - 1)) for i in range(points)}) if count > points else range(count)
+    return {key: [float(f"{values[i]:.6g}") for i in chosen] for key, values in curves.items()}

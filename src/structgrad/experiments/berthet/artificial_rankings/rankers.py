@@ -9,36 +9,37 @@ import torch
 from torch import Tensor
 
 from structgrad.experiments.berthet.artificial_rankings.data import Data
+from structgrad.experiments.berthet.artificial_rankings.hyper_parameters import ArtificialParameters
 from structgrad.experiments.berthet.artificial_rankings.scores import METRICS, averages, report, right_labels
 from structgrad.experiments.berthet.rankings.grid import Grid, glorot
-from structgrad.experiments.berthet.rankings.objectives import Objective
+from structgrad.experiments.berthet.rankings.losses import RankingLoss
+from structgrad.experiments.berthet.rankings.rankers import Rankers
 from structgrad.experiments.berthet.rankings.spearman import spearman
 from structgrad.parallel import map_blocks
 from structgrad.portable import mean, row_sums
-from structgrad.training.seeds import generators, set_states, states
+from structgrad.training.job import Seeds
+from structgrad.training.results import Result
+from structgrad.training.seeds import generators
 
 
-class Learner:
+class ArtificialRankers(Rankers):
     """R data sets x learning rates x values of the arm's own hyper-parameter.
 
-    A :class:`structgrad.training.loop.Trainee`; a step is one epoch. At some epochs, closer together in the beginning,
-    every point of the grid is scored on the test rows; which point's curve and score count is selected at the end, on
-    the validation rows with their noisy labels.
+    At some epochs, closer together in the beginning, every point of the grid is scored on the test rows; which point's
+    curve and score count is selected at the end, on the validation rows with their noisy labels.
     """
 
-    def __init__(self, config: dict[str, Any], data: Data, objective: Objective, seeds: dict[str, list[int]]) -> None:
-        self.data, self.replicas = data, len(data.w0)
-        self.batch, self.epochs = config["batch_size"], config["epochs"]
+    kept = (*Rankers.kept, "curves", "losses")
+
+    def __init__(self, config: ArtificialParameters, data: Data, loss: RankingLoss, seeds: Seeds) -> None:
+        self.data, self.batch = data, config.batch_size
         _, features, labels = data.w0.shape
         starts = [glorot(features, labels, generator) for generator in generators(seeds["init"])]
-        self.grid = Grid(objective, config["learning_rates"], torch.stack(starts).unsqueeze(1), bias=False)
-        self.shuffles, self.noise = generators(seeds["shuffle"]), generators(seeds["noise"])
-        self.scored = _spread(self.epochs, config["curve_points"])
-        self.epoch, self.done = 0, False
+        grid = Grid(loss, config.learning_rates, torch.stack(starts).unsqueeze(1), bias=False)
+        super().__init__(grid, config.epochs, seeds)
+        self.scored = _spread(self.epochs, config.curve_points)
         self.curves: list[Tensor] = []  # (R, rates, values, metrics) of each epoch in ``scored``
         self.losses: list[float] = []
-        self.results: list[dict[str, Any]] = []
-        self.history: dict[str, list[float]] = {}
 
     def step(self) -> tuple[Tensor, dict[str, float]]:
         """One epoch of every point of the grid on every data set."""
@@ -55,10 +56,7 @@ class Learner:
             self.curves.append(self._over_replicas(self._averages))
             self.losses.append(numbers["loss"])
             numbers["partial"] = mean(self.curves[-1][..., METRICS.index("partial_clean")].flatten(1).amax(-1))
-        return torch.full((self.replicas,), self.epoch >= self.epochs), numbers
-
-    def active(self) -> int:
-        return 0 if self.done else self.replicas
+        return self.over(), numbers
 
     def finish(self, done: Tensor) -> None:
         """Select a point of the grid for each data set, and report its score and its curve."""
@@ -67,17 +65,9 @@ class Learner:
         places = [divmod(int(point), len(self.grid.values)) for point in chosen]
         for replica, (rate, value) in enumerate(places):
             right = self._right(replica)[:, rate, value]
-            self.results.append(
-                {
-                    "epochs": self.epoch,
-                    "stopped": "max_epochs",
-                    "metrics": report(right, self.grid.labels),
-                    "final": {
-                        **self.grid.describe(replica, 0, rate, value),
-                        "validation": float(validation[replica, rate, value]),
-                    },
-                }
-            )
+            point = self.grid.describe(replica, 0, rate, value)
+            final = {**point, "validation": float(validation[replica, rate, value])}
+            self.results.append(Result(self.epoch, "max_epochs", report(right, self.grid.labels), final))
         chosen_curves = [torch.stack(self.curves)[:, r, *place] for r, place in enumerate(places)]
         curves = reduce(torch.add, chosen_curves) / self.replicas
         self.history = {
@@ -86,7 +76,6 @@ class Learner:
             "loss": self.losses,
             **{name: curves[:, column].tolist() for column, name in enumerate(METRICS)},
         }
-        self.done = True
 
     @torch.no_grad()
     def _over_replicas(self, function: Any) -> Tensor:
@@ -110,22 +99,6 @@ class Learner:
         held = self.data.validation
         scores = spearman(self._theta(held.x[replica], replica), held.noisy[replica, :, None, None])
         return row_sums(scores.movedim(0, -1)) / len(scores)
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "grid": self.grid.state(),
-            "shuffles": states(self.shuffles),
-            "noise": states(self.noise),
-            "epoch": self.epoch,
-            "curves": self.curves,
-            "losses": self.losses,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.grid.restore(state["grid"])
-        set_states(self.shuffles, state["shuffles"])
-        set_states(self.noise, state["noise"])
-        self.epoch, self.curves, self.losses = state["epoch"], state["curves"], state["losses"]
 
 
 def _spread(epochs: int, points: int) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +15,7 @@ from structgrad.layers.soft_sub import SoftSub
 from structgrad.losses.direct import DirectLoss
 from structgrad.noise import Gumbel
 from structgrad.polytopes.subset import Subset
+from structgrad.training.state import Stateful
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Batch:
         return (queries.unsqueeze(-1) == candidates).to(self.embeddings.dtype)
 
 
-class Objective(ABC):
+class NeighbourLoss(Stateful, ABC):
     """A loss over the neighbours of queries. ``sparse``: few of the embeddings have a gradient."""
 
     sparse = False
@@ -55,15 +55,11 @@ class Objective(ABC):
         """
 
     def final(self) -> dict[str, float]:
-        """Numbers to record, on which later steps depend."""
+        """Numbers to record."""
         return {}
 
-    def restore(self, numbers: Mapping[str, float]) -> None:
-        """Go on from the numbers of :meth:`final`: nothing to do where there are none."""
-        assert not numbers
 
-
-class Direct(Objective):
+class Direct(NeighbourLoss):
     r"""Direct loss over the k-subset with the largest scores ``theta = mu + sigma gamma``, ``mu_i = -|h_i - h_q|``.
 
     With ``y_i = 1`` where candidate i has the query's class and ``eps < 0``, the loss-perturbed argmax is that of
@@ -83,6 +79,7 @@ class Direct(Objective):
     """
 
     sparse = True
+    kept = ("epsilon",)
 
     def __init__(self, k: int, cost: str, epsilon: float, growth: float, cap: float, samples: int) -> None:
         self.k, self.multiplicative, self.samples = k, cost == "multiplicative", samples
@@ -110,11 +107,8 @@ class Direct(Objective):
     def final(self) -> dict[str, float]:
         return {"epsilon": float(self.epsilon)}
 
-    def restore(self, numbers: Mapping[str, float]) -> None:
-        self.epsilon = torch.tensor([numbers["epsilon"]], dtype=torch.float64)
 
-
-class SoftTopK(Objective):
+class SoftTopK(NeighbourLoss):
     """``-sum_i y_i p_i``, p being a relaxation of the k-subset at scores ``-|h_i - h_q|^2`` (NeuralSort's code).
 
     Args:
@@ -143,7 +137,7 @@ class SoftTopK(Objective):
         return loss, 1 + loss.detach() / self.k
 
 
-class Classification(Objective):
+class Classification(NeighbourLoss):
     """Cross-entropy of a linear classifier on the embeddings of queries and candidates alike: no neighbours at all."""
 
     def __init__(self, layer: nn.Module) -> None:

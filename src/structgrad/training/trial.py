@@ -1,0 +1,62 @@
+"""One network that a search trains: what each experiment with trials has to say of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from structgrad.finite import all_finite
+from structgrad.training.results import Report
+from structgrad.training.state import Stateful
+
+
+class DivergedError(Exception):
+    """A trial's numbers are no longer finite; it ends, its siblings go on."""
+
+
+def finite(value: Tensor, what: str) -> Tensor:
+    """The tensor itself.
+
+    Raises:
+        DivergedError: an entry is infinite or NaN.
+    """
+    if not all_finite(value):
+        raise DivergedError(f"{what} is not finite")
+    return value
+
+
+class Trial(Stateful, ABC):
+    """One network that trains at one point of a search. Its numbers must not depend on when it is saved.
+
+    ``kept`` names what later steps depend on besides network and optimiser: generators, the place in the data.
+
+    Attributes:
+        network: what learns; the search keeps its weights of the best validation.
+        optimizer: of the network.
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+
+    @abstractmethod
+    def update(self) -> float:
+        """One step of the optimiser: the loss before it.
+
+        Raises:
+            DivergedError: it is not finite.
+        """
+
+    @abstractmethod
+    def validate(self) -> dict[str, float]:
+        """Numbers on the validation data, the search's objective among them; the same for the same weights."""
+
+    @abstractmethod
+    def test(self) -> Mapping[str, Report]:
+        """The record's metrics, on the test data; the same for the same weights."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, float]:
+        """The point of the search, and what else the record should hold."""
