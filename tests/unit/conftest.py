@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from structgrad.experiments import Arm, Experiment, Lines, Metric, Progress
+from structgrad.experiments import Arm, Experiment, LearningCurves, Lines, Metric
 from structgrad.repro.evidence.records import save
 from structgrad.repro.planning.plan import ExperimentPlan, Plan, Shard, load_plan
 
@@ -173,7 +173,7 @@ def figured(project: Path, fabricate: Fabricate) -> Plan:
         figures=(
             Lines(name="4", title="Figure 4: perfect ranks", metrics=("perfect",), base=10, from_zero=True),
             Lines(name="7", title="Figure 7: perfect and partial ranks", base=10, columns=1),
-            Progress(("sigma=0.1",), ("perfect", "loss"), name="8", title="Figure 8: while learning"),
+            LearningCurves(("sigma=0.1",), ("perfect", "loss"), name="8", title="Figure 8: while learning"),
         ),
         label="Figures 4, 7 and 8",
     )
@@ -215,6 +215,7 @@ def _finished(
     """A project whose paper scale was run for two arms, with true seeds and data and all that is derived."""
     from structgrad.repro.claims import write_claims
     from structgrad.repro.figures.files import write_figures
+    from structgrad.repro.judging.cells import collect_all
     from structgrad.repro.report.page import write_report
     from structgrad.repro.running import datasets
     from structgrad.repro.tables.files import write_tables
@@ -233,10 +234,9 @@ def _finished(
             record = fabricate(plan, shard, reports, changes={"seeds": seeds})
             made = record["provenance"] | {"data_digest": digests["d=5/0-2"]}
             fabricate(plan, shard, reports, changes={"seeds": seeds, "provenance": made})
-        write_tables(plan)
-        write_figures(plan)
-        write_claims(plan)
-        write_report(plan)
+        cells = collect_all(plan)
+        for write in (write_tables, write_figures, write_claims, write_report):  # the report last: it has the manifest
+            write(plan, cells)
     return root
 
 
@@ -289,7 +289,7 @@ def searched(project: Path, fabricate: Fabricate) -> Plan:
         metrics=metrics,
         package="nowhere",
         level=2,
-        figures=(Lines(), Progress(("T=10",), ("elbo",), name="1_progress", title="Learning")),
+        figures=(Lines(), LearningCurves(("T=10",), ("elbo",), name="1_progress", title="Learning")),
         selected_by="elbo",
         one_data_set=True,
         clock="step",

@@ -97,7 +97,7 @@ def test_the_audit_holds(reproduced, python):
             "\n\nimport sys\nfrom dataclasses",
             {"tables": 1, "report": 1, "all": 1},
         ),
-        ("repro/tracking/store.py", "\n\nimport ", "\n\nimport sys\nimport ", {"tracking": 1, "all": 1}),
+        ("repro/tracking/mlflow_store.py", "\n\nimport ", "\n\nimport sys\nimport ", {"tracking": 1, "all": 1}),
         ("repro/judging/verdicts.py", "import floor,", "import pi, floor,", dict.fromkeys(DERIVED - {"tracking"}, 1)),
         ("repro/tracking/ingestion.py", "\n\nimport ", "\n\nimport sys\nimport ", {"tracking": 1, "all": 1}),
         ("repro/templates/report.html.j2", "</body>", "<!-- new --></body>", {"report": 1, "all": 1}),

@@ -20,7 +20,7 @@ except UserError as error:
     sys.exit(2)
 
 # What --config changed is passed on, so that every job sees the same plan; the file itself every job reads.
-# How jobs are packed is no matter of theirs.
+# How jobs are packed does not concern them.
 _OURS = ("scale", "threads", "job_minutes")
 _OPTIONS = overrides.shell({key: value for key, value in overrides.differing(PLAN.config).items() if key not in _OURS})
 
@@ -99,7 +99,7 @@ def words_of(pack):
 
 
 def table_files(*endings):
-    """One file an experiment and ending."""
+    """One file per experiment and ending."""
     return [
         f"results/{PLAN.scale}/tables/{part.experiment.stem}.{ending}"
         for part in PLAN.experiments.values()
@@ -108,7 +108,7 @@ def table_files(*endings):
 
 
 def figure_files(*endings):
-    """One file a figure and ending."""
+    """One file per figure and ending."""
     return [
         f"results/{PLAN.scale}/figures/{part.experiment.stem_of(figure)}.{ending}"
         for part in PLAN.experiments.values()

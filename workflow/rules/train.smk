@@ -1,4 +1,4 @@
-# A rule a job: Snakemake has no other way for one process to write several records, each of which stands by itself.
+# One rule per job: Snakemake has no other way for one process to write several records, each of which stands by itself.
 for pack in PACKS:
 
     rule:

@@ -45,7 +45,7 @@ class Scatter(Figure):
 
 
 @dataclass(frozen=True)
-class Progress(Figure):
+class LearningCurves(Figure):
     """Learning curves: one line an arm against the epoch (or step), one panel a setting (column) and quantity (row).
 
     ``quantities`` are lists in the records' histories. One that is named like a metric is drawn in that metric's unit

@@ -1,4 +1,4 @@
-"""The ``structgrad`` command: one file a subcommand under :mod:`structgrad.repro.commands`, loaded when called."""
+"""The ``structgrad`` command: one file per subcommand under :mod:`structgrad.repro.commands`, loaded when called."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from structgrad.experiments import REGISTRY
 from structgrad.repro.cli import cli
 from structgrad.repro.commands.run import summary
-from structgrad.repro.judging.cells import find
+from structgrad.repro.judging.cells import collect_all, find
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.report.explain import as_text, explain
 from structgrad.repro.tables.files import COLUMNS, build_tables
@@ -102,7 +102,7 @@ def test_a_cell_with_a_name_a_comma_and_spaces(plan):
 
 
 def test_a_table_of_ten_columns(plan):
-    contents = {path.name: content.decode() for path, content in build_tables(plan).items()}
+    contents = {path.name: content.decode() for path, content in build_tables(plan, collect_all(plan)).items()}
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in csv.reader(contents["berthet_1.csv"].splitlines()[1:])]
     assert len(rows) == 21 * 10
     ours = next(row for row in rows if row["value"])
@@ -118,7 +118,7 @@ def test_a_table_of_ten_columns(plan):
 
 @pytest.mark.parametrize("width", [100, 200])
 def test_the_terminal_shows_every_column_and_no_number_cut(plan, width):
-    table = tables(plan)["berthet_1"]
+    table = tables(plan, collect_all(plan))["berthet_1"]
     console = Console(width=width, file=io.StringIO())
     parts = to_terminal(table, width)
     assert len(parts) == (2 if width == 100 else 1)

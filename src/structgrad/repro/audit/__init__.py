@@ -5,7 +5,7 @@ the digit. Notes are worth knowing and fail nothing. The chain that is checked:
 
     regenerated data and seeds -> records (sealed by digests) -> tables, figures, claims, report -> manifest
 
-What it cannot see is a record that was made up whole and everything derived from it anew; only training again
+It cannot detect a record that was made up as a whole, with all that is derived from it rebuilt; only training again
 shows that, and `structgrad explain` prints the command.
 """
 
@@ -63,8 +63,8 @@ def audit(plan: Plan) -> tuple[list[tuple[str, list[Finding]]], list[Finding]]:
     if not scene.loaded and not (scene.folder / manifest.NAME).is_file():
         name = scene.name(scene.folder)
         raise UserError(f"nothing to audit in {name}; run: structgrad reproduce --scale {plan.scale}")
-    told = [(str(check.__doc__).strip(), list(check(scene))) for check in CHECKS]
-    return told, [*scene.notes, *_notes(scene)]
+    checked = [(str(check.__doc__).strip(), list(check(scene))) for check in CHECKS]
+    return checked, [*scene.notes, *_notes(scene)]
 
 
 def _notes(scene: Scene) -> Iterator[Finding]:

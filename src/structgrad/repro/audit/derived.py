@@ -20,22 +20,22 @@ DRAWN = (".svg", ".html")
 
 def tables_rebuild(scene: Scene) -> Iterator[Finding]:
     """the tables rebuild from the records, byte for byte"""
-    yield from _rebuilt(scene, lambda: build_tables(scene.plan))
+    yield from _rebuilt(scene, lambda: build_tables(scene.plan, scene.cells))
 
 
 def figures_rebuild(scene: Scene) -> Iterator[Finding]:
     """the figures and their data rebuild from the records"""
-    yield from _rebuilt(scene, lambda: build_figures(scene.plan))
+    yield from _rebuilt(scene, lambda: build_figures(scene.plan, scene.cells))
 
 
 def claims_rebuild(scene: Scene) -> Iterator[Finding]:
     """the claims' verdicts rebuild from the records, byte for byte"""
-    yield from _rebuilt(scene, lambda: {scene.folder / "claims.json": build_claims(scene.plan)})
+    yield from _rebuilt(scene, lambda: {scene.folder / "claims.json": build_claims(scene.plan, scene.cells)})
 
 
 def report_rebuilds(scene: Scene) -> Iterator[Finding]:
     """the report rebuilds from the records"""
-    yield from _rebuilt(scene, lambda: {scene.folder / "report.html": build_report(scene.plan)})
+    yield from _rebuilt(scene, lambda: {scene.folder / "report.html": build_report(scene.plan, scene.cells)})
 
 
 def crate_rebuilds(scene: Scene) -> Iterator[Finding]:
@@ -53,12 +53,12 @@ def _rebuilt(scene: Scene, build: Callable[[], Mapping[Path, bytes]]) -> Iterato
         if not path.is_file():
             yield Finding(scene.name(path), "missing: the records give it")
             continue
-        found = path.read_bytes()
-        told = first_difference(found, expected, path.suffix)
-        if told is None:
+        actual = path.read_bytes()
+        difference = first_difference(actual, expected, path.suffix)
+        if difference is None:
             continue
-        if path.suffix in DRAWN and same_drawing(found, expected):
-            told = "drawn on another machine: coordinates differ in their last digits, all else is the same"
-            scene.notes.append(Finding(scene.name(path), told))
+        if path.suffix in DRAWN and same_drawing(actual, expected):
+            difference = "drawn on another machine: coordinates differ in their last digits, all else is the same"
+            scene.notes.append(Finding(scene.name(path), difference))
             continue
-        yield Finding(scene.name(path), told)
+        yield Finding(scene.name(path), difference)

@@ -16,16 +16,16 @@ def levels_are_those_declared(scene: Scene) -> Iterator[Finding]:
         right = expected(experiment, run)
         if record.get("level", right) != right:
             place = f"{run['device']} of {run['hardware'].get('machine', 'an unknown machine')}"
-            told = f"level: says {record['level']}, but {experiment.name} promises {right} on {place}"
-            yield Finding(scene.name(path), told)
+            fault = f"level: says {record['level']}, but {experiment.name} promises {right} on {place}"
+            yield Finding(scene.name(path), fault)
 
 
 def promises(scene: Scene) -> Iterator[Finding]:
     """Notes: how many records promise which level, and how many are from before there were levels."""
-    found = Counter(record.get("level") for record in scene.sound.values())
-    told = [f"level {level} ({MEANINGS[level]}): {counted(found[level])}" for level in MEANINGS if found[level]]
-    if told:
-        yield Finding("", "; ".join(told))
-    if found[None]:
-        were, promise = ("was", "promises") if found[None] == 1 else ("were", "promise")
-        yield Finding("", f"{counted(found[None])} {were} made before levels were declared, and {promise} none")
+    promised = Counter(record.get("level") for record in scene.sound.values())
+    parts = [f"level {level} ({MEANINGS[level]}): {counted(promised[level])}" for level in MEANINGS if promised[level]]
+    if parts:
+        yield Finding("", "; ".join(parts))
+    if promised[None]:
+        were, promise = ("was", "promises") if promised[None] == 1 else ("were", "promise")
+        yield Finding("", f"{counted(promised[None])} {were} made before levels were declared, and {promise} none")

@@ -34,7 +34,7 @@ def records_are_in_place(scene: Scene) -> Iterator[Finding]:
         if path not in scene.shards:
             yield Finding(scene.name(path), "stray: no training job of this scale writes here")
         elif isinstance(record, dict):
-            yield from (Finding(scene.name(path), told) for told in misplaced(record, scene.shards[path]))
+            yield from (Finding(scene.name(path), fault) for fault in misplaced(record, scene.shards[path]))
     for path in sorted((scene.folder / "records").rglob("*")):
         if path.is_file() and path.suffix not in (".json", ".no_data", ".tmp"):
             yield Finding(scene.name(path), "stray: not a record")

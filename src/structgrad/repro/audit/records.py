@@ -1,4 +1,4 @@
-"""Checks of what each record says: its seal, numbers that can be, and the seeds and data made anew."""
+"""Checks of what each record says: its digest, whether its numbers are possible, and its seeds and data made anew."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from structgrad.repro.running.realdata import data_folder, needed
 
 def records_are_sealed(scene: Scene) -> Iterator[Finding]:
     """every record follows the schema and has the digest of its content"""
-    for path, found in scene.loaded.items():
-        if isinstance(found, RecordError):
-            told = str(found).removeprefix(f"{path}: ")
+    for path, loaded in scene.loaded.items():
+        if isinstance(loaded, RecordError):
+            fault = str(loaded).removeprefix(f"{path}: ")
             at = _committed_difference(path)
-            yield Finding(scene.name(path), told + (f" (against the committed one: {at})" if at else ""))
+            yield Finding(scene.name(path), fault + (f" (against the committed one: {at})" if at else ""))
 
 
 def numbers_are_possible(scene: Scene) -> Iterator[Finding]:
@@ -43,8 +43,8 @@ def numbers_are_possible(scene: Scene) -> Iterator[Finding]:
                 if name not in bounds:
                     yield Finding(scene.name(path), f"replica {result['replica']}: there is no metric {name}")
                 elif not _possible(report, *bounds[name]):
-                    told = json.dumps(report)
-                    yield Finding(scene.name(path), f"replica {result['replica']}, {name}: {told} cannot be")
+                    numbers = json.dumps(report)
+                    yield Finding(scene.name(path), f"replica {result['replica']}, {name}: {numbers} cannot be")
 
 
 def seeds_follow_from_names(scene: Scene) -> Iterator[Finding]:
@@ -65,8 +65,8 @@ def seeds_follow_from_names(scene: Scene) -> Iterator[Finding]:
                 yield Finding(scene.name(path), f"seeds.{role}: {len(seeds)} seeds for {count} replicas")
             elif wrong := [i for i, (a, b) in enumerate(zip(seeds, expected, strict=True)) if a != b]:
                 i = wrong[0]
-                told = f"seeds.{role}, replica {first + i}: {seeds[i]}, but its names give {expected[i]}"
-                yield Finding(scene.name(path), told)
+                fault = f"seeds.{role}, replica {first + i}: {seeds[i]}, but its names give {expected[i]}"
+                yield Finding(scene.name(path), fault)
 
 
 def data_is_the_same(scene: Scene) -> Iterator[Finding]:
@@ -119,7 +119,7 @@ def _committed_difference(path: Path) -> str | None:
     """Where a file differs from the committed one, where there is one."""
     name = path.relative_to(project_root()).as_posix()
     try:
-        told = first_difference(path.read_bytes(), git.ask("show", f"HEAD:./{name}"), path.suffix)
+        difference = first_difference(path.read_bytes(), git.ask("show", f"HEAD:./{name}"), path.suffix)
     except (OSError, git.NoRepositoryError):
         return None
-    return told and told.replace("rebuilding gives", "was")
+    return difference and difference.replace("rebuilding gives", "was")

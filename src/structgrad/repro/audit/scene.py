@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from structgrad.repro.evidence import records
+from structgrad.repro.judging.cells import Cells, collect_all
 from structgrad.repro.planning.paths import project_root, results
 from structgrad.repro.planning.plan import Plan, Shard, load_plan
 
@@ -33,7 +34,7 @@ class Scene:
 
     @property
     def folder(self) -> Path:
-        """``results/<scale>``."""
+        """The folder of the scale's results."""
         return results(self.plan.scale)
 
     @cached_property
@@ -49,22 +50,40 @@ class Scene:
     @cached_property
     def loaded(self) -> dict[Path, dict[str, Any] | records.RecordError]:
         """Every file below records/ that should be a record, or what is wrong with it."""
-        found: dict[Path, dict[str, Any] | records.RecordError] = {}
+        loaded: dict[Path, dict[str, Any] | records.RecordError] = {}
         for path in sorted((self.folder / "records").rglob("*.json")):
             try:
-                found[path] = records.load(path)
+                loaded[path] = records.load(path)
             except records.RecordError as error:
-                found[path] = error
-        return found
+                loaded[path] = error
+        return loaded
 
     @cached_property
     def sound(self) -> dict[Path, dict[str, Any]]:
-        """The records that are whole and are those of the shards that belong where they lie."""
-        found = {path: r for path, r in self.loaded.items() if isinstance(r, dict) and path in self.shards}
-        return {path: record for path, record in found.items() if not list(misplaced(record, self.shards[path]))}
+        """The records that are valid and lie where the records of their shards belong."""
+        placed = {path: r for path, r in self.loaded.items() if isinstance(r, dict) and path in self.shards}
+        return {path: record for path, record in placed.items() if not list(misplaced(record, self.shards[path]))}
+
+    @cached_property
+    def _collected(self) -> Cells | records.RecordError:
+        try:
+            return collect_all(self.plan)
+        except records.RecordError as error:
+            return error
+
+    @property
+    def cells(self) -> Cells:
+        """The plan's cells, collected once whatever comes of it.
+
+        Raises:
+            RecordError: see :func:`structgrad.repro.judging.cells.collect`.
+        """
+        if isinstance(self._collected, records.RecordError):
+            raise self._collected
+        return self._collected
 
     def name(self, path: Path) -> str:
-        """The path as people write it, from the project's root."""
+        """The path relative to the project's root, or as it is where it lies elsewhere."""
         return path.relative_to(project_root()).as_posix() if path.is_relative_to(project_root()) else str(path)
 
 
@@ -72,7 +91,7 @@ Check = Callable[[Scene], Iterator[Finding]]  # its docstring is what people rea
 
 
 def misplaced(record: Mapping[str, Any], shard: Shard) -> Iterator[str]:
-    """In what a record is not that of the shard that belongs where it lies."""
+    """Each field in which a record differs from one of the shard whose path it lies at."""
     expected = {
         "id": shard.id,
         "scale": shard.scale,

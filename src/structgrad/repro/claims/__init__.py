@@ -41,18 +41,18 @@ from structgrad.repro.claims.below import below
 from structgrad.repro.claims.better import better
 from structgrad.repro.claims.mean_better import mean_better
 from structgrad.repro.claims.share import share
-from structgrad.repro.claims.values import Claim, Outcome
+from structgrad.repro.claims.values import Claim, Decision
 from structgrad.repro.claims.widening import widening
-from structgrad.repro.judging.cells import Cell, collect
+from structgrad.repro.judging.cells import Cell, Cells
 from structgrad.repro.judging.significance import ALPHA
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
 
 VERDICTS = ("supported", "not_supported", "undecided", "not_comparable", "not_attempted")
-Cells = Mapping[tuple[str, str, str, str], Cell]
+ByPlace = Mapping[tuple[str, str, str, str], Cell]  # by experiment, setting, arm and metric
 
-# What each takes: the claim, for each setting that has records the cells of its sides, and the settings that have not.
-KINDS: Mapping[str, Callable[[Claim, Mapping[str, Sequence[Cell]], Sequence[str]], Outcome]] = {
+# Each takes the claim, the cells of its sides by setting, and the settings that lack records.
+KINDS: Mapping[str, Callable[[Claim, Mapping[str, Sequence[Cell]], Sequence[str]], Decision]] = {
     "better": better,
     "widening": widening,
     "below": below,
@@ -64,40 +64,38 @@ KINDS: Mapping[str, Callable[[Claim, Mapping[str, Sequence[Cell]], Sequence[str]
 @cache
 def claims() -> tuple[Claim, ...]:
     """Every claim of the papers, in their order; a paper without ``claims.yaml`` has none."""
-    found = (files(f"structgrad.experiments.{paper}") / "claims.yaml" for paper in PAPERS)
+    paths = (files(f"structgrad.experiments.{paper}") / "claims.yaml" for paper in PAPERS)
     return tuple(
-        claim for file in found if file.is_file() for claim in yaml.safe_load(file.read_text(encoding="utf-8"))
+        claim for path in paths if path.is_file() for claim in yaml.safe_load(path.read_text(encoding="utf-8"))
     )
 
 
-def judge_claims(plan: Plan) -> list[dict[str, Any]]:
+def judge_claims(plan: Plan, cells: Cells) -> list[dict[str, Any]]:
     """Every claim about the plan's experiments: the sentence, its verdict, and the numbers that led to it."""
-    cells: Cells = {
-        (name, cell.setting, cell.arm.name, cell.metric.name): cell
-        for name in plan.experiments
-        for cell in collect(plan, name)
+    by_place = {
+        (name, cell.setting, cell.arm.name, cell.metric.name): cell for name, own in cells.items() for cell in own
     }
     return [
         {
             **{key: claim[key] for key in ("id", "sentence", "where", "predicate", "kind", "metric")},
-            **_judge(claim, plan, cells),
+            **_judge(claim, plan, by_place),
         }
         for claim in claims()
         if all(side["experiment"] in plan.experiments for side in sides(claim))
     ]
 
 
-def build_claims(plan: Plan) -> bytes:
+def build_claims(plan: Plan, cells: Cells) -> bytes:
     """The content of ``results/<scale>/claims.json``."""
     content: dict[str, Any] = {"schema": "structgrad.claims/1", "scale": plan.scale, "level": ALPHA}
-    content["claims"] = judge_claims(plan)
+    content["claims"] = judge_claims(plan, cells)
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
 
 
-def write_claims(plan: Plan) -> Path:
+def write_claims(plan: Plan, cells: Cells) -> Path:
     """Write :func:`build_claims` and return the path."""
     path = results(plan.scale) / "claims.json"
-    write_bytes(path, build_claims(plan))
+    write_bytes(path, build_claims(plan, cells))
     return path
 
 
@@ -106,8 +104,8 @@ def sides(claim: Claim) -> list[Mapping[str, str]]:
     return [{"experiment": claim["experiment"], **claim[key]} for key in ("first", "second") if key in claim]
 
 
-def _judge(claim: Claim, plan: Plan, cells: Cells) -> dict[str, Any]:
-    pairs = {setting: _sides_at(claim, setting, cells) for setting in claim["settings"]}
+def _judge(claim: Claim, plan: Plan, by_place: ByPlace) -> dict[str, Any]:
+    pairs = {setting: _sides_at(claim, setting, by_place) for setting in claim["settings"]}
     held = {setting: pair for setting, pair in pairs.items() if all(cell.estimate for cell in pair)}
     missing = [setting for setting in claim["settings"] if setting not in held]
     used = {
@@ -125,5 +123,5 @@ def _judge(claim: Claim, plan: Plan, cells: Cells) -> dict[str, Any]:
     return {"verdict": verdict, "reason": reason, "results": details, **used}
 
 
-def _sides_at(claim: Claim, setting: str, cells: Cells) -> list[Cell]:
-    return [cells[side["experiment"], setting, side["arm"], claim["metric"]] for side in sides(claim)]
+def _sides_at(claim: Claim, setting: str, by_place: ByPlace) -> list[Cell]:
+    return [by_place[side["experiment"], setting, side["arm"], claim["metric"]] for side in sides(claim)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from structgrad.repro.claims.values import Claim, Outcome, not_run, rounded
+from structgrad.repro.claims.values import Claim, Decision, not_run, rounded
 from structgrad.repro.judging.cells import Cell
 
 
-def below(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Outcome:
-    """See the module; not supported where the interval lies above it at one setting."""
+def below(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Decision:
+    """Supported where it lies below at every setting, not supported where it lies above at one."""
     limit, details = float(claim["threshold"]), []
     for setting, (cell,) in held.items():
         ours = cell.estimate
@@ -26,5 +26,6 @@ def below(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[st
     reason += not_run(missing)
     outcomes = {detail["outcome"] for detail in details}
     if "above" in outcomes:
-        return "not_supported", reason, details
-    return ("supported" if outcomes == {"below"} and not missing else "undecided"), reason, details
+        return Decision("not_supported", reason, details)
+    verdict = "supported" if outcomes == {"below"} and not missing else "undecided"
+    return Decision(verdict, reason, details)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from structgrad.repro.claims.values import Claim, Outcome, by_outcome, compare, corrected, not_run
+from structgrad.repro.claims.values import Claim, Decision, by_outcome, compare, corrected, not_run
 from structgrad.repro.judging.cells import Cell
 
 
-def better(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Outcome:
-    """See the module."""
+def better(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Decision:
+    """The decision by the rule at the head of this module."""
     details = corrected([compare(claim, setting, pair, len(held)) for setting, pair in held.items()])
     outcomes = {detail["outcome"] for detail in details}
     reason = by_outcome(details) + not_run(missing)
     if "worse" in outcomes:
-        return "not_supported", reason, details
+        return Decision("not_supported", reason, details)
     enough = "open" not in outcomes and not missing if claim["quantifier"] == "each" else "better" in outcomes
-    return ("supported" if enough else "undecided"), reason, details
+    return Decision("supported" if enough else "undecided", reason, details)

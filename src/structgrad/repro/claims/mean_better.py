@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from structgrad.repro.claims.values import Claim, Outcome, differences, rounded
+from structgrad.repro.claims.values import Claim, Decision, differences, rounded
 from structgrad.repro.judging.cells import Cell
 from structgrad.repro.judging.significance import ALPHA, mean_of_means
 
 SMALL = 1e-4  # p below it is not spelled out
 
 
-def mean_better(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Outcome:
-    """See the module."""
+def mean_better(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Decision:
+    """The decision by the rule at the head of this module."""
     leads = {setting: differences(*pair) for setting, pair in held.items()}
     details = [
         {"setting": setting, "lead": rounded(sum(lead) / len(lead)) if lead else None, "replicas": len(lead)}
@@ -26,7 +26,7 @@ def mean_better(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Seque
     ]
     lacking = [*missing, *(setting for setting, lead in leads.items() if len(lead) < 2)]
     if lacking:
-        return "undecided", f"no pairs of replicas at {', '.join(lacking)}", details
+        return Decision("undecided", f"no pairs of replicas at {', '.join(lacking)}", details)
     overlap = next(iter(held.values()))[0].experiment.overlap
     value, up, down = mean_of_means(list(leads.values()), overlap)
     verdict = "supported" if up <= ALPHA else "not_supported" if down <= ALPHA else "undecided"
@@ -34,4 +34,4 @@ def mean_better(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Seque
     p = min(up, down)
     chance = f"p = {p:.4f}" if p >= SMALL else f"p < {SMALL:.4f}"
     reason = f"the mean lead over {len(leads)} settings is {value:.4f} ({chance}), ahead on {ahead}"
-    return verdict, reason, details
+    return Decision(verdict, reason, details)

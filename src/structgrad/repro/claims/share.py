@@ -23,7 +23,7 @@ from math import ceil, copysign
 
 from structgrad.repro.claims.values import (
     Claim,
-    Outcome,
+    Decision,
     by_outcome,
     compare,
     corrected,
@@ -38,8 +38,8 @@ from structgrad.repro.judging.cells import Cell
 from structgrad.repro.judging.significance import ALPHA, ROUNDING, at_least, chance_not_negative
 
 
-def share(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Outcome:
-    """See the module."""
+def share(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Decision:
+    """The decision by the rule at the head of this module."""
     tolerance, settings = float(claim["tolerance"]), len(claim["settings"])
     needed = ceil(float(claim["share"]) * settings)
     details = corrected([compare(claim, setting, pair, len(held)) for setting, pair in held.items()])
@@ -60,7 +60,7 @@ def share(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[st
         f"claimed {float(claim['share']):.0%}); {needed} or more of {settings} with probability {probability}; "
         f"significantly {by_outcome(decided) or 'neither anywhere'}{not_run(missing)}"
     )
-    return verdict, reason, details
+    return Decision(verdict, reason, details)
 
 
 def _contrasts(first: Cell, second: Cell, tolerance: float) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from structgrad.repro.evidence.gathering import per_replica, value_of
 from structgrad.repro.judging.cells import Cell, seed_of, trials
@@ -12,7 +12,14 @@ from structgrad.repro.judging.selection import exchanged
 from structgrad.repro.judging.significance import ALPHA, holm, paired, unpaired
 
 Claim = Mapping[str, Any]
-Outcome = tuple[str, str, list[dict[str, Any]]]  # verdict, reason, one detail a setting
+
+
+class Decision(NamedTuple):
+    """What a test of a claim comes to; ``details`` has one entry per setting."""
+
+    verdict: str
+    reason: str
+    details: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ def _compare_searches(claim: Claim, setting: str, first: Cell, second: Cell) -> 
 
 
 def corrected(tests: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """One detail a setting: better, worse or open at the level, family-wise over the settings (Holm)."""
+    """One detail per setting: better, worse or open at the level, family-wise over the settings (Holm)."""
     ups, downs = holm([test.p_better for test in tests]), holm([test.p_worse for test in tests])
     return [
         {
@@ -105,10 +112,10 @@ def corrected(tests: Sequence[Comparison]) -> list[dict[str, Any]]:
 
 def by_outcome(details: Sequence[Mapping[str, Any]]) -> str:
     """``better at d=5, d=10; open at d=25``."""
-    found: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
+    settings: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
     for detail in details:
-        found[detail["outcome"]].append(detail["setting"])
-    return "; ".join(f"{outcome} at {', '.join(where)}" for outcome, where in found.items() if where)
+        settings[detail["outcome"]].append(detail["setting"])
+    return "; ".join(f"{outcome} at {', '.join(where)}" for outcome, where in settings.items() if where)
 
 
 def not_run(missing: Sequence[str]) -> str:

@@ -1,1 +1,1 @@
-"""One file a subcommand; each defines ``command``."""
+"""One file per subcommand; each defines ``command``."""

@@ -29,11 +29,11 @@ def command(plan: Plan, as_json: bool) -> None:
     checks, notes = audit(plan)
     failed = any(findings for _, findings in checks)
     if as_json:
-        told = [
+        results = [
             {"check": what, "ok": not findings, "findings": [vars(finding) for finding in findings]}
             for what, findings in checks
         ]
-        content = {"scale": plan.scale, "ok": not failed, "checks": told, "notes": [vars(note) for note in notes]}
+        content = {"scale": plan.scale, "ok": not failed, "checks": results, "notes": [vars(note) for note in notes]}
         click.echo(json.dumps(content, indent=1))
         sys.exit(int(failed))
 

@@ -23,8 +23,9 @@ def command(plan: Plan, as_json: bool, quiet: bool) -> None:
     Example: structgrad claims --scale paper
     """
     from structgrad.repro.claims import write_claims
+    from structgrad.repro.judging.cells import collect_all
 
-    path = write_claims(plan)
+    path = write_claims(plan, collect_all(plan))
     if quiet:
         return
     content = path.read_text(encoding="utf-8")

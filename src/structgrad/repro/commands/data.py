@@ -17,7 +17,8 @@ def command() -> None:
 
     Some tables learn from generated sequences, others from public data sets. Those are looked for in the folder that
     STRUCTGRAD_DATA (data_folder in config.yaml) names, then in the user's cache, and are otherwise downloaded to the
-    cache; each is held to its sha256. Of all data digests are kept, which each training job checks before it starts.
+    cache; each is checked against its sha256. Digests of all data are kept, and each training job checks them before it
+    starts.
     """
 
 
@@ -28,20 +29,20 @@ def command() -> None:
 def fetch(plan: Plan, experiments: Sequence[str], as_json: bool) -> None:
     """Get the real data of the EXPERIMENTs (default: all), and mark what cannot be had.
 
-    A training job whose data is not to be had is left out by the workflow, and its cells say no_data and how to get
-    it; run this again when it is there. Exit code 2: a file is there, but is not the published one.
+    Where data cannot be had the workflow leaves the training job out, and its cells say no_data and how to get the
+    data; run this again when it is there. Exit code 2: a file is there, but is not the published one.
 
     Example: structgrad data fetch --scale desktop
     """
     from structgrad.repro.running import realdata
 
     chosen = _chosen(plan, experiments)
-    found = realdata.fetch(plan, [shard for shard in plan.shards if shard.experiment in chosen])
+    fetched = realdata.fetch(plan, [shard for shard in plan.shards if shard.experiment in chosen])
     if as_json:
-        left_out = [shard.id for shard in found.left_out]
-        click.echo(json.dumps({**vars(found), "left_out": left_out}))
+        left_out = [shard.id for shard in fetched.left_out]
+        click.echo(json.dumps({**vars(fetched), "left_out": left_out}))
         return
-    click.echo("\n".join(found.lines() or [f"scale {plan.scale} needs no real data"]))
+    click.echo("\n".join(fetched.lines() or [f"scale {plan.scale} needs no real data"]))
 
 
 @command.command()
@@ -73,15 +74,15 @@ def status(plan: Plan, as_json: bool) -> None:
     from structgrad.repro.running import datasets
     from structgrad.repro.running.realdata import data_folder, needed_by
 
-    told = {}
+    rows = {}
     with data_folder(plan):
         for name in plan.experiments:
             files = {file.path: find(file) is not None for file in needed_by(plan, plan.shards_of(name))}
-            told[name] = {"files": files, "digests": datasets.path_of(plan.scale, name).is_file()}
+            rows[name] = {"files": files, "digests": datasets.path_of(plan.scale, name).is_file()}
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(rows))
         return
-    for name, row in told.items():
+    for name, row in rows.items():
         files = row["files"]
         missing = [path for path, there in files.items() if not there]
         what = f"{len(files) - len(missing)} of {len(files)} files at hand" if files else "generated"

@@ -25,14 +25,15 @@ def command(plan: Plan, as_json: bool) -> None:
     """
     from structgrad.repro.running.doctor import examine
 
-    findings = examine(plan)
-    failed = any(finding.state == "fail" for finding in findings)
+    diagnoses = examine(plan)
+    failed = any(diagnosis.state == "fail" for diagnosis in diagnoses)
     if as_json:
-        click.echo(json.dumps([vars(finding) for finding in findings], indent=1))
+        click.echo(json.dumps([vars(diagnosis) for diagnosis in diagnoses], indent=1))
     else:
-        for finding in findings:
-            click.echo(f"{click.style(f'{finding.state:<4}', COLOURS[finding.state])} {finding.what}: {finding.seen}")
-            if finding.advice:
-                click.echo(f"     -> {finding.advice}")
+        for diagnosis in diagnoses:
+            state = click.style(f"{diagnosis.state:<4}", COLOURS[diagnosis.state])
+            click.echo(f"{state} {diagnosis.what}: {diagnosis.seen}")
+            if diagnosis.advice:
+                click.echo(f"     -> {diagnosis.advice}")
         click.echo("this machine cannot reproduce yet" if failed else "this machine can reproduce")
     sys.exit(2 if failed else 0)

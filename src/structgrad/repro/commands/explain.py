@@ -24,5 +24,5 @@ def command(plan: Plan, cell: str, as_json: bool) -> None:
     """
     from structgrad.repro.report.explain import as_text, explain
 
-    told = explain(plan, cell)
-    click.echo(json.dumps(told, indent=1, ensure_ascii=False) if as_json else as_text(told))
+    facts = explain(plan, cell)
+    click.echo(json.dumps(facts, indent=1, ensure_ascii=False) if as_json else as_text(facts))

@@ -14,7 +14,7 @@ from structgrad.repro.running.levels import MEANINGS
 @click.command()
 @plan_options
 @click.option("--shards", is_flag=True, help="One line per shard, with whether its record exists.")
-@click.option("--cells", is_flag=True, help="One line a table cell, as `structgrad explain` takes it.")
+@click.option("--cells", is_flag=True, help="One line per table cell, as `structgrad explain` takes it.")
 @json_option
 def command(plan: Plan, shards: bool, cells: bool, as_json: bool) -> None:
     """List the published tables and figures, and the arms and settings that a scale runs for them.
@@ -26,17 +26,17 @@ def command(plan: Plan, shards: bool, cells: bool, as_json: bool) -> None:
         structgrad list --shards --scale paper
     """
     if shards:
-        found = [{"shard": shard.id, "record": shard.path.is_file()} for shard in plan.shards]
+        rows = [{"shard": shard.id, "record": shard.path.is_file()} for shard in plan.shards]
         states = ["done" if shard.path.is_file() else "no data" if shard.left_out else "to do" for shard in plan.shards]
-        lines = [f"{state:<7} {row['shard']}" for state, row in zip(states, found, strict=True)]
+        lines = [f"{state:<7} {row['shard']}" for state, row in zip(states, rows, strict=True)]
     elif cells:
-        found = [{"cell": cell} for cell in _cells(plan)]
-        lines = [row["cell"] for row in found]
+        rows = [{"cell": cell} for cell in _cells(plan)]
+        lines = [row["cell"] for row in rows]
     else:
-        found = [_describe(plan, name) for name in plan.experiments]
-        lines = [line for row in found for line in _paragraph(row)]
+        rows = [_describe(plan, name) for name in plan.experiments]
+        lines = [line for row in rows for line in _paragraph(row)]
         lines += [f"{name}  not run at scale {plan.scale}: {NO_BLOCK}" for name in plan.absent]
-    click.echo(json.dumps(found) if as_json else "\n".join(lines))
+    click.echo(json.dumps(rows) if as_json else "\n".join(lines))
 
 
 def _describe(plan: Plan, name: str) -> dict:

@@ -22,7 +22,8 @@ def command(plan: Plan, as_json: bool) -> None:
 
     Example: structgrad report --scale paper
     """
+    from structgrad.repro.judging.cells import collect_all
     from structgrad.repro.report.page import write_report
 
-    written = [str(path) for path in write_report(plan)]
+    written = [str(path) for path in write_report(plan, collect_all(plan))]
     click.echo(json.dumps(written) if as_json else "\n".join(written))

@@ -63,15 +63,15 @@ def command(
         record = restore_shard(plan, shard) if go_on else None
         if record is None:
             left = None if budget is None else budget - (time.monotonic() - started)
-            progress = Progress(shard.id, shard.count, experiment)
+            bar = TrainingBar(shard.id, shard.count, experiment)
             try:
-                record = run_shard(plan, shard, progress, cores, checkpoint_every, left)
+                record = run_shard(plan, shard, bar, cores, checkpoint_every, left)
             except OutOfTimeError:
-                progress.close()
+                bar.close()
                 click.echo(f"structgrad: {shard.id}: the time budget ran out; run again to go on", err=True)
                 sys.exit(OUT_OF_TIME)
             except Exception as error:
-                progress.close()
+                bar.close()
                 if len(chosen) == 1:
                     raise
                 failed.append(shard.id)
@@ -79,7 +79,7 @@ def command(
                 if not isinstance(error, UserError):
                     traceback.print_exc()
                 continue
-            progress.close()
+            bar.close()
         click.echo(records_json(record) if as_json else summary(record, experiment))
     if failed:
         raise UserError(f"{len(failed)} of {len(chosen)} shards failed: {', '.join(failed)}")
@@ -102,8 +102,8 @@ def summary(record: dict, experiment: Experiment) -> str:
     return f"{record['id']}: {', '.join(parts)}; {run['seconds']:.1f} s, {run['peak_memory_mb']:.0f} MB"
 
 
-class Progress:
-    """A bar of finished replicas on a terminal; elsewhere a line now and then, so that logs stay short."""
+class TrainingBar:
+    """A bar of finished replicas on a terminal; elsewhere a line every so many seconds, so that logs stay short."""
 
     def __init__(self, name: str, replicas: int, experiment: Experiment, every: float = 30.0) -> None:
         from tqdm import tqdm
@@ -112,19 +112,19 @@ class Progress:
         self.clock, self.unit = experiment.clock, "trial" if experiment.selected_by else "replica"
         self.quiet = not sys.stderr.isatty()
         self.bar = tqdm(total=replicas, desc=name, unit=self.unit, disable=self.quiet)
-        self.said = time.monotonic()
+        self.last_line = time.monotonic()
 
     def __call__(self, step: int, active: int, numbers: dict[str, float]) -> None:
         """Show that ``active`` replicas still train after ``step`` ticks of the clock."""
         shown = {key: f"{value:.3g}" for key, value in numbers.items()}
         self.bar.n = self.replicas - active
         self.bar.set_postfix({self.clock: step, **shown})
-        if self.quiet and time.monotonic() - self.said > self.every:
-            self.said = time.monotonic()
+        if self.quiet and time.monotonic() - self.last_line > self.every:
+            self.last_line = time.monotonic()
             text = ", ".join(f"{key} {value}" for key, value in shown.items())
             training = f"{active} of {self.replicas} {self.unit}s train"
             click.echo(f"{self.name}: {self.clock} {step}, {training}, {text}", err=True)
 
     def close(self) -> None:
-        """Leave the line."""
+        """Finish the bar."""
         self.bar.close()

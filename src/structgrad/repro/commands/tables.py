@@ -25,27 +25,27 @@ def command(plan: Plan, as_json: bool, only: str | None, quiet: bool) -> None:
 
     Example: structgrad tables --scale paper
     """
+    from structgrad.repro.judging.cells import collect_all
     from structgrad.repro.tables.files import COLUMNS, csv_row, write_tables
     from structgrad.repro.tables.layouts import to_terminal
     from structgrad.repro.tables.panels import tables
 
-    written = []
-    shown = {} if quiet and only == "figures" else tables(plan)
+    cells, written = collect_all(plan), []
     if only != "figures":
-        written += write_tables(plan, shown)
+        written += write_tables(plan, cells)
     if only != "tables":
         from structgrad.repro.figures.files import write_figures
 
-        written += write_figures(plan)
+        written += write_figures(plan, cells)
     if quiet:
         return
     if as_json:
-        cells = [cell for table in shown.values() for cell in table.cells]
-        rows = [dict(zip(COLUMNS, csv_row(cell), strict=True)) for cell in cells]
+        rows = [dict(zip(COLUMNS, csv_row(cell), strict=True)) for own in cells.values() for cell in own]
         click.echo(json.dumps({"files": [str(path) for path in written], "cells": rows}, indent=1))
         return
     from rich.console import Console
 
+    shown = tables(plan, cells)
     console = Console(width=max(100, shutil.get_terminal_size().columns))
     for table in shown.values():
         for drawn in to_terminal(table, console.width):

@@ -58,12 +58,12 @@ def status(plan: Plan, as_json: bool) -> None:
     """
     from structgrad.repro.tracking import ingestion as tracking
 
-    told = tracking.status(plan)
+    state = tracking.status(plan)
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(state))
         return
-    click.echo(f"{told['address']}: {told['current']} of {told['records']} records, {told['runs']} runs")
-    if told["current"] < told["records"]:
+    click.echo(f"{state['address']}: {state['current']} of {state['records']} records, {state['runs']} runs")
+    if state["current"] < state["records"]:
         click.echo(f"run: structgrad tracking ingest --scale {plan.scale}")
 
 
@@ -76,19 +76,19 @@ def ui(plan: Plan, port: int, host: str) -> None:
 
     Example: structgrad tracking ui --scale smoke --port 5001
     """
-    from structgrad.repro.tracking import store
+    from structgrad.repro.tracking import mlflow_store
 
     if plan.config["tracking"] != "sqlite":
         click.echo(f"the runs are at {plan.config['tracking']}")
         return
-    if not store.database(plan).is_file():
+    if not mlflow_store.database(plan).is_file():
         raise UserError(f"no store at scale {plan.scale} yet; run: structgrad tracking ingest --scale {plan.scale}")
     _check_free(host, port)
-    store.prepare()
+    mlflow_store.prepare()
     click.echo(f"MLflow: http://{host}:{port} (Ctrl-C stops it)")
-    artefacts = store.database(plan).with_name("mlartifacts").as_uri()
+    artefacts = mlflow_store.database(plan).with_name("mlartifacts").as_uri()
     words = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
-    words += ["--backend-store-uri", store.address(plan), "--default-artifact-root", artefacts]
+    words += ["--backend-store-uri", mlflow_store.address(plan), "--default-artifact-root", artefacts]
     sys.stdout.flush()
     os.execv(sys.executable, words)  # in our place, so that whatever stops us stops the server
 
@@ -104,10 +104,10 @@ def _check_free(host: str, port: int) -> None:
             raise UserError(f"port {port} of {host} is taken; choose another with --port") from error
 
 
-def _tell(outcome: object, plan: Plan, as_json: bool) -> None:
-    from structgrad.repro.tracking.store import address
+def _tell(ingested: object, plan: Plan, as_json: bool) -> None:
+    from structgrad.repro.tracking.mlflow_store import address
 
     if as_json:
-        click.echo(json.dumps({"address": address(plan), **vars(outcome)}))
+        click.echo(json.dumps({"address": address(plan), **vars(ingested)}))
         return
-    click.echo(f"{address(plan)}: {outcome}")
+    click.echo(f"{address(plan)}: {ingested}")

@@ -31,12 +31,12 @@ class Evidence:
 
 
 def gather(part: ExperimentPlan, shards: Sequence[Shard]) -> list[Evidence]:
-    """The records that are there of an arm x setting, in the order of their replicas.
+    """The records of an arm x setting that are there, in the order of their replicas.
 
     Raises:
         RecordError: see :func:`structgrad.repro.judging.cells.collect`.
     """
-    found, seen = [], dict[int, Path]()
+    evidence, seen = [], dict[int, Path]()
     for shard in sorted(shards, key=lambda shard: shard.first):
         path = shard.path
         if not path.exists():
@@ -47,8 +47,8 @@ def gather(part: ExperimentPlan, shards: Sequence[Shard]) -> list[Evidence]:
             other = seen.setdefault(result["replica"], path)
             if other != path:
                 raise RecordError(f"{path}: replica {result['replica']} is in {other}, too")
-        found.append(Evidence(path, record))
-    return found
+        evidence.append(Evidence(path, record))
+    return evidence
 
 
 def missing_data(shards: Sequence[Shard]) -> str | None:
@@ -92,9 +92,9 @@ def _belongs(record: Mapping[str, Any], shard: Shard, part: ExperimentPlan) -> N
         raise RecordError(f"{shard.path}: config: none that {shard.setting} can be trained with ({error})") from error
     for key, value in planned.items():
         if key not in trained or trained[key] != value:
-            found = trained.get(key, "missing")
+            trained_with = trained.get(key, "missing")
             raise RecordError(
-                f"{shard.path}: config.{key}: trained with {found!r}, the plan says {value!r}; "
+                f"{shard.path}: config.{key}: trained with {trained_with!r}, the plan says {value!r}; "
                 "move the record away and train it again"
             )
     if part.experiment.searches(shard.arm):

@@ -1,4 +1,4 @@
-"""Records: one immutable JSON file a shard, the only truth that everything else is derived from."""
+"""Records: one immutable JSON file per shard, from which everything else is derived."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def peek(path: Path, field: str) -> Any:
 
 
 def save(record: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Seal ``record`` with its digest and write it, one replica a line so that a change shows in a diff.
+    """Seal ``record`` with its digest and write it, one replica per line so that a change shows in a diff.
 
     Raises:
         RecordError: it does not follow the schema, or holds a number that is not finite.

@@ -77,7 +77,7 @@ def picture(width: float, height: float) -> Iterator[tuple[Any, io.BytesIO]]:
         figure.set_layout_engine(None)  # matplotlib would draw everything once more to lay it out
         drawn = io.BytesIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
-        content.write(_numbered(ATTRIBUTE.sub(lambda found: LONG.sub(rb"\1", found[0]), drawn.getvalue())))
+        content.write(_numbered(ATTRIBUTE.sub(lambda match: LONG.sub(rb"\1", match[0]), drawn.getvalue())))
 
 
 def _numbered(svg: bytes) -> bytes:
@@ -86,7 +86,7 @@ def _numbered(svg: bytes) -> bytes:
     Matplotlib names them by a hash of their coordinates, all digits included; the last ones differ between machines.
     """
     places: dict[bytes, int] = {}
-    return HASHED.sub(lambda found: found[1] + b"%d" % places.setdefault(found[0], len(places) + 1), svg)
+    return HASHED.sub(lambda match: match[1] + b"%d" % places.setdefault(match[0], len(places) + 1), svg)
 
 
 def legend(figure: Any, handles: Mapping[str, Any], columns: int) -> None:

@@ -6,41 +6,41 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from structgrad.experiments import Experiment, Lines, Progress, Scatter
+from structgrad.experiments import Experiment, LearningCurves, Lines, Scatter
 from structgrad.files import write_bytes
-from structgrad.repro.figures import lines, progress, scatter
-from structgrad.repro.judging.cells import collect
+from structgrad.repro.figures import learning_curves, lines, scatter
+from structgrad.repro.judging.cells import Cells
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
 
 # The module of each kind of figure: ``data(figure, experiment, cells)`` makes the csv, ``draw(csv, figure, experiment,
 # title)`` the svg from it alone, and ``reading(figure, experiment)`` says how to read that.
-KINDS: Mapping[type, Any] = {Lines: lines, Scatter: scatter, Progress: progress}
+KINDS: Mapping[type, Any] = {Lines: lines, Scatter: scatter, LearningCurves: learning_curves}
 
 
-def build_figures(plan: Plan) -> dict[Path, bytes]:
+def build_figures(plan: Plan, cells: Cells) -> dict[Path, bytes]:
     """Every figure's data and picture, by path, without writing any: the audit compares with this."""
     contents: dict[Path, bytes] = {}
     for name, part in plan.experiments.items():
-        experiment, cells = part.experiment, collect(plan, name)
+        experiment = part.experiment
         standing = "" if part.comparable else " (protocol cut, not comparable)"
         for figure in experiment.figures:
             kind = KINDS[type(figure)]
             path = results(plan.scale) / "figures" / f"{experiment.stem_of(figure)}.csv"
-            contents[path] = data = kind.data(figure, experiment, cells)
+            contents[path] = data = kind.data(figure, experiment, cells[name])
             title = f"{called(figure, experiment)}, scale {plan.scale}{standing}"
             contents[path.with_suffix(".svg")] = kind.draw(data, figure, experiment, title)
     return contents
 
 
-def called(figure: Lines | Scatter | Progress, experiment: Experiment) -> str:
+def called(figure: Lines | Scatter | LearningCurves, experiment: Experiment) -> str:
     """``berthet Figure 4: perfect ranks``; a figure without a title is called like its experiment."""
     return f"{experiment.paper} {figure.title}" if figure.title else experiment.full_title
 
 
-def write_figures(plan: Plan) -> list[Path]:
+def write_figures(plan: Plan, cells: Cells) -> list[Path]:
     """Write :func:`build_figures` and return the paths."""
-    contents = build_figures(plan)
+    contents = build_figures(plan, cells)
     for path, content in contents.items():
         write_bytes(path, content)
     return list(contents)

@@ -1,4 +1,4 @@
-"""A figure of lines: each arm's cells against the number in the setting, one panel a metric or published metric."""
+"""A figure of lines: each arm's cells against the number in the setting, one panel per metric or published metric."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ NAMED = 8  # more settings would not all find room for their numbers below the a
 
 def reading(figure: Lines, experiment: Experiment) -> str:
     """How to read the picture."""
-    told = "Lines and bands: ours with 95 % intervals"
-    told += "; hollow marks: the published numbers" if experiment.printed else ""
-    told += "; grey, thin: what does not learn" if any(arm.reference for arm in experiment.arms) else ""
-    return f"{told}."
+    text = "Lines and bands: ours with 95 % intervals"
+    text += "; hollow marks: the published numbers" if experiment.printed else ""
+    text += "; grey, thin: what does not learn" if any(arm.reference for arm in experiment.arms) else ""
+    return f"{text}."
 
 
 def data(figure: Lines, experiment: Experiment, cells: Iterable[Cell]) -> bytes:
@@ -82,8 +82,8 @@ def draw(content: bytes, figure: Lines, experiment: Experiment, title: str) -> b
     values; a reference is a thin line without either.
     """
     rows = list(csv.DictReader(content.decode("utf-8").splitlines()))
-    found = {row["panel"] for row in rows}
-    panels = [panel for panel in _panels(figure, experiment.metrics) if panel in found]
+    with_rows = {row["panel"] for row in rows}
+    panels = [panel for panel in _panels(figure, experiment.metrics) if panel in with_rows]
     arms = list(dict.fromkeys(row["arm"] for row in rows if not experiment.arm(row["arm"]).reference))
     across = max(1, min(figure.columns or len(panels), len(panels)))
     down = max(1, -(-len(panels) // across))

@@ -1,4 +1,4 @@
-"""A scatter figure: one arm's cells against another's, one point a setting, one panel a pair of arms and metric."""
+"""A scatter figure: one arm's cells against another's, one point per setting, one panel per pair of arms and metric."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def reading(figure: Scatter, experiment: Experiment) -> str:
 
 
 def data(figure: Scatter, experiment: Experiment, cells: Iterable[Cell]) -> bytes:
-    """The csv under :data:`COLUMNS`: one line a pair of arms and setting where both have a value, ours or published.
+    """The csv under :data:`COLUMNS`: one line per pair of arms and setting where both have a value, ours or published.
 
     ``y`` is the pair's first arm, the one that lies above the diagonal where its values are larger.
     """

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from structgrad.errors import unknown
 from structgrad.experiments import Arm, Experiment, Metric
 from structgrad.repro.evidence.gathering import Evidence, gather, missing_data, per_replica, results_of, value_of
-from structgrad.repro.judging.intervals import Estimate, mean, proportion
+from structgrad.repro.judging.intervals import Measured, mean, proportion
 from structgrad.repro.judging.published import Published, lookup
-from structgrad.repro.judging.selection import Selection, Trial
+from structgrad.repro.judging.selection import ScoredTrial, Selection
 from structgrad.repro.judging.verdicts import Judgement, judge
 from structgrad.repro.planning.plan import ExperimentPlan, Plan
 from structgrad.training.results import Mean, Proportion, Report
@@ -26,20 +26,32 @@ class Cell:
     arm: Arm
     metric: Metric
     scale: str
-    estimate: Estimate | None
+    estimate: Measured | None
     published: Published | None
     judgement: Judgement
     evidence: tuple[Evidence, ...]
 
     @property
     def id(self) -> str:
-        """``indelman/1a/d=25/Direct/percent_sequences_perfect``."""
+        """Such as ``indelman/1a/d=25/Direct/percent_sequences_perfect``."""
         return cell_id(self.experiment, self.setting, self.arm, self.metric)
 
 
+Cells = Mapping[str, Sequence[Cell]]  # the cells of each experiment of a plan, by the experiment's name
+
+
 def cell_id(experiment: Experiment, setting: str, arm: Arm, metric: Metric) -> str:
-    """paper/table/row/column/metric."""
+    """The id of a cell: paper/table/row/column/metric."""
     return "/".join((experiment.paper, experiment.table, setting, arm.column, metric.name))
+
+
+def collect_all(plan: Plan) -> Cells:
+    """The cells of every experiment of the plan: a command makes them once and hands them on.
+
+    Raises:
+        RecordError: see :func:`collect`.
+    """
+    return {name: collect(plan, name) for name in plan.experiments}
 
 
 def collect(plan: Plan, name: str) -> list[Cell]:
@@ -76,14 +88,14 @@ def find(plan: Plan, identity: str) -> Cell:
     return _cells(plan, *places[identity])[0]
 
 
-def trials(evidence: Sequence[Evidence], metric: Metric) -> list[Trial]:
+def trials(evidence: Sequence[Evidence], metric: Metric) -> list[ScoredTrial]:
     """The trials of a search, scores in the metric's unit. A reference has one replica and no validation."""
     reports = per_replica(evidence, metric)
     finals = {replica: result["final"] for replica, result in results_of(evidence).items()}
-    return [(finals[r].get("validation", 0.0), value_of(reports[r], metric)) for r in sorted(reports)]
+    return [ScoredTrial(finals[r].get("validation", 0.0), value_of(reports[r], metric)) for r in sorted(reports)]
 
 
-def estimate(reports: Sequence[Report], metric: Metric, identity: str) -> Estimate | None:
+def estimate(reports: Sequence[Report], metric: Metric, identity: str) -> Measured | None:
     """The pooled value with its interval, in the metric's unit; None without reports."""
     if not reports:
         return None

@@ -1,4 +1,4 @@
-"""Where two contents of a file part: the first line, and in it the column, cell or number."""
+"""Where two versions of a file first differ: the line, and in it the column, cell or number."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ EXCERPT = 60
 DRAWING = 0.01  # points: what the last bits of another machine's logarithm may move in a drawing
 
 
-def first_difference(found: bytes, expected: bytes, suffix: str) -> str | None:
+def first_difference(actual: bytes, expected: bytes, suffix: str) -> str | None:
     """What differs first, in words; None where nothing does.
 
     ``suffix`` chooses how closely it is named: of a csv the cell and the column, of JSON the field, of anything
     else the line and column.
     """
-    if found == expected:
+    if actual == expected:
         return None
     try:
-        ours, theirs = found.decode("utf-8"), expected.decode("utf-8")
+        ours, theirs = actual.decode("utf-8"), expected.decode("utf-8")
     except UnicodeDecodeError:
         return "it is not text any more"
     named = {".csv": _csv, ".json": _json}.get(suffix, _line)(ours, theirs)
     return named or _line(ours, theirs) or "its line ends differ"
 
 
-def same_drawing(found: bytes, expected: bytes) -> bool:
+def same_drawing(actual: bytes, expected: bytes) -> bool:
     """Whether two pages or pictures agree in everything but the last bits of their coordinates."""
-    ours, theirs = (content.decode("utf-8", "replace") for content in (found, expected))
+    ours, theirs = (content.decode("utf-8", "replace") for content in (actual, expected))
     if NUMBER.sub("#", ours) != NUMBER.sub("#", theirs):
         return False
     pairs = zip(NUMBER.findall(ours), NUMBER.findall(theirs), strict=True)
@@ -43,8 +43,8 @@ def _fine(number: str) -> bool:
     return len(number.partition(".")[2]) >= 4
 
 
-def _csv(found: str, expected: str) -> str | None:
-    ours, theirs = (list(csv.reader(text.splitlines())) for text in (found, expected))
+def _csv(actual: str, expected: str) -> str | None:
+    ours, theirs = (list(csv.reader(text.splitlines())) for text in (actual, expected))
     heads = theirs[0] if theirs else []
     for number, (a, b) in enumerate(zip_longest(ours, theirs), start=1):
         if a == b:
@@ -65,9 +65,9 @@ def _cell(heads: list[str], row: list[str]) -> str:
     return f"cell {'/'.join(row[heads.index(key)] for key in keys)}, "
 
 
-def _json(found: str, expected: str) -> str | None:
+def _json(actual: str, expected: str) -> str | None:
     try:
-        return _field(json.loads(found), json.loads(expected), "")
+        return _field(json.loads(actual), json.loads(expected), "")
     except ValueError as error:
         return f"it is not JSON any more ({error})"
 
@@ -91,8 +91,8 @@ def _called(item: Any, index: int) -> str:
     return str(named or index)
 
 
-def _line(found: str, expected: str) -> str | None:
-    for number, (a, b) in enumerate(zip_longest(found.splitlines(), expected.splitlines()), start=1):
+def _line(actual: str, expected: str) -> str | None:
+    for number, (a, b) in enumerate(zip_longest(actual.splitlines(), expected.splitlines()), start=1):
         if a == b:
             continue
         if a is None or b is None:

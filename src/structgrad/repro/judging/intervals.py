@@ -21,7 +21,7 @@ RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Measured:
     """A value over ``n`` replicas with its 95 % interval; ``low`` and ``high`` are None where none exists.
 
     ``spread`` is the population standard deviation that the paper prints as "+-", over individual items or over
@@ -34,21 +34,21 @@ class Estimate:
     n: int
     spread: float | None = None
 
-    def scaled(self, factor: float) -> Estimate:
+    def scaled(self, factor: float) -> Measured:
         """The same in another unit."""
         scale = (None if x is None else x * factor for x in (self.low, self.high, self.spread))
         low, high, spread = scale
         return replace(self, value=self.value * factor, low=low, high=high, spread=spread)
 
 
-def proportion(successes: Sequence[int], trials: Sequence[int]) -> Estimate:
+def proportion(successes: Sequence[int], trials: Sequence[int]) -> Measured:
     """Clopper-Pearson at the effective sample size of clustered trials (Korn & Graubard 1998).
 
     With G replicas, n trials and p the pooled proportion, the exact interval is taken at
 
         n* = min(n, p (1 - p) / var(p) * (t[n-1] / t[G-1])^2),        t[k]: the 97.5 % point of Student's t,
 
-    var(p) being the ratio estimator's variance between replicas. One trial a replica is plain
+    var(p) being the ratio estimator's variance between replicas. One trial per replica is plain
     Clopper-Pearson. Where p is 0 or 1 the replicas show no variance and n* = n. A single replica has Wilson's
     interval of its own trials, as a printed proportion has: it says nothing about another training, and n = 1
     beside it says so.
@@ -59,7 +59,7 @@ def proportion(successes: Sequence[int], trials: Sequence[int]) -> Estimate:
     x, m = np.asarray(successes, dtype=float), np.asarray(trials, dtype=float)
     groups, n, p = len(m), float(m.sum()), float(x.sum() / m.sum())
     if groups == 1:
-        return Estimate(p, *wilson(int(x[0]), int(n)), groups)
+        return Measured(p, *wilson(int(x[0]), int(n)), groups)
     effective = n
     if m.max() > 1 and 0 < p < 1:
         variance = groups / (groups - 1) * float(((x - p * m) ** 2).sum()) / n**2
@@ -67,7 +67,7 @@ def proportion(successes: Sequence[int], trials: Sequence[int]) -> Estimate:
             small = stats.t.ppf((1 + LEVEL) / 2, n - 1) / stats.t.ppf((1 + LEVEL) / 2, groups - 1)
             effective = min(n, p * (1 - p) / variance * float(small) ** 2)
     low, high = clopper_pearson(p * effective, effective)
-    return Estimate(p, low, high, groups)
+    return Measured(p, low, high, groups)
 
 
 def clopper_pearson(successes: float, trials: float) -> tuple[float, float]:
@@ -91,7 +91,7 @@ def mean(
     counts: Sequence[int],
     seed: int,
     spread_over: Literal["items", "replicas"] = "items",
-) -> Estimate:
+) -> Measured:
     """The mean over all items with a percentile bootstrap over replicas of the ratio sum / count.
 
     The percentile interval of few replicas is too short. Its level is therefore widened as Student's t widens
@@ -116,9 +116,9 @@ def mean(
     else:
         spread = sqrt(max(0.0, float(np.sum(squares)) / items - value**2))
     if len(counts) < 2:
-        return Estimate(value, None, None, len(counts), spread)
+        return Measured(value, None, None, len(counts), spread)
     low, high = _bootstrap(tuple(map(float, sums)), tuple(map(int, counts)), seed)
-    return Estimate(value, low, high, len(counts), spread)
+    return Measured(value, low, high, len(counts), spread)
 
 
 def expanded_level(groups: int, level: float = LEVEL) -> float:
@@ -132,7 +132,7 @@ def _bootstrap(sums: tuple[float, ...], counts: tuple[int, ...], seed: int) -> t
     x, m = np.asarray(sums), np.asarray(counts, dtype=float)
     if np.ptp(x / m) == 0:
         return float(x[0] / m[0]), float(x[0] / m[0])
-    found = stats.bootstrap(
+    resampled = stats.bootstrap(
         (x, m),
         lambda a, b, axis=-1: a.sum(axis=axis) / b.sum(axis=axis),
         n_resamples=RESAMPLES,
@@ -142,4 +142,4 @@ def _bootstrap(sums: tuple[float, ...], counts: tuple[int, ...], seed: int) -> t
         confidence_level=expanded_level(len(sums)),
         rng=np.random.default_rng(seed),
     )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    return float(resampled.confidence_interval.low), float(resampled.confidence_interval.high)

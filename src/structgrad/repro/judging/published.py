@@ -1,4 +1,4 @@
-"""The papers' own numbers, as printed: one line a number in ``published_numbers.csv`` of each paper's folder."""
+"""The papers' own numbers, as printed: one line per number in ``published_numbers.csv`` of each paper's folder."""
 
 from __future__ import annotations
 
@@ -51,23 +51,23 @@ def numbers() -> Mapping[Key, Published]:
     Raises:
         ValueError: a file names a cell twice, or holds something that is no number.
     """
-    found: dict[Key, Published] = {}
+    printed: dict[Key, Published] = {}
     for paper in PAPERS:
         file = files(f"structgrad.experiments.{paper}") / "published_numbers.csv"
         lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []  # figures print none
         for line in csv.DictReader(lines):
             key = (paper, line["table"], line["row"], line["column"], line["metric"])
-            if key in found:
+            if key in printed:
                 raise ValueError(f"published_numbers.csv of {paper} names {'/'.join(key)} twice")
-            found[key] = number = Published(line["value"], line["spread"], line["unit"], line["note"])
+            printed[key] = number = Published(line["value"], line["spread"], line["unit"], line["note"])
             _ = number.value, number.spread  # a misprint in our copy shows here, not in a table
-    return found
+    return printed
 
 
 def lookup(paper: str, table: str, setting: str, method: str | None, metric: str | None) -> Published | None:
     """The published number of a cell, or None where the paper prints none; rows may be settings or methods."""
     if method is None or metric is None:
         return None
-    found = numbers()
+    printed = numbers()
     as_row, as_column = (paper, table, setting, method, metric), (paper, table, method, setting, metric)
-    return found.get(as_row) or found.get(as_column)
+    return printed.get(as_row) or printed.get(as_column)

@@ -14,14 +14,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb, fsum, sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from structgrad.repro.judging.intervals import RESAMPLES, Estimate, expanded_level
+from structgrad.repro.judging.intervals import RESAMPLES, Measured, expanded_level
 from structgrad.repro.judging.significance import ROUNDING
 
-Trial = tuple[float, float]  # its validation and what it scores on the test data
+
+class ScoredTrial(NamedTuple):
+    """What one trial of a search scored: trials are selected by ``validation``, and ``test`` is what is reported."""
+
+    validation: float
+    test: float
 
 
 def chances(trials: int) -> tuple[float, ...]:
@@ -37,14 +42,14 @@ class Selection:
     chances: tuple[float, ...]
 
     @classmethod
-    def of(cls, trials: Sequence[Trial]) -> Selection:
+    def of(cls, trials: Sequence[ScoredTrial]) -> Selection:
         """The distribution over resamples of the trials."""
-        ordered = sorted(trials, key=lambda trial: -trial[0])  # stable: of equal ones the first
-        return cls(tuple(test for _, test in ordered), chances(len(trials)))
+        ordered = sorted(trials, key=lambda trial: -trial.validation)  # stable: of equal ones the first
+        return cls(tuple(trial.test for trial in ordered), chances(len(trials)))
 
     @property
     def mean(self) -> float:
-        """The expected value."""
+        """The expected test value of what a resample selects."""
         return fsum(v * p for v, p in zip(self.values, self.chances, strict=True))
 
     @property
@@ -61,19 +66,19 @@ class Selection:
             max(v for v in self.values if self._chance(v.__le__) > tail),
         )
 
-    def estimate(self) -> Estimate:
+    def estimate(self) -> Measured:
         """Mean and deviation with the percentile interval at the level that few trials need
         (:func:`structgrad.repro.judging.intervals.expanded_level`); a single trial gives none.
         """
         n = len(self.values)
         low, high = self.interval(expanded_level(n)) if n > 1 else (None, None)
-        return Estimate(self.mean, low, high, n, self.deviation)
+        return Measured(self.mean, low, high, n, self.deviation)
 
     def _chance(self, where: Callable[[float], bool]) -> float:
         return fsum(p for v, p in zip(self.values, self.chances, strict=True) if where(v))
 
 
-def exchanged(first: Sequence[Trial], second: Sequence[Trial], seed: int) -> tuple[float, float]:
+def exchanged(first: Sequence[ScoredTrial], second: Sequence[ScoredTrial], seed: int) -> tuple[float, float]:
     """p of "the first search selects nothing better than the second", and of the contrary.
 
     A permutation test: if both searches draw their trials from one distribution, any n of the n + m trials could have

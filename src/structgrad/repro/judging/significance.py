@@ -131,7 +131,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def slope(x: Sequence[float], samples: Sequence[Sequence[float]], seed: int) -> tuple[float, float, float]:
     """The least-squares slope of the sample means on ``x`` with a bootstrap interval, one sample of replicas
-    an x.
+    per x.
 
     Returns:
         (slope, low, high): two-sided at twice the level, so that either end is a one-sided bound at the
@@ -148,7 +148,7 @@ def slope(x: Sequence[float], samples: Sequence[Sequence[float]], seed: int) -> 
     if all(_constant(sample) for sample in data):
         return value, value, value
     level = expanded_level(min(map(len, data)), level=1 - 2 * ALPHA)
-    found = stats.bootstrap(
+    resampled = stats.bootstrap(
         data,
         statistic,
         n_resamples=RESAMPLES,
@@ -157,4 +157,4 @@ def slope(x: Sequence[float], samples: Sequence[Sequence[float]], seed: int) -> 
         confidence_level=level,
         rng=np.random.default_rng(seed),
     )
-    return value, float(found.confidence_interval.low), float(found.confidence_interval.high)
+    return value, float(resampled.confidence_interval.low), float(resampled.confidence_interval.high)

@@ -1,4 +1,4 @@
-"""THE rule that turns a number of ours and a printed one into a verdict. Fixed before results were looked at.
+"""The rule that turns a number of ours and a printed one into a verdict. It was fixed before results were looked at.
 
 The question is whether the published value could be the same quantity as ours, given all that is known to
 blur the two. Three things blur them:
@@ -37,7 +37,7 @@ from math import floor, log10, sqrt
 from scipy import stats
 
 from structgrad.experiments import Metric
-from structgrad.repro.judging.intervals import LEVEL, Estimate, wilson
+from structgrad.repro.judging.intervals import LEVEL, Measured, wilson
 from structgrad.repro.judging.published import Published
 
 VERDICTS = {
@@ -65,7 +65,7 @@ class Judgement:
 
 def judge(
     metric: Metric,
-    estimate: Estimate | None,
+    estimate: Measured | None,
     published: Published | None,
     items: int | None = None,
     *,

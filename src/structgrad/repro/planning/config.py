@@ -64,13 +64,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text (byte {error.start + 1}); save it as UTF-8") from error
     if not isinstance(content, dict):
-        found = "nothing" if content is None else type(content).__name__
-        raise UserError(f"{path}: expected keys and values, found {found}")
+        kind = "nothing" if content is None else type(content).__name__
+        raise UserError(f"{path}: expected keys and values, found {kind}")
     return content
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which a key stands once: of two values the first would be lost without a word."""
+    """YAML that refuses a key given twice: the first of its values would be lost silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
@@ -105,7 +105,7 @@ def _is_text(key: str) -> bool:
 
 
 def _is_integer(_: object, value: object) -> bool:
-    """1.0 is an integer to JSON schema, but not to what counts with it."""
+    """JSON schema takes 1.0 for an integer; what is counted with must be an int."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -149,7 +149,7 @@ def _explain(error: jsonschema.ValidationError, where: str) -> UserError:
 
 
 def _fault_of_selection(value: object) -> str:
-    """What is wrong with what should be ``all`` or a list of names."""
+    """What is wrong with a value that should be ``all`` or a list of names."""
     if not isinstance(value, list):
         return f"{value!r} is neither 'all' nor a list of names"
     if not value:

@@ -1,7 +1,7 @@
-"""What differs from config.yaml, on its way from a command to the workflow and its jobs: once, as JSON.
+"""How what differs from config.yaml reaches the workflow and its jobs: once, as JSON.
 
-JSON gives every value back as it was: no `#`, quotation mark, colon or brace of a path means anything, and a number
-is none of the text. It travels in one word of a command line, which the shell's quoting leaves as it is.
+JSON gives every value back as it was: no `#`, quotation mark, colon or brace in a path has a meaning, and text that
+looks like a number stays text. It travels as one word of a command line, which the shell's quoting leaves as it is.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ KEY = "overrides"  # the workflow's own name for all of them together
 
 
 def differing(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a plan's configuration has otherwise than the file, which every job reads anyway."""
+    """Where a plan's configuration differs from the file, which every job reads anyway."""
     written = load_config()
     return {key: value for key, value in sorted(config.items()) if value != written[key]}
 
 
 def words(overrides: Mapping[str, Any]) -> list[str]:
-    """The options that tell a ``structgrad`` command of them; none where nothing differs."""
+    """The options that pass them to a ``structgrad`` command; none where nothing differs."""
     return [OPTION, json.dumps(overrides)] if overrides else []
 
 
 def shell(overrides: Mapping[str, Any]) -> str:
-    """:func:`words` as a shell must see them."""
+    """:func:`words`, quoted for a shell."""
     return join(words(overrides))
 
 
@@ -39,7 +39,7 @@ def parse(text: str) -> dict[str, Any]:
     """The overrides in a JSON object.
 
     Raises:
-        UserError: it is none.
+        UserError: the text is not a JSON object.
     """
     try:
         content = json.loads(text)
@@ -51,10 +51,10 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def for_snakemake(overrides: Mapping[str, Any]) -> list[str]:
-    """The options that tell Snakemake.
+    """The options that pass them to Snakemake.
 
-    It reads a value as YAML, and writes it out again, hardly quoted, for a cluster's jobs; so the JSON goes as a word
-    of letters (base64 for URLs) that is the same after any of that.
+    It reads a value as YAML, and writes it out again, hardly quoted, for a cluster's jobs; so the JSON goes in base64
+    for URLs, which survives all of that.
     """
     coded = urlsafe_b64encode(json.dumps(overrides).encode()).decode().rstrip("=")
     return ["--config", f"{KEY}={coded}"] if overrides else []
@@ -64,7 +64,7 @@ def from_snakemake(config: Mapping[str, Any]) -> dict[str, Any]:
     """What Snakemake was told: config.yaml, what a user gave to ``--config``, and :func:`for_snakemake`'s.
 
     Raises:
-        UserError: somebody else set the key that is ours.
+        UserError: the user set the key that is reserved for them.
     """
     plain = {key: None if value == "null" else value for key, value in config.items() if key != KEY}
     coded = config.get(KEY)

@@ -42,7 +42,7 @@ class Shard:
 
     @property
     def id(self) -> str:
-        """``indelman_1a/d=25/direct/0-199``."""
+        """Such as ``indelman_1a/d=25/direct/0-199``."""
         return f"{self.experiment}/{self.folder}/{self.arm}/{self.span}"
 
     @property
@@ -52,7 +52,7 @@ class Shard:
 
     @property
     def path(self) -> Path:
-        """The shard's record."""
+        """Where the shard's record lies."""
         return results(self.scale) / "records" / self.experiment / self.folder / f"{self.arm}.{self.span}.json"
 
     @property
@@ -62,20 +62,20 @@ class Shard:
 
     @property
     def left_out(self) -> bool:
-        """Whether it cannot be trained for want of data."""
+        """Whether it is not trained because its data could not be had."""
         return self.note.is_file() and not self.path.is_file()
 
 
 @dataclass(frozen=True)
 class ExperimentPlan:
-    """One experiment at one scale. ``selected`` marks which arms and settings the configuration asks for."""
+    """One experiment at one scale: whether its numbers may be held against the paper's, and what the scale changes."""
 
     experiment: Experiment
     comparable: bool
     reason: str
     overrides: Mapping[str, Any]
     arm_overrides: Mapping[str, Mapping[str, Any]]
-    costs: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (setting, arm) -> what a replica takes
+    costs: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (setting, arm) -> what one replica takes
 
     def config_of(self, arm: str) -> dict[str, Any]:
         """The hyper-parameters of an arm at this scale, for all settings."""

@@ -53,38 +53,38 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
     }
 
 
-def as_text(told: dict[str, Any]) -> str:
-    """:func:`explain` for people."""
-    digits = told["digits"]
-    lines = [told["cell"], f"  {told['title']} (scale {told['scale']})"]
-    if told["value"] is None:
+def as_text(facts: dict[str, Any]) -> str:
+    """What :func:`explain` says, as text for people."""
+    digits = facts["digits"]
+    lines = [facts["cell"], f"  {facts['title']} (scale {facts['scale']})"]
+    if facts["value"] is None:
         lines.append("  ours        none")
     else:
-        low, high = told["interval"]
+        low, high = facts["interval"]
         interval = f" [{fixed(low, digits)}, {fixed(high, digits)}]" if low is not None else " (no interval)"
-        spread = fixed(told["spread"], digits)
-        spread = f", spread over {told['spread_over']} {spread}" if spread else ""
-        value = f"{fixed(told['value'], digits)} {told['unit']}{interval}"
-        lines.append(f"  ours        {value}, n = {told['n']}{spread}")
-    printed = told["published"] or "none"
-    if told["published_spread"]:
-        printed += f" ± {told['published_spread']}"
-    note = f" ({told['published_note']})" if told["published_note"] else ""
+        spread = fixed(facts["spread"], digits)
+        spread = f", spread over {facts['spread_over']} {spread}" if spread else ""
+        value = f"{fixed(facts['value'], digits)} {facts['unit']}{interval}"
+        lines.append(f"  ours        {value}, n = {facts['n']}{spread}")
+    printed = facts["published"] or "none"
+    if facts["published_spread"]:
+        printed += f" ± {facts['published_spread']}"
+    note = f" ({facts['published_note']})" if facts["published_note"] else ""
     lines.append(f"  published   {printed}{note}")
-    lines.append(f"  verdict     {told['verdict']}: {told['reason']}")
-    lines.append(f"  level       {told['promise']}")
-    for trial in told["trials"]:
-        scores = f"validation {told['selected_by']} {trial['validation']:.6g}, test {fixed(trial['value'], digits)}"
+    lines.append(f"  verdict     {facts['verdict']}: {facts['reason']}")
+    lines.append(f"  level       {facts['promise']}")
+    for trial in facts["trials"]:
+        scores = f"validation {facts['selected_by']} {trial['validation']:.6g}, test {fixed(trial['value'], digits)}"
         point = ", ".join(f"{name} {number:.4g}" for name, number in trial["point"].items())
         mark = " (selected)" if trial["selected"] else ""
         lines.append(f"  trial {trial['trial']:<6}{scores}; {trial['stopped']} after {trial['steps']}; {point}{mark}")
-    for record in told["records"]:
+    for record in facts["records"]:
         lines.append(f"  record      {record['path']}")
         lines += [f"    {name:<9} {value}" for name, value in record.items() if name != "path" and value is not None]
-    lines.append("  make it again" if told["records"] else "  make it")
-    lines += [f"    {command}" for command in told["commands"]]
-    if told["cost"]:
-        lines.append(f"  it takes    {told['cost']}")
+    lines.append("  make it again" if facts["records"] else "  make it")
+    lines += [f"    {command}" for command in facts["commands"]]
+    if facts["cost"]:
+        lines.append(f"  it takes    {facts['cost']}")
     return "\n".join(lines)
 
 
@@ -143,7 +143,7 @@ def _commands(plan: Plan, cell: Cell) -> list[str]:
 
 
 def _cost(plan: Plan, cell: Cell) -> str | None:
-    """What a replica of a cell that has not run takes, where the scale that runs it says so."""
+    """What one replica of a cell that has not run costs, where the scale that runs it says so."""
     return _runs(plan, cell).experiments[cell.experiment.name].costs.get((cell.setting, cell.arm.name))
 
 

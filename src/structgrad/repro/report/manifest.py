@@ -19,8 +19,8 @@ LEFT_OUT = (NAME, "mlartifacts", "logs")
 def files(scale: str) -> Iterator[Path]:
     """Every product below ``results/<scale>/``, sorted by its path there."""
     folder = results(scale)
-    found = (path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
-    yield from sorted((path for path in found if _is_product(path.relative_to(folder))), key=Path.as_posix)
+    paths = (path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
+    yield from sorted((path for path in paths if _is_product(path.relative_to(folder))), key=Path.as_posix)
 
 
 def build(scale: str) -> str:

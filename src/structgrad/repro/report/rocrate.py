@@ -54,9 +54,9 @@ def build_crate(plan: Plan) -> bytes:
     profile = add(PROFILE, {"@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"})
     licence = add(LICENSE, {"@type": "CreativeWork", "name": "MIT License", "identifier": LICENSE})
     papers = [_paper(crate, add, name) for name in sorted({p.experiment.paper for p in plan.experiments.values()})]
-    found = _records(plan)
-    finished = max((record["run"]["finished"] for record in found.values()), default="1970-01-01T00:00:00+00:00")
-    software = _software(add, found)
+    records = _records(plan)
+    finished = max((record["run"]["finished"] for record in records.values()), default="1970-01-01T00:00:00+00:00")
+    software = _software(add, records)
 
     root = crate.root_dataset
     crate.name = f"structgrad: results at scale {plan.scale}"
@@ -73,7 +73,7 @@ def build_crate(plan: Plan) -> bytes:
         if name != NAME:
             files[name] = crate.add_file(dest_path=name, properties=_about(path, name))
     actions = []
-    for name, record in found.items():
+    for name, record in records.items():
         properties = {"instrument": software, "result": [files[name]], **_action(record)}
         data = files.get(f"data/{record['experiment']}.json")
         actions.append(add(f"#train/{record['id']}", properties | ({"object": [data]} if data else {})))
@@ -83,8 +83,8 @@ def build_crate(plan: Plan) -> bytes:
         "instrument": software,
         "endTime": finished,
         "actionStatus": "http://schema.org/CompletedActionStatus",
-        "object": [files[name] for name in found],
-        "result": [entity for name, entity in files.items() if name not in found and not name.startswith("data/")],
+        "object": [files[name] for name in records],
+        "result": [entity for name, entity in files.items() if name not in records and not name.startswith("data/")],
     }
     root["mentions"] = [*actions, add("#derive", derived)]
     return (json.dumps(crate.metadata.generate(), indent=1, ensure_ascii=False) + "\n").encode("utf-8")
@@ -106,11 +106,11 @@ def _paper(crate: Any, add: Any, name: str) -> Any:
     return add(paper.url, {"@type": "ScholarlyArticle", **properties})
 
 
-def _software(add: Any, found: Mapping[str, Any]) -> Any:
+def _software(add: Any, records: Mapping[str, Any]) -> Any:
     """This package and the libraries that the records name, each version once."""
     named = {
         (name, version)
-        for record in found.values()
+        for record in records.values()
         for name, version in record["provenance"]["libraries"].items()
         if name != "structgrad"
     }
@@ -118,7 +118,7 @@ def _software(add: Any, found: Mapping[str, Any]) -> Any:
         add(f"#{name}-{version}", {"@type": "SoftwareApplication", "name": name, "softwareVersion": version})
         for name, version in sorted(named)
     ]
-    commits = sorted({record["provenance"]["git_commit"] or "unknown" for record in found.values()})
+    commits = sorted({record["provenance"]["git_commit"] or "unknown" for record in records.values()})
     properties = {
         "@type": "SoftwareApplication",
         "name": "structgrad",

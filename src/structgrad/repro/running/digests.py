@@ -33,7 +33,7 @@ def source_digest(module: str, *data: str) -> str:
 
 
 def declared_digest(*files: str) -> str:
-    """sha256 over what papers and experiments declare, which are found where they lie, not imported by name.
+    """sha256 over what papers and experiments declare, which are read from their folders, not imported by name.
 
     That is each ``paper.py`` and ``spec.py`` with all that it imports, and the files below each paper's folder that
     match one of ``files``.

@@ -1,132 +1,72 @@
-"""The doctor: can this machine reproduce, and if not, what to do about it. One small function a question."""
+"""The doctor: can this machine reproduce, and if not, what to do about it? One small function per question."""
 
 from __future__ import annotations
 
 import os
-import platform
-import re
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from structgrad import cache
 from structgrad.data import store
 from structgrad.errors import UserError
-from structgrad.repro.planning.paths import project_root, results
+from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
+from structgrad.repro.running.diagnosis import Diagnosis, Question
 from structgrad.repro.running.realdata import data_folder, needed_by
+from structgrad.repro.running.software import installed, libraries, python, torch, workflow
 
-PYTHON = (3, 11)
-NEEDED = ("torch", "numpy", "scipy", "numba", "pandas", "snakemake", "matplotlib", "jinja2")
 FREE = (0.5, 5.0)  # GB: below the first nothing can be written for long, below the second a warning
-SHOWN = 4
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What was looked at, how it stands, what was seen, and what to do where it is not well."""
-
-    what: str
-    state: Literal["ok", "warn", "fail"]
-    seen: str
-    advice: str = ""
-
-
-Question = Callable[[Plan], Iterator[Finding]]
-
-
-def python(_: Plan) -> Iterator[Finding]:
-    """The interpreter."""
-    seen = f"{platform.python_version()} at {sys.executable}"
-    if sys.version_info < PYTHON:
-        yield Finding("python", "fail", seen, "install Python 3.11 or newer, then: make setup PYTHON=python3.12")
-    else:
-        yield Finding("python", "ok", seen)
-
-
-def libraries(_: Plan) -> Iterator[Finding]:
-    """What is installed against what the lock pins."""
-    missing = [name for name in NEEDED if _installed(name) is None]
-    if missing:
-        yield Finding("libraries", "fail", f"not installed: {', '.join(missing)}", "make setup")
-    lock = project_root() / "requirements.lock"
-    if not lock.is_file():
-        yield Finding("lock", "warn", "there is no requirements.lock here", "work from a whole checkout")
-        return
-    differing = list(_differing(lock.read_text(encoding="utf-8")))
-    if not differing:
-        yield Finding("lock", "ok", "installed versions are those of requirements.lock")
-        return
-    shown = ", ".join(differing[:SHOWN]) + (f" and {len(differing) - SHOWN} more" if len(differing) > SHOWN else "")
-    yield Finding("lock", "warn", shown, "make setup; with other versions the last digits may differ")
-
-
-def torch(plan: Plan) -> Iterator[Finding]:
-    """Whether torch can be imported, and has the device that the configuration asks for."""
-    try:
-        import torch as library
-    except (ImportError, OSError) as error:
-        yield Finding("torch", "fail", f"cannot be imported: {str(error)[:120]}", "make setup")
-        return
-    count = library.cuda.device_count() if library.cuda.is_available() else 0
-    gpus = ", ".join(library.cuda.get_device_name(index) for index in range(count)) or "none"
-    yield Finding("torch", "ok", f"{library.__version__}, {library.get_num_threads()} threads, CUDA devices: {gpus}")
-    device = plan.config["device"]
-    if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= count:
-        yield Finding("device", "fail", f"config.yaml asks for {device}, which is not here", "set device: cpu")
-
-
-def machine(_: Plan) -> Iterator[Finding]:
-    """Cores and memory."""
+def machine(_: Plan) -> Iterator[Diagnosis]:
+    """How many cores there are, and how much memory is available."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         import psutil
     except ImportError:
-        yield Finding("machine", "ok", f"{cores} cores")
+        yield Diagnosis("machine", "ok", f"{cores} cores")
         return
     free = psutil.virtual_memory().available / 1e9
     seen = f"{cores} cores, {free:.1f} GB of memory available"
     if free < 2:
-        yield Finding("machine", "warn", seen, "a training job needs about 1 GB; use --cores 1, or close something")
+        yield Diagnosis("machine", "warn", seen, "a training job needs about 1 GB; use --cores 1, or close something")
     else:
-        yield Finding("machine", "ok", seen)
+        yield Diagnosis("machine", "ok", seen)
 
 
-def disk(plan: Plan) -> Iterator[Finding]:
-    """Room, and the right to use it."""
+def disk(plan: Plan) -> Iterator[Diagnosis]:
+    """Whether the results' folder can be written, and how much room there is."""
     folder = _nearest(results(plan.scale))
     free = shutil.disk_usage(folder).free / 1e9
     seen = f"{free:.1f} GB free at {folder}"
     if not os.access(folder, os.W_OK):
-        yield Finding("disk", "fail", f"{folder} cannot be written", "work in a checkout of your own")
+        yield Diagnosis("disk", "fail", f"{folder} cannot be written", "work in a checkout of your own")
     elif free < FREE[0]:
-        yield Finding("disk", "fail", seen, "free some; finished records are kept")
+        yield Diagnosis("disk", "fail", seen, "free some; finished records are kept")
     elif free < FREE[1]:
-        yield Finding("disk", "warn", seen, "enough for the results, not for data sets or a new set-up (6 GB)")
+        yield Diagnosis("disk", "warn", seen, "enough for the results, not for data sets or a new set-up (6 GB)")
     else:
-        yield Finding("disk", "ok", seen)
+        yield Diagnosis("disk", "ok", seen)
 
 
-def kernels(_: Plan) -> Iterator[Finding]:
+def kernels(_: Plan) -> Iterator[Diagnosis]:
     """Where numba keeps what it compiled."""
     folder = cache.place()
     if folder is None:
         advice = f"set {cache.VARIABLE} to a folder that can be written, or nothing can be compiled"
-        yield Finding("compiled kernels", "fail", "no folder for them can be written, not even a temporary one", advice)
+        seen = "no folder for them can be written, not even a temporary one"
+        yield Diagnosis("compiled kernels", "fail", seen, advice)
     elif folder.is_relative_to(tempfile.gettempdir()):
         advice = f"set {cache.VARIABLE} to a folder that stays, or they are compiled anew when {folder} goes"
-        yield Finding("compiled kernels", "warn", f"kept in {folder}", advice)
+        yield Diagnosis("compiled kernels", "warn", f"kept in {folder}", advice)
     else:
-        yield Finding("compiled kernels", "ok", f"kept in {folder}")
+        yield Diagnosis("compiled kernels", "ok", f"kept in {folder}")
 
 
-def data(plan: Plan) -> Iterator[Finding]:
+def data(plan: Plan) -> Iterator[Diagnosis]:
     """Where real data is looked for, and which of the scale's files are there."""
     missing, damaged = list[str](), list[str]()
     with data_folder(plan):
@@ -138,41 +78,27 @@ def data(plan: Plan) -> Iterator[Finding]:
             except UserError as error:
                 damaged.append(str(error))
     for seen in damaged:
-        yield Finding("data", "fail", seen, "take it out of the way; nothing that needs it is trained")
+        yield Diagnosis("data", "fail", seen, "take it out of the way; nothing that needs it is trained")
     if folder and not folder.is_dir():
         advice = "correct data_folder in config.yaml (or STRUCTGRAD_DATA), or unset it to download"
-        yield Finding("data", "warn", f"{folder} is not a folder", advice)
+        yield Diagnosis("data", "warn", f"{folder} is not a folder", advice)
     if missing:
         seen = f"{len(missing)} of {len(files)} files are not at hand: {', '.join(missing)}; {looked}"
-        yield Finding("data", "warn", seen, "structgrad data fetch, or set STRUCTGRAD_DATA to a folder with them")
+        yield Diagnosis("data", "warn", seen, "structgrad data fetch, or set STRUCTGRAD_DATA to a folder with them")
     elif files and not damaged:
-        yield Finding("data", "ok", f"all {len(files)} files are there; {looked}")
+        yield Diagnosis("data", "ok", f"all {len(files)} files are there; {looked}")
     elif not files and (folder is None or folder.is_dir()):
-        yield Finding("data", "ok", f"scale {plan.scale} needs none from elsewhere")
+        yield Diagnosis("data", "ok", f"scale {plan.scale} needs none from elsewhere")
 
 
-def workflow(_: Plan) -> Iterator[Finding]:
-    """Snakemake and MLflow."""
-    found = _installed("snakemake")
-    if found and int(found.partition(".")[0]) < 9:
-        yield Finding("snakemake", "fail", f"version {found}; 9 is needed", "make setup")
-    elif found:
-        yield Finding("snakemake", "ok", found)
-    found = _installed("mlflow")
-    if found is None:
-        yield Finding("mlflow", "warn", "not installed; tables and report do not need it", "make setup")
-    else:
-        yield Finding("mlflow", "ok", found)
-
-
-def tracking(plan: Plan) -> Iterator[Finding]:
+def tracking(plan: Plan) -> Iterator[Diagnosis]:
     """Whether the tracking server, if one is named, answers."""
     import socket
     from urllib.parse import urlsplit
 
     address = plan.config["tracking"]
     if address == "sqlite":
-        yield Finding("tracking", "ok", f"SQLite, results/{plan.scale}/mlflow.db")
+        yield Diagnosis("tracking", "ok", f"SQLite, results/{plan.scale}/mlflow.db")
         return
     place = urlsplit(address)
     try:
@@ -180,40 +106,40 @@ def tracking(plan: Plan) -> Iterator[Finding]:
         socket.create_connection((place.hostname or "", port), timeout=3).close()
     except (OSError, ValueError):
         advice = "start the server, or set tracking: sqlite in config.yaml"
-        yield Finding("tracking", "warn", f"{address} does not answer", advice)
+        yield Diagnosis("tracking", "warn", f"{address} does not answer", advice)
         return
-    yield Finding("tracking", "ok", f"{address} answers")
+    yield Diagnosis("tracking", "ok", f"{address} answers")
 
 
-def git(_: Plan) -> Iterator[Finding]:
+def git(_: Plan) -> Iterator[Diagnosis]:
     """Whether records can name the commit that made them."""
     from structgrad.repro.running.git import state
 
     commit, dirty, why = state()
     if commit is None:
-        yield Finding("git", "warn", why, "records will name no commit; work in a clone of its own")
+        yield Diagnosis("git", "warn", why, "records will name no commit; work in a clone of its own")
     elif dirty:
-        yield Finding("git", "ok", f"commit {commit[:12]}, with uncommitted changes (records will say so)")
+        yield Diagnosis("git", "ok", f"commit {commit[:12]}, with uncommitted changes (records will say so)")
     else:
-        yield Finding("git", "ok", f"commit {commit[:12]}")
+        yield Diagnosis("git", "ok", f"commit {commit[:12]}")
 
 
-def slurm(_: Plan) -> Iterator[Finding]:
+def slurm(_: Plan) -> Iterator[Diagnosis]:
     """A cluster: its commands, its accounting, and the plugin that submits."""
     if shutil.which("sbatch") is None:
-        yield Finding("slurm", "ok", "no sbatch here: jobs run on this machine")
+        yield Diagnosis("slurm", "ok", "no sbatch here: jobs run on this machine")
         return
-    if _installed("snakemake-executor-plugin-slurm") is None:
-        yield Finding("slurm", "warn", "the executor plugin is not installed", "make setup")
+    if installed("snakemake-executor-plugin-slurm") is None:
+        yield Diagnosis("slurm", "warn", "the executor plugin is not installed", "make setup")
     if os.environ.get("SLURM_JOB_ID"):
-        yield Finding("slurm", "warn", "inside an allocation", "start --profile slurm from a login node")
+        yield Diagnosis("slurm", "warn", "inside an allocation", "start --profile slurm from a login node")
     if _answers(["sacct", "-n", "-X", "--starttime", "now"]):
-        yield Finding("slurm", "ok", "sbatch and sacct work: structgrad reproduce --profile slurm")
+        yield Diagnosis("slurm", "ok", "sbatch and sacct work: structgrad reproduce --profile slurm")
     elif _answers(["squeue", "-h"]):
         advice = "keep slurm-status-command: squeue in workflow/profiles/slurm, or the workflow waits for ever"
-        yield Finding("slurm", "warn", "sbatch works, but there is no accounting (sacct)", advice)
+        yield Diagnosis("slurm", "warn", "sbatch works, but there is no accounting (sacct)", advice)
     else:
-        yield Finding(
+        yield Diagnosis(
             "slurm", "warn", "sbatch is here, but neither sacct nor squeue answers", "ask the cluster's people"
         )
 
@@ -223,33 +149,9 @@ QUESTIONS: tuple[Question, ...] = (
 )  # fmt: skip
 
 
-def examine(plan: Plan) -> list[Finding]:
-    """Every finding about this machine."""
-    return [finding for question in QUESTIONS for finding in question(plan)]
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _differing(lock: str) -> Iterator[str]:
-    """Packages of the lock that belong on this machine and are missing or of another version."""
-    from packaging.markers import Marker
-    from packaging.version import Version
-
-    pinned: dict[str, str] = {}
-    for name, wanted, marker in re.findall(r"^([\w.-]+)==(\S+?)(?: *; *(.*?))? *\\?$", lock, flags=re.MULTILINE):
-        if not marker or Marker(marker).evaluate():
-            pinned[name] = wanted
-    for name, wanted in pinned.items():
-        found = _installed(name)
-        if found is None:
-            yield f"{name} is missing"
-        elif Version(found).public != Version(wanted).public:  # 2.11.0+cpu is 2.11.0
-            yield f"{name} {found} instead of {wanted}"
+def examine(plan: Plan) -> list[Diagnosis]:
+    """Every diagnosis of this machine."""
+    return [diagnosis for question in QUESTIONS for diagnosis in question(plan)]
 
 
 def _nearest(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What this process, the workflow and its jobs see of the machine: the one place that sets it.
+"""The environment of this process, the workflow and its jobs: variables and encodings are set here and nowhere else.
 
 A notebook, a container, a cluster's prolog or a user's shell sets variables for purposes of its own; none of them may
 change a number, break a step or a line that is printed. Whatever is set here is inherited by all that is started.
@@ -44,7 +44,7 @@ def settle() -> None:
 def for_workflow() -> dict[str, str]:
     """The variables of the workflow and its jobs: this Python first, and files and pipes in UTF-8.
 
-    Jobs say `python` and must find this one; a job's log is read by others than who made it.
+    Jobs say `python` and must find this one; a job's log may be read on another machine.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return os.environ | {"PATH": path, "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}
@@ -63,7 +63,7 @@ def check_place(root: Path) -> None:
 
 
 def snakemake_options() -> list[str]:
-    """What Snakemake must be told where it may not write to the user's cache: to keep its own among temporary files."""
+    """Options by which Snakemake keeps its cache among temporary files, where the user's cache cannot be written."""
     if cache.writable(user_cache() / "snakemake"):
         return []
     return [
@@ -77,7 +77,7 @@ def snakemake_options() -> list[str]:
 
 
 def _settle_user() -> None:
-    """A home and a name for a user without; tools ask for both, and make a folder named ~ or end in a traceback."""
+    """Give a user without a home or a name one: tools ask for both, and make a folder named ~ or end in a traceback."""
     try:
         home = Path.home()
     except RuntimeError:
@@ -94,5 +94,5 @@ def _settle_user() -> None:
 def _plain(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    found = error.object[error.start : error.end]
-    return "".join(PLAIN.get(mark, "?") for mark in found), error.end
+    unprintable = error.object[error.start : error.end]
+    return "".join(PLAIN.get(mark, "?") for mark in unprintable), error.end

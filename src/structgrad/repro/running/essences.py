@@ -1,6 +1,6 @@
-"""The digests of sources without their comments, kept by the sources' content: to read them all anew takes a second.
+"""A cache of the digests of sources without comments, keyed by the sources' content: making them all takes a second.
 
-The file can be deleted at any time, and cannot be out of date: another content, or another way to read it, is another
+The file can be deleted at any time and cannot be out of date: other content, or another way of reading it, has another
 key.
 """
 
@@ -18,22 +18,22 @@ from structgrad.files import write_text
 from structgrad.repro.planning.paths import work
 
 READER = Path(__file__).with_name("digests.py").read_bytes()
-MOST = 5000  # of them; then it begins anew
+MOST = 5000  # digests that are kept; beyond that the cache begins anew
 
 _new: dict[str, str] = {}
 
 
 def digest(content: bytes, essence: Callable[[], str]) -> str:
-    """sha256 of what ``essence`` makes of the content; it is asked once, whatever process asks."""
+    """sha256 of what ``essence`` makes of the content; it is called once for each content, across processes."""
     key = hashlib.sha256(READER + content).hexdigest()
-    found = _known().get(key) or _new.get(key)
-    if found is None:
-        found = _new[key] = hashlib.sha256(essence().encode()).hexdigest()
-    return found
+    essence_digest = _known().get(key) or _new.get(key)
+    if essence_digest is None:
+        essence_digest = _new[key] = hashlib.sha256(essence().encode()).hexdigest()
+    return essence_digest
 
 
 def keep() -> None:
-    """Write down what this process was the first to ask for, if there is a project that can be written."""
+    """Write down what this process added, if there is a project that can be written."""
     if not _new:
         return
     known = _known()
@@ -48,10 +48,10 @@ def keep() -> None:
 @cache
 def _known() -> dict[str, str]:
     try:
-        found = json.loads(_path().read_text(encoding="utf-8"))
+        kept = json.loads(_path().read_text(encoding="utf-8"))
     except (OSError, ValueError, UserError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return kept if isinstance(kept, dict) else {}
 
 
 def _path() -> Path:

@@ -1,7 +1,7 @@
-"""What jobs of this checkout have finished: kept beside the checkpoints, so that no stopped job loses a shard.
+"""The shards that jobs of this checkout have finished, kept beside the checkpoints so that no stopped job loses one.
 
-A job carries several shards, and a workflow takes the outputs of a job away that failed or was stopped. What such a
-job had finished comes back from here, as long as sources, hyper-parameters and libraries are the same.
+A job carries several shards, and a workflow removes the outputs of a job that failed or was stopped. What such a job
+had finished is restored from here, as long as sources, hyper-parameters and libraries are the same.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ def keep(shard: Shard, key: str, record: dict[str, Any]) -> None:
 
 def kept(shard: Shard, key: str) -> dict[str, Any] | None:
     """The sealed record of that key, or None where there is none, or only one of another key or damaged."""
-    found = _load(shard)
+    stored = _load(shard)
     try:
-        return check(found["record"], str(_path(shard))) if found.get("key") == key else None
+        return check(stored["record"], str(_path(shard))) if stored.get("key") == key else None
     except RecordError:
         return None
 
 
 def forget(shard: Shard) -> None:
-    """Have it trained anew."""
+    """Drop what is kept of a shard, so that it is trained anew."""
     _path(shard).unlink(missing_ok=True)
 
 
 def outdated(shard: Shard, key: str) -> bool:
     """Whether its record was made in this checkout with another key; one from elsewhere is as it was meant to be."""
-    found = _load(shard)
-    if not found or found["key"] == key or not shard.path.is_file():
+    stored = _load(shard)
+    if not stored or stored["key"] == key or not shard.path.is_file():
         return False
     with suppress(RecordError):  # a damaged one is for the tables and the audit to name
-        return peek(shard.path, "digest") == found["record"]["digest"]
+        return peek(shard.path, "digest") == stored["record"]["digest"]
     return False
 
 

@@ -1,7 +1,7 @@
 """What git knows of this project: of the repository whose top folder is the project's root, and of no other.
 
-An archive unpacked inside somebody else's repository is none of that one's commits, and the variables that git sets for
-its hooks (GIT_DIR and others) name whichever repository the hook runs in; neither is asked.
+An archive unpacked inside another repository is not one of that repository's commits, and the variables that git sets
+for its hooks (GIT_DIR and others) name whichever repository the hook runs in; both are ignored.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ def _run(root: Path, *arguments: str) -> bytes:
     return done.stdout
 
 
-def _reason(said: str) -> str:
-    if "not a git repository" in said:
+def _reason(stderr: str) -> str:
+    if "not a git repository" in stderr:
         return "not a git checkout"
-    if "Needed a single revision" in said:
+    if "Needed a single revision" in stderr:
         return "a git repository without a commit"
-    first = next(iter(said.splitlines()), "no reason given")
+    first = next(iter(stderr.splitlines()), "no reason given")
     return f"git says: {first.removeprefix('fatal: ')}"

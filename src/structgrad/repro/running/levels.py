@@ -1,4 +1,4 @@
-"""What records promise who makes them again: the level that each carries, in words, and the one that it may carry."""
+"""Levels of reproducibility: what each promises to whoever trains a record again, and which one a record may carry."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def promise(experiment: Experiment, records: Sequence[Mapping[str, Any]]) -> str
     level = weakest(records)
     if level is not None:
         several = sorted({record["level"] for record in records})
-        told = f", the weakest of its records' ({', '.join(map(str, several))})" if len(several) > 1 else ""
-        return f"{level}{told}: {MEANINGS[level]}"
+        beside = f", the weakest of its records' ({', '.join(map(str, several))})" if len(several) > 1 else ""
+        return f"{level}{beside}: {MEANINGS[level]}"
     older = sum("level" not in record for record in records)
     why = f"{older} of {counted(len(records))} made before levels were declared" if records else "no record yet"
     return f"none, {why}; {experiment.name} declares {experiment.level} ({MEANINGS[experiment.level]})"

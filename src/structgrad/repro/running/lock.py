@@ -3,7 +3,7 @@
 Snakemake's own lock is a file: it outlives a run that was killed, and a run that ends takes those of others with it. So
 the runs that we start do without (``--nolock``) and hold an operating system's lock on a file below ``.work`` instead,
 which their Snakemake inherits; a plain ``snakemake`` takes the same one when it starts to work. The file names the
-holder for people; whether it lives, the lock alone says.
+holder for people; whether it is alive, only the lock says.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Lock:
         self._write(json.dumps(holder).encode())
 
     def release(self) -> None:
-        """Let go of it in this process, with nothing left to take over."""
+        """Let go of it in this process and clear the holder's name."""
         self._write(b"")
         os.close(self.file)
 
@@ -66,7 +66,7 @@ class Lock:
 
 
 def hold(scale: str) -> None:
-    """Hold a scale's lock as long as this process lives, unless who started it does already: for plain snakemake."""
+    """Hold a scale's lock while this process lives, unless the process that started it does: for plain snakemake."""
     if os.environ.get(INHERITED) != scale:
         _held.append(Lock(scale))
 

@@ -1,4 +1,4 @@
-"""Jobs that carry as many shards as fit into the time that is aimed at: a process a shard would mostly start up."""
+"""Pack shards into jobs of a wanted length: a process per shard would spend most of its time on starting up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from structgrad.repro.planning.paths import work
 from structgrad.repro.planning.plan import Plan, Shard
 
 FRESH = "STRUCTGRAD_FRESH"  # set to 1 where a workflow trains everything anew
-UNKNOWN = 60.0  # seconds that a shard is taken for of whose experiment there is no record at this scale
+UNKNOWN = 60.0  # the assumed seconds of a shard whose experiment has no record at this scale
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Pack:
 
 
 def pack(shards: Iterable[Shard], seconds: Callable[[Shard], float], target: float) -> list[Pack]:
-    """Shards in their order, as many a job as are estimated to end within ``target`` seconds; at least one."""
+    """Jobs of as many shards, in their order, as should end within ``target`` seconds; at least one per job."""
     packs = []
     for experiment, own in groupby(shards, lambda shard: shard.experiment):
         loads: list[list[Shard]] = []
@@ -47,31 +47,32 @@ def pack(shards: Iterable[Shard], seconds: Callable[[Shard], float], target: flo
 
 
 def estimates(plan: Plan, wanted: Sequence[Shard]) -> Callable[[Shard], float]:
-    """What a shard takes, from the records of this scale: of its arm and setting, else its arm, else its experiment."""
+    """The seconds a shard should take, by the records of its arm and setting, else its arm, else its experiment."""
     experiments = {shard.experiment for shard in wanted}
     known: dict[tuple[str, ...], list[float]] = {}
     for shard in plan.shards:
         if shard.experiment in experiments and shard.path.is_file():
             with suppress(RecordError):  # a damaged one is for the tables and the audit to name
-                each = peek(shard.path, "run")["seconds"] / shard.count
+                per_replica = peek(shard.path, "run")["seconds"] / shard.count
                 for level in (3, 2, 1):
-                    known.setdefault(_axes(shard)[:level], []).append(each)
+                    known.setdefault(_axes(shard)[:level], []).append(per_replica)
 
     def seconds(shard: Shard) -> float:
-        found = next((known[_axes(shard)[:level]] for level in (3, 2, 1) if _axes(shard)[:level] in known), None)
-        return UNKNOWN if found is None else median(found) * shard.count
+        axes = _axes(shard)
+        per_replica = next((known[axes[:level]] for level in (3, 2, 1) if axes[:level] in known), None)
+        return UNKNOWN if per_replica is None else median(per_replica) * shard.count
 
     return seconds
 
 
 def freeze(scale: str, packs: Sequence[Pack]) -> None:
-    """Write down what a run of the workflow does, for the jobs that plan again elsewhere while records come in."""
+    """Write down the jobs of a run: processes that plan again, while records come in, must see the same ones."""
     content = [[p.name, p.experiment, [shard.id for shard in p.shards], p.seconds] for p in packs]
     write_text(work() / scale / "packs.json", json.dumps(content) + "\n")
 
 
 def frozen(plan: Plan) -> list[Pack]:
-    """What :func:`freeze` wrote."""
+    """The jobs that :func:`freeze` wrote down."""
     content = json.loads((work() / plan.scale / "packs.json").read_text(encoding="utf-8"))
     return [Pack(name, experiment, tuple(map(plan.shard, ids)), seconds) for name, experiment, ids, seconds in content]
 

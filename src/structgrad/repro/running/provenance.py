@@ -20,13 +20,13 @@ __all__ = ["forget_peak_memory", "hardware", "libraries", "lock_digest", "peak_m
 
 def libraries() -> dict[str, str]:
     """Versions of Python and of the libraries that the numbers pass through."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions
 
 
 def hardware(device: str) -> dict[str, Any]:

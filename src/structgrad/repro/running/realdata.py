@@ -19,7 +19,7 @@ from structgrad.repro.planning.resolve import files
 
 @contextmanager
 def data_folder(plan: Plan) -> Iterator[None]:
-    """Have real data looked for where the configuration says; everything that reads data does it in here."""
+    """Look for real data where the configuration says, within this block; everything that reads data runs in one."""
     value = plan.config["data_folder"]
     if value is None:
         yield
@@ -53,7 +53,7 @@ def needed_by(plan: Plan, shards: Iterable[Shard]) -> dict[DataFile, list[Shard]
 
 @dataclass(frozen=True)
 class Fetched:
-    """What :func:`fetch` found, by the files' paths; why files are missing; the shards without data and record."""
+    """What :func:`fetch` did: paths at hand and downloaded, why others are missing, and which shards are left out."""
 
     at_hand: tuple[str, ...]
     downloaded: tuple[str, ...]
@@ -64,17 +64,19 @@ class Fetched:
         """The same for people; nothing where no file is needed."""
         if not self.at_hand and not self.downloaded and not self.missing:
             return []
-        told = [f"data: {len(self.at_hand)} files at hand, {len(self.downloaded)} downloaded"]
+        lines = [f"data: {len(self.at_hand)} files at hand, {len(self.downloaded)} downloaded"]
         for why in dict.fromkeys(self.missing.values()):
-            told.append(f"not to be had ({why}): {', '.join(p for p, said in self.missing.items() if said == why)}")
+            lines.append(
+                f"not to be had ({why}): {', '.join(p for p, reason in self.missing.items() if reason == why)}"
+            )
         if self.left_out:
             places = dict.fromkeys(f"{shard.experiment}/{shard.setting}" for shard in self.left_out)
-            told.append(f"left out: {', '.join(places)}")
-            told.append(
+            lines.append(f"left out: {', '.join(places)}")
+            lines.append(
                 "their cells say no_data and where each file is published; with a network, or with STRUCTGRAD_DATA "
                 "set to a folder that has them: structgrad data fetch"
             )
-        return told
+        return lines
 
 
 def fetch(plan: Plan, shards: Iterable[Shard]) -> Fetched:

@@ -1,4 +1,4 @@
-"""Run the workflow as a child that ends when we are told to, cleanly, and that never outlives us unnoticed."""
+"""Run the workflow as a child process that ends cleanly when this one is told to, and never outlives it unnoticed."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ def run(
     Raises:
         StoppedError: a signal came; the child has ended.
     """
-    heard: list[int] = []
-    told = 0
+    signals: list[int] = []
+    passed_on = 0
     child: subprocess.Popen[bytes] | None = None
 
     def pass_on() -> None:
-        nonlocal told
-        while child is not None and told < len(heard):
-            told += 1
-            if told == 1:
+        nonlocal passed_on
+        while child is not None and passed_on < len(signals):
+            passed_on += 1
+            if passed_on == 1:
                 say("stopping; what is finished is kept (once more: at once)")
-            _tell(child, signal.SIGINT if told == 1 else signal.SIGKILL)
+            _tell(child, signal.SIGINT if passed_on == 1 else signal.SIGKILL)
 
     def stop(number: int, _: Any) -> None:
-        heard.append(number)
+        signals.append(number)
         pass_on()
 
     with _handling(stop):
@@ -71,8 +71,8 @@ def run(
             code = child.wait()
             if code < 0:  # it was killed, and its jobs were not
                 _tell(child, signal.SIGINT)
-    if heard:
-        raise StoppedError(heard[0])
+    if signals:
+        raise StoppedError(signals[0])
     return code
 
 

@@ -1,15 +1,14 @@
 """Tables of an experiment in csv, md, html and LaTeX, rebuilt byte for byte from the records.
 
-The csv, here, has one line a cell and every digit; the others are layouts for people.
+The csv, made here, has one line per cell and every digit; the others are layouts for people.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from structgrad.files import write_bytes
-from structgrad.repro.judging.cells import Cell
+from structgrad.repro.judging.cells import Cell, Cells
 from structgrad.repro.judging.numbers import MORE_DIGITS, fixed
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
@@ -23,13 +22,10 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def build_tables(plan: Plan, collected: Mapping[str, Table] | None = None) -> dict[Path, bytes]:
-    """Every table file of the plan and its content, without writing any: the audit compares with this.
-
-    ``collected``: the plan's tables, where they are at hand already.
-    """
+def build_tables(plan: Plan, cells: Cells) -> dict[Path, bytes]:
+    """Every table file of the plan and its content, without writing any: the audit compares with this."""
     contents: dict[Path, bytes] = {}
-    for table in (tables(plan) if collected is None else collected).values():
+    for table in tables(plan, cells).values():
         stem = results(plan.scale) / "tables" / table.stem
         formats = {"csv": to_csv, "md": to_markdown, "html": to_html, "tex": to_latex}
         for suffix, render in formats.items():
@@ -37,16 +33,16 @@ def build_tables(plan: Plan, collected: Mapping[str, Table] | None = None) -> di
     return contents
 
 
-def write_tables(plan: Plan, collected: Mapping[str, Table] | None = None) -> list[Path]:
+def write_tables(plan: Plan, cells: Cells) -> list[Path]:
     """Write :func:`build_tables` and return the paths."""
-    contents = build_tables(plan, collected)
+    contents = build_tables(plan, cells)
     for path, content in contents.items():
         write_bytes(path, content)
     return list(contents)
 
 
 def to_csv(table: Table) -> str:
-    """One line a cell; ``n`` is the number of replicas, ``records`` the digests' first twelve digits."""
+    """One line per cell; ``n`` is the number of replicas, ``records`` the digests' first twelve digits."""
     return comma_separated(COLUMNS, map(csv_row, table.cells))
 
 

@@ -1,6 +1,6 @@
 """A table as people read it, in md, html, LaTeX and on the terminal: text from a :class:`Table`, nothing computed.
 
-Per metric, one row a setting and one group of columns an arm: ours [95 % interval] (published) mark.
+For each metric one row per setting and one column per arm: ours [95 % interval] (published) mark.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CELL_WIDTH = 12  # characters of a cell in a terminal: its interval, and what li
 
 
 def to_markdown(table: Table) -> str:
-    """A heading, one table a metric, and the legend."""
+    """A heading, one table per metric, and the legend."""
     lines = [f"# {table.heading}", "", table.scale_line, ""]
     for panel in table.panels:
         lines += [f"## {panel.metric.title} ({panel.metric.unit})", ""]
@@ -42,7 +42,7 @@ def to_html(table: Table, to_results: str = "../") -> str:
 
 
 def to_latex(table: Table) -> str:
-    """One booktabs table a metric; two lines a setting: ours, then the paper's. One where the paper prints nothing."""
+    """One booktabs table per metric, two lines per setting: ours, then the paper's; one where it prints nothing."""
     marks = ", ".join(f"{TEX_MARKS[verdict]} {_tex(verdict)}" for verdict, _, _ in table.legend)
     beside = "; below, the published value and the verdict" if table.printed else " and the verdict"
     blocks = [f"% {table.heading}", "% needs \\usepackage{booktabs,graphicx}"]
@@ -72,9 +72,9 @@ def to_latex(table: Table) -> str:
 
 
 def to_terminal(table: Table, width: int) -> list[Any]:
-    """``rich`` tables, one a metric and as many arms as fit; in a cell ours and the verdict, the interval, the paper's.
+    """``rich`` tables: per metric as many as its arms need at that width, in characters.
 
-    ``width`` is in characters.
+    A cell shows our number with the verdict, the interval and the paper's number.
     """
     from rich.box import SIMPLE
     from rich.markup import escape

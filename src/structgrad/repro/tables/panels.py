@@ -1,4 +1,4 @@
-"""What a table shows, before any layout: for each metric one row a setting, in it the cells of all arms."""
+"""What a table shows, before any layout: for each metric one row per setting with the cells of all arms."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from structgrad.experiments import Arm, Metric
-from structgrad.repro.judging.cells import Cell, collect
+from structgrad.repro.judging.cells import Cell, Cells
 from structgrad.repro.judging.numbers import fixed
 from structgrad.repro.judging.verdicts import VERDICTS
 from structgrad.repro.planning.paths import results
-from structgrad.repro.planning.plan import Plan
+from structgrad.repro.planning.plan import ExperimentPlan, Plan
 
 MARKS = {
     "reproduced": "✓", "close": "≈", "differs": "✗", "not_comparable": "·",
@@ -73,9 +73,9 @@ class Table:
         return [(verdict, MARKS[verdict], meaning) for verdict, meaning in possible.items()]
 
 
-def tables(plan: Plan) -> dict[str, Table]:
+def tables(plan: Plan, cells: Cells) -> dict[str, Table]:
     """The table of every experiment in the plan, by experiment."""
-    return {name: _table(plan, name) for name in plan.experiments}
+    return {name: _table(plan.scale, part, cells[name]) for name, part in plan.experiments.items()}
 
 
 def joined(*parts: str) -> str:
@@ -88,10 +88,8 @@ def brackets(text: str) -> str:
     return f"({text})" if text else ""
 
 
-def _table(plan: Plan, name: str) -> Table:
-    part = plan.experiments[name]
+def _table(scale: str, part: ExperimentPlan, cells: Sequence[Cell]) -> Table:
     experiment = part.experiment
-    cells = collect(plan, name)
     by_place = {(cell.metric.name, cell.setting, cell.arm.name): cell for cell in cells}
     panels = tuple(
         Panel(
@@ -109,7 +107,7 @@ def _table(plan: Plan, name: str) -> Table:
         stem=experiment.stem,
         axis=experiment.axis,
         heading=experiment.full_title,
-        scale_line=f"Scale {plan.scale}, {standing}: {part.reason}.{_diverged(cells)}",
+        scale_line=f"Scale {scale}, {standing}: {part.reason}.{_diverged(cells)}",
         panels=panels,
         cells=tuple(cells),
         printed=experiment.printed,

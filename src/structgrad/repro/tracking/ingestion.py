@@ -17,11 +17,11 @@ from structgrad.repro.evidence.records import load
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.running.checksum import sha256
-from structgrad.repro.tracking.store import FILE, add_run, address, connect, database, explained, runs_of, sqlite
+from structgrad.repro.tracking.mlflow_store import FILE, add_run, address, connect, database, explained, runs_of, sqlite
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Ingested:
     """How many runs an ingest added, replaced, left alone and deleted."""
 
     added: int
@@ -33,7 +33,7 @@ class Outcome:
         return f"{self.added} added, {self.replaced} replaced, {self.kept} already there, {self.deleted} deleted"
 
 
-def ingest(plan: Plan) -> Outcome:
+def ingest(plan: Plan) -> Ingested:
     """Bring the store to what the plan's records say.
 
     Raises:
@@ -44,7 +44,7 @@ def ingest(plan: Plan) -> Outcome:
         return _fill(plan, address(plan))
 
 
-def rebuild(plan: Plan) -> Outcome:
+def rebuild(plan: Plan) -> Ingested:
     """Forget the scale's runs and ingest every record anew. A SQLite file is built aside, then put in place."""
     with _alone(plan), explained(plan):
         if plan.config["tracking"] != "sqlite":
@@ -55,11 +55,11 @@ def rebuild(plan: Plan) -> Outcome:
         # a name that was never used: MLflow remembers which files it has prepared
         aside = results(plan.scale) / f".mlflow.{uuid4().hex}.db.tmp"
         try:
-            outcome = _fill(plan, sqlite(aside))
+            ingested = _fill(plan, sqlite(aside))
             aside.replace(database(plan))
         finally:
             aside.unlink(missing_ok=True)
-        return outcome
+        return ingested
 
 
 def status(plan: Plan) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def status(plan: Plan) -> dict[str, Any]:
     return {"address": address(plan), "records": len(paths), "current": current, "runs": len(known)}
 
 
-def _fill(plan: Plan, uri: str) -> Outcome:
+def _fill(plan: Plan, uri: str) -> Ingested:
     if uri.startswith("sqlite"):
         results(plan.scale).mkdir(parents=True, exist_ok=True)
     client = connect(uri)
@@ -85,16 +85,16 @@ def _fill(plan: Plan, uri: str) -> Outcome:
     for shard in plan.shards:
         if not shard.path.is_file():
             continue
-        content, there = sha256(shard.path), old.pop(shard.id, [])
+        file_digest, there = sha256(shard.path), old.pop(shard.id, [])
         # a run that is not FINISHED was left by an ingest that was killed
-        whole = [run for run in there if run.data.tags.get(FILE) == content and run.info.status == "FINISHED"]
+        whole = [run for run in there if run.data.tags.get(FILE) == file_digest and run.info.status == "FINISHED"]
         for run in there:
             if run not in whole[:1]:
                 client.delete_run(run.info.run_id)
         if whole:
             kept += 1
             continue
-        add_run(client, plan, load(shard.path), content)
+        add_run(client, plan, load(shard.path), file_digest)
         replaced, added = replaced + bool(there), added + (not there)
     records = results(plan.scale) / "records"
     for identity, runs in old.items():
@@ -103,7 +103,7 @@ def _fill(plan: Plan, uri: str) -> Outcome:
             for run in runs:
                 client.delete_run(run.info.run_id)
                 deleted += 1
-    return Outcome(added, replaced, kept, deleted)
+    return Ingested(added, replaced, kept, deleted)
 
 
 def _record_name(rest: str) -> str:

@@ -15,6 +15,7 @@ from scipy import stats
 from structgrad.experiments import REGISTRY
 from structgrad.repro import claims as module
 from structgrad.repro.claims import KINDS, VERDICTS, build_claims, claims, judge_claims, sides, write_claims
+from structgrad.repro.judging.cells import collect_all
 from structgrad.repro.judging.numbers import number
 from structgrad.repro.judging.significance import holm, paired, slope, unpaired
 from structgrad.repro.planning.plan import load_plan
@@ -51,7 +52,7 @@ def score(fabricate, sorted_report):
 
 def only(plan, monkeypatch, claim):
     monkeypatch.setattr(module, "claims", lambda: (claim,))
-    (judged,) = judge_claims(plan)
+    (judged,) = judge_claims(plan, collect_all(plan))
     return judged
 
 
@@ -206,8 +207,9 @@ def test_claims_name_what_exists():
 def test_file_rebuilds_byte_for_byte_and_the_command_prints_it(plan, score):
     score(plan, "direct", "d=5", [80, 90, 70, 85])
     score(plan, "direct_stochastic", "d=5", [85, 96, 74, 91])
-    content = build_claims(plan)
-    assert write_claims(plan).read_bytes() == content == build_claims(load_plan("paper", DESIGN))
+    content = build_claims(plan, collect_all(plan))
+    again = load_plan("paper", DESIGN)
+    assert write_claims(plan, collect_all(plan)).read_bytes() == content == build_claims(again, collect_all(again))
     assert {claim["verdict"] for claim in json.loads(content)["claims"]} <= set(VERDICTS)
     from structgrad.repro.commands.claims import command
 

@@ -11,6 +11,7 @@ from scipy import stats
 from structgrad.experiments import REGISTRY
 from structgrad.repro import claims as module
 from structgrad.repro.claims import claims, judge_claims
+from structgrad.repro.judging.cells import collect_all
 from structgrad.repro.judging.published import lookup
 from structgrad.repro.judging.significance import (
     at_least,
@@ -62,7 +63,7 @@ def lead(plan, score):
 
 def only(plan, monkeypatch, claim):
     monkeypatch.setattr(module, "claims", lambda: (claim,))
-    (judged,) = judge_claims(plan)
+    (judged,) = judge_claims(plan, collect_all(plan))
     return judged
 
 

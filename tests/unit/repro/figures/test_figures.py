@@ -8,11 +8,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from structgrad.experiments import REGISTRY, Lines, Progress
+from structgrad.experiments import REGISTRY, LearningCurves, Lines
 from structgrad.repro.figures.files import KINDS, build_figures, write_figures
 from structgrad.repro.figures.lines import data as data_of
 from structgrad.repro.figures.lines import draw, reading
-from structgrad.repro.judging.cells import collect
+from structgrad.repro.judging.cells import collect, collect_all
 from structgrad.repro.judging.numbers import number
 from structgrad.repro.planning.plan import load_plan
 
@@ -29,7 +29,7 @@ def plan(project, fabricate, sorted_report):
 
 
 def test_data_holds_ours_and_the_published(plan):
-    data, picture = build_figures(plan).values()
+    data, picture = build_figures(plan, collect_all(plan)).values()
     rows = list(csv.DictReader(data.decode().splitlines()))
     line = [row for row in rows if row["role"] == "line" and row["panel"] == "percent_sequences_perfect"]
     ours = {row["x"]: row for row in line if row["arm"] == "direct"}
@@ -43,13 +43,13 @@ def test_data_holds_ours_and_the_published(plan):
 
 
 def test_rebuilds_byte_for_byte(plan):
-    paths = write_figures(plan)
+    paths = write_figures(plan, collect_all(plan))
     assert [path.name for path in paths] == ["indelman_1a.csv", "indelman_1a.svg"]
-    assert {path: path.read_bytes() for path in paths} == build_figures(plan)
+    assert {path: path.read_bytes() for path in paths} == build_figures(plan, collect_all(plan))
 
 
 def test_picture_is_drawn_from_the_data_and_follows_it(plan):
-    data, picture = build_figures(plan).values()
+    data, picture = build_figures(plan, collect_all(plan)).values()
     title = "indelman Table 1a: Learning to sort from 10 sequences, scale paper"
     experiment = REGISTRY["indelman_1a"]
     assert draw(data, Lines(), experiment, title) == picture
@@ -57,7 +57,7 @@ def test_picture_is_drawn_from_the_data_and_follows_it(plan):
 
 
 def test_picture_has_text_for_readers_and_no_date(plan):
-    _, picture = build_figures(plan).values()
+    _, picture = build_figures(plan, collect_all(plan)).values()
     root = ElementTree.fromstring(picture)
     words = {"".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")}
     assert {"Direct", "Direct, published", "25", "100", "positions wrong (%)"} <= words
@@ -65,12 +65,13 @@ def test_picture_has_text_for_readers_and_no_date(plan):
 
 
 def test_published_column_that_two_arms_answer_is_drawn_once(plan):
-    _, picture = build_figures(plan).values()
+    _, picture = build_figures(plan, collect_all(plan)).values()
     assert picture.count(b"Gumbel-Sinkhorn, published</text>") == 1
 
 
 def test_nothing_run_and_a_cut_scale_still_draw(project):
-    data, picture = build_figures(load_plan("smoke", SMALL | {"settings": ["d=5"]})).values()
+    plan = load_plan("smoke", SMALL | {"settings": ["d=5"]})
+    data, picture = build_figures(plan, collect_all(plan)).values()
     assert b"not comparable" in picture
     assert b"98.5" in data
 
@@ -104,7 +105,7 @@ def test_every_figure_can_be_filled():
             assert type(figure) in KINDS
             if isinstance(figure, Lines):
                 assert set(figure.metrics) <= metrics
-            if isinstance(figure, Progress):
+            if isinstance(figure, LearningCurves):
                 assert set(figure.settings) <= set(experiment.settings)
 
 
@@ -122,7 +123,7 @@ def lines_of(picture):
 
 
 def test_figures_of_one_experiment_have_names_and_titles_of_their_own(figured):
-    contents = {path.name: content for path, content in build_figures(figured).items()}
+    contents = {path.name: content for path, content in build_figures(figured, collect_all(figured)).items()}
     stems = ("berthet_4", "berthet_7", "berthet_8")
     assert list(contents) == [f"{stem}.{ending}" for stem in stems for ending in ("csv", "svg")]
     assert "berthet Figure 4: perfect ranks, scale paper" in svg(contents["berthet_4.svg"])[0]
@@ -130,7 +131,7 @@ def test_figures_of_one_experiment_have_names_and_titles_of_their_own(figured):
 
 
 def test_a_figure_draws_the_metrics_that_it_names(figured):
-    contents = {path.name: content for path, content in build_figures(figured).items()}
+    contents = {path.name: content for path, content in build_figures(figured, collect_all(figured)).items()}
     rows = list(csv.DictReader(contents["berthet_4.csv"].decode().splitlines()))
     assert {row["panel"] for row in rows} == {"perfect"}
     at = {(row["setting"], row["arm"]): row["value"] for row in rows}
@@ -227,9 +228,10 @@ def test_nothing_in_a_picture_is_named_by_the_last_bits_of_its_coordinates(plan,
     """Matplotlib hashes clip paths and markers with a salt: another one stands for another machine's rounding."""
     from structgrad.repro.figures import drawing
 
-    svg = next(content for name, content in build_figures(plan).items() if name.suffix == ".svg")
+    _, svg = build_figures(plan, collect_all(plan)).values()
     monkeypatch.setattr(drawing, "STYLE", drawing.STYLE | {"svg.hashsalt": "elsewhere"})
-    assert next(content for name, content in build_figures(plan).items() if name.suffix == ".svg") == svg
+    _, elsewhere = build_figures(plan, collect_all(plan)).values()
+    assert elsewhere == svg
     used = set(re.findall(rb'url\(#(\w+)\)|href="#(\w+)"', svg))
     named = re.findall(rb'\bid="(\w+)"', svg)
     assert len(named) == len(set(named))

@@ -8,11 +8,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from structgrad.experiments import REGISTRY, Lines, Progress, Scatter
-from structgrad.repro.figures import curves, lines, progress, scatter
+from structgrad.experiments import REGISTRY, LearningCurves, Lines, Scatter
+from structgrad.repro.figures import learning_curves, lines, scatter, training_curves
 from structgrad.repro.figures.drawing import COLOURS, stroke
 from structgrad.repro.figures.files import KINDS, build_figures, write_figures
-from structgrad.repro.judging.cells import collect
+from structgrad.repro.judging.cells import collect, collect_all
 from structgrad.repro.planning.plan import load_plan
 
 TITLE = "berthet Table 2: Label ranking, learning rate and epsilon tuned, scale paper"
@@ -82,9 +82,9 @@ def test_picture_is_drawn_from_the_data_alone(plan):
 
 
 def test_files_are_what_is_built(plan):
-    paths = write_figures(plan)
+    paths = write_figures(plan, collect_all(plan))
     assert [path.name for path in paths] == ["berthet_2.csv", "berthet_2.svg"]
-    assert {path: path.read_bytes() for path in paths} == build_figures(plan)
+    assert {path: path.read_bytes() for path in paths} == build_figures(plan, collect_all(plan))
     assert TITLE in {name for name, _ in texts(paths[1].read_bytes())}
 
 
@@ -101,7 +101,7 @@ def test_nothing_run_draws_the_published_points_and_nothing_at_all_still_draws(p
 
 
 def test_every_experiment_declares_a_figure_that_its_arms_can_fill():
-    assert {Lines: lines, Scatter: scatter, Progress: progress} == KINDS
+    assert {Lines: lines, Scatter: scatter, LearningCurves: learning_curves} == KINDS
     for experiment in REGISTRY.values():
         names = {arm.name for arm in experiment.arms}
         for figure in experiment.figures:
@@ -120,7 +120,7 @@ def test_the_legend_of_21_settings_stays_in_the_picture(project, fabricate, rank
     for shard in plan.shards:
         fabricate(plan, shard, [ranked_report(0.5)] * 10)
     evidence = [piece for cell in collect(plan, "berthet_2") for piece in cell.evidence]
-    picture = curves.draw(BERTHET_2, evidence)
+    picture = training_curves.draw(BERTHET_2, evidence)
     assert picture is not None
     width = float(ElementTree.fromstring(picture).attrib["viewBox"].split()[2])
     places = {name: text.attrib for name, text in texts(picture) if name in BERTHET_2.settings}

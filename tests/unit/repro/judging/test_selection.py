@@ -8,21 +8,22 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from structgrad.repro.commands.run import Progress
+from structgrad.repro.commands.run import TrainingBar
 from structgrad.repro.evidence.records import RecordError
-from structgrad.repro.judging.cells import collect
+from structgrad.repro.judging.cells import collect, collect_all
 from structgrad.repro.judging.intervals import expanded_level
-from structgrad.repro.judging.selection import Selection, exchanged, selected
+from structgrad.repro.judging.selection import ScoredTrial, Selection, exchanged, selected
 from structgrad.repro.report.explain import as_text, explain
 from structgrad.repro.report.page import build_report
 from structgrad.repro.tables.layouts import to_html, to_latex, to_markdown
 from structgrad.repro.tables.panels import tables
 
-TRIALS = [(3.0, 10.0), (5.0, 12.0), (5.0, 7.0), (1.0, 20.0), (4.0, 12.0)]  # (validation, test), with a tie of each
+# Ties in both validation and test.
+TRIALS = [ScoredTrial(*trial) for trial in ((3.0, 10.0), (5.0, 12.0), (5.0, 7.0), (1.0, 20.0), (4.0, 12.0))]
 
 
 def resampled(trials):
-    """The test value of the best trial of every resample: a plain loop over all N^N of them."""
+    """The test value of the best (validation, test) of every resample: a plain loop over all N^N of them."""
     found = []
     for drawn in product(range(len(trials)), repeat=len(trials)):
         best = min(drawn)
@@ -50,7 +51,7 @@ def test_chances_are_those_of_all_resamples(count):
 
 
 def test_of_equal_validations_the_first_trial_counts():
-    assert Selection.of([(1.0, 5.0), (1.0, 6.0)]).mean == pytest.approx(0.75 * 5 + 0.25 * 6)
+    assert Selection.of([ScoredTrial(1.0, 5.0), ScoredTrial(1.0, 6.0)]).mean == pytest.approx(0.75 * 5 + 0.25 * 6)
     assert selected([{"final": {"validation": v}} for v in (1.0, 3.0, 3.0)]) == 1
 
 
@@ -58,7 +59,7 @@ def test_random_resamples_agree():
     """Twenty trials, too many to enumerate: 20,000 of the paper's resamples, by z-score."""
     rng = np.random.default_rng(7)
     trials = rng.normal(size=(20, 2)) @ [[1.0, 0.5], [0.0, 0.5]]
-    found = Selection.of([(float(v), float(t)) for v, t in trials])
+    found = Selection.of([ScoredTrial(float(v), float(t)) for v, t in trials])
     drawn = rng.integers(20, size=(20_000, 20))
     best = drawn[np.arange(len(drawn)), trials[drawn, 0].argmax(axis=1)]
     values = trials[best, 1]
@@ -68,12 +69,12 @@ def test_random_resamples_agree():
 
 
 def test_an_estimate_has_an_interval_from_two_trials_on():
-    alone = Selection.of([(1.0, 5.0)]).estimate()
+    alone = Selection.of([ScoredTrial(1.0, 5.0)]).estimate()
     assert (alone.value, alone.low, alone.high, alone.n, alone.spread) == (5.0, None, None, 1, 0.0)
-    two = Selection.of([(1.0, 5.0), (2.0, 9.0)]).estimate()
+    two = Selection.of([ScoredTrial(1.0, 5.0), ScoredTrial(2.0, 9.0)]).estimate()
     assert (two.value, two.low, two.high) == (8.0, 5.0, 9.0)
-    many = Selection.of([(float(k), float(k)) for k in range(30)]).estimate()
-    low, high = Selection.of([(float(k), float(k)) for k in range(30)]).interval(expanded_level(30))
+    thirty = Selection.of([ScoredTrial(float(k), float(k)) for k in range(30)])
+    many, (low, high) = thirty.estimate(), thirty.interval(expanded_level(30))
     assert (many.low, many.high) == (low, high)
     assert many.low is not None
     assert 20 < many.low < many.value < 29 == many.high
@@ -92,7 +93,7 @@ def leads(first, second):
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 4), (3, 3), (5, 2), (4, 4)])
 def test_searches_are_compared_over_all_splits_of_their_trials(n, m):
     rng = np.random.default_rng([n, m])
-    pool = [(float(v), float(v + e)) for v, e in rng.normal(size=(n + m, 2))]
+    pool = [ScoredTrial(float(v), float(v + e)) for v, e in rng.normal(size=(n + m, 2))]
     first, second = pool[:n], pool[n:]
     lead = Selection.of(first).mean - Selection.of(second).mean
     up, down = exchanged(first, second, seed=1)
@@ -103,7 +104,7 @@ def test_searches_are_compared_over_all_splits_of_their_trials(n, m):
 
 def test_between_equal_searches_each_chance_is_as_likely():
     """Over all splits of six trials the p are 1/20, 2/20, ... 1: below 5 % in 5 of a hundred cases, not in 18."""
-    pool = [(float(v), float(v + e)) for v, e in np.random.default_rng(3).normal(size=(6, 2))]
+    pool = [ScoredTrial(float(v), float(v + e)) for v, e in np.random.default_rng(3).normal(size=(6, 2))]
     found = []
     for chosen in combinations(range(6), 3):
         rest = [trial for place, trial in enumerate(pool) if place not in chosen]
@@ -113,7 +114,7 @@ def test_between_equal_searches_each_chance_is_as_likely():
 
 @pytest.mark.parametrize(("n", "floor"), [(1, 1 / 2), (2, 1 / 6), (3, 1 / 20), (4, 1 / 70)])
 def test_few_trials_cannot_be_sure(n, floor):
-    better, worse = ([(start + k, start + k) for k in range(n)] for start in (100.0, 0.0))
+    better, worse = ([ScoredTrial(start + k, start + k) for k in range(n)] for start in (100.0, 0.0))
     assert exchanged(better, worse, seed=1) == (pytest.approx(floor), 1.0)
     assert exchanged(worse, better, seed=1) == (1.0, pytest.approx(floor))
     assert exchanged(worse, worse, seed=1)[0] > 0.5
@@ -122,7 +123,7 @@ def test_few_trials_cannot_be_sure(n, floor):
 def test_many_trials_are_split_at_random():
     """Nine against nine have 48,620 splits, of which ten thousand are drawn: by z-score against all of them."""
     rng = np.random.default_rng(5)
-    pool = [(float(v), float(v + e)) for v, e in rng.normal(size=(18, 2))]
+    pool = [ScoredTrial(float(v), float(v + e)) for v, e in rng.normal(size=(18, 2))]
     first, second = pool[:9], pool[9:]
     up, down = exchanged(first, second, seed=1)
     lead = Selection.of(first).mean - Selection.of(second).mean
@@ -174,12 +175,12 @@ def test_explain_lists_the_trials(searched, project):
 
 
 def test_tables_and_report_say_what_diverged(searched):
-    table = tables(searched)["fake"]
+    table = tables(searched, collect_all(searched))["fake"]
     assert table.scale_line.endswith("1 of 10 trials diverged; their best weights before that are tested.")
     for shown in (to_markdown(table), to_html(table), to_latex(table)):
         assert "trials, one of which is selected" in shown
         assert "1 of 10 trials diverged" in shown
-    page = build_report(searched).decode()
+    page = build_report(searched, collect_all(searched)).decode()
     assert "mean steps" in page
     assert "<td>400, trial 2 diverged after 400</td>" in page
     assert "of a search those of the selected trial" in page
@@ -203,7 +204,7 @@ def test_a_trial_without_its_validation_is_no_evidence(searched, fabricate):
 
 def test_a_running_search_is_told_in_trials_and_steps(searched, capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: False)
-    shown = Progress("fake/T=10/tree/0-3", 4, searched.experiments["fake"].experiment, every=0.0)
+    shown = TrainingBar("fake/T=10/tree/0-3", 4, searched.experiments["fake"].experiment, every=0.0)
     shown(450, 3, {"trial": 2.0, "elbo": -1234.5})
     shown.close()
     told = "fake/T=10/tree/0-3: step 450, 3 of 4 trials train, trial 2, elbo -1.23e+03"

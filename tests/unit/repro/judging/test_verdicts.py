@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from structgrad.experiments import REGISTRY, Metric
-from structgrad.repro.judging.intervals import Estimate
+from structgrad.repro.judging.intervals import Measured
 from structgrad.repro.judging.published import Published, lookup, numbers
 from structgrad.repro.judging.verdicts import VERDICTS, judge, published_half_width
 
@@ -22,7 +22,7 @@ def printed(text, spread=""):
 
 
 def verdict(metric, value, low, high, text, spread="", items=None, **more):
-    return judge(metric, Estimate(value, low, high, 20), printed(text, spread), items, **more).verdict
+    return judge(metric, Measured(value, low, high, 20), printed(text, spread), items, **more).verdict
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_impossible_count_is_given_no_width():
 )
 def test_the_spread_of_a_search_is_a_standard_error_of_its_own(published, spread, expected):
     elbo = replace(REGISTRY["paulus_1"].metric("elbo"), factor=100.0, bounds=(0.0, 1.0))
-    ours, theirs = Estimate(-1100.0, -1110.0, -1080.0, 8), printed(f"{published:g}", spread)
+    ours, theirs = Measured(-1100.0, -1110.0, -1080.0, 8), printed(f"{published:g}", spread)
     told = judge(elbo, ours, theirs, selected=True)
     assert told.verdict == expected
     if spread:
@@ -94,7 +94,7 @@ def test_the_spread_of_a_search_is_a_standard_error_of_its_own(published, spread
         assert told.allowed == pytest.approx(reach)
     assert (
         "one trial gives a search no interval"
-        in judge(elbo, Estimate(-1100.0, None, None, 1), theirs, selected=True).reason
+        in judge(elbo, Measured(-1100.0, None, None, 1), theirs, selected=True).reason
     )
 
 
@@ -118,24 +118,24 @@ def test_without_a_record_it_is_not_attempted_or_without_data():
 
 
 def test_nothing_to_compare_with():
-    ours = Estimate(90.0, 88.0, 92.0, 20)
+    ours = Measured(90.0, 88.0, 92.0, 20)
     assert judge(PERFECT, ours, None).verdict == "not_comparable"
     cut = judge(PERFECT, ours, printed("90.0"), 200, cut="five epochs")
     assert cut.verdict == "not_comparable"
     assert "five epochs" in cut.reason
-    assert judge(WRONG, Estimate(0.5, None, None, 1), printed("0.5")).verdict == "not_comparable"
+    assert judge(WRONG, Measured(0.5, None, None, 1), printed("0.5")).verdict == "not_comparable"
 
 
 def test_a_printed_number_that_is_impossible_is_not_compared():
     metric = REGISTRY["indelman_2"].metric("test_accuracy")
     misprint = lookup("indelman", "2", "Fashion-MNIST k=3", "Direct", "test_accuracy")
-    found = judge(metric, Estimate(93.2, 92.9, 93.5, 3), misprint, 10_000)
+    found = judge(metric, Measured(93.2, 92.9, 93.5, 3), misprint, 10_000)
     assert (found.verdict, found.distance) == ("not_comparable", None)
     assert found.reason == "932.2 is printed, which lies outside 0 .. 100"
 
 
 def test_reason_spells_the_rule_out():
-    told = judge(PERFECT, Estimate(87.0, 81.5, 91.3, 200), printed("89.5"), 200)
+    told = judge(PERFECT, Measured(87.0, 81.5, 91.3, 200), printed("89.5"), 200)
     for part in ("2.50 above ours", "4.30^2 [our interval]", "5.02^2 [179 of 200", "0.05 [rounding]", "close is 5"):
         assert part in told.reason
     assert told.distance == pytest.approx(2.5)
@@ -146,9 +146,9 @@ def test_the_margin_of_a_correlation_shows_in_the_reason():
     """Outside both uncertainties and 0.03 or less away is close."""
     spearman = REGISTRY["berthet_1"].metric("spearman")
     for value, expected in ((0.78, "close"), (0.76, "differs"), (0.805, "reproduced")):
-        told = judge(spearman, Estimate(value, value - 0.005, value + 0.005, 10), printed("0.81", "0.00"), 10)
+        told = judge(spearman, Measured(value, value - 0.005, value + 0.005, 10), printed("0.81", "0.00"), 10)
         assert told.verdict == expected
-    told = judge(spearman, Estimate(0.78, 0.775, 0.784, 10), printed("0.81", "0.01"), 10)
+    told = judge(spearman, Measured(0.78, 0.775, 0.784, 10), printed("0.81", "0.01"), 10)
     for part in ("0.030 above ours", "0.004^2 [our interval]", "0.006^2 [0.01 over", "0.005 [round", "close is 0.03"):
         assert part in told.reason
 

@@ -15,13 +15,14 @@ from click.testing import CliRunner
 
 from structgrad.experiments import REGISTRY
 from structgrad.repro.commands.report import command
-from structgrad.repro.figures import curves
+from structgrad.repro.figures import training_curves
 from structgrad.repro.figures.drawing import picture
-from structgrad.repro.judging.cells import collect
+from structgrad.repro.judging.cells import collect, collect_all
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.report import manifest, rocrate
-from structgrad.repro.report.page import _duration, build_report, caption, inline, write_report
+from structgrad.repro.report.page import build_report, caption, inline, write_report
+from structgrad.repro.report.rows import duration
 from structgrad.repro.running.checksum import sha256
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "col"}
@@ -93,7 +94,7 @@ def test_the_same_bytes_every_time(finished):
     here = results(finished.scale)
     names = ("report.html", rocrate.NAME, manifest.NAME)
     before = [(here / name).read_bytes() for name in names]
-    assert [path.name for path in write_report(finished)] == list(names)
+    assert [path.name for path in write_report(finished, collect_all(finished))] == list(names)
     assert [(here / name).read_bytes() for name in names] == before
 
 
@@ -111,7 +112,8 @@ def test_the_manifest_is_written_last_and_holds(finished, options):
 
 
 def test_a_page_without_any_record(project):
-    page = build_report(load_plan("smoke")).decode()
+    plan = load_plan("smoke")
+    page = build_report(plan, collect_all(plan)).decode()
     assert Page(page).open == []
     assert "No record has a curve yet." in page
     assert 'id="apart"' not in page
@@ -149,12 +151,12 @@ def test_the_crate_can_be_read_and_names_every_file(finished):
 def test_curves_by_arm_and_setting(finished):
     experiment = finished.experiments["indelman_1a"].experiment
     evidence = [piece for cell in collect(finished, "indelman_1a") for piece in cell.evidence]
-    shown = curves.panels(experiment, evidence)
+    shown = training_curves.panels(experiment, evidence)
     assert shown == {
         ("direct", "loss"): {"d=5": ([0.0, 1.0], [0.5, 0.25])},
         ("no_solver", "loss"): {"d=5": ([0.0, 1.0], [0.5, 0.25])},
     }
-    assert curves.draw(experiment, []) is None
+    assert training_curves.draw(experiment, []) is None
 
 
 def test_an_svg_becomes_part_of_a_page():
@@ -175,15 +177,15 @@ def test_a_caption_that_is_not_there():
     [(0.26, "0.3 s"), (59.9, "59.9 s"), (60, "1 min 00 s"), (3599.6, "1 h 00 min"), (7325, "2 h 02 min")],
 )
 def test_durations(seconds, text):
-    assert _duration(seconds) == text
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize("count", [1, 2, 50, 51, 100, 2000])
 def test_a_long_curve_is_shown_by_fewer_points_from_its_first_to_its_last(count):
-    places = curves._spread(count)
+    places = training_curves._spread(count)
     assert places == sorted(set(places))
     assert (places[0], places[-1]) == (0, count - 1)
-    assert len(places) == count if count <= curves.POINTS else len(places) <= curves.POINTS
+    assert len(places) == count if count <= training_curves.POINTS else len(places) <= training_curves.POINTS
 
 
 def test_coordinates_have_four_decimals_and_labels_all_of_theirs():
@@ -199,11 +201,11 @@ def test_coordinates_have_four_decimals_and_labels_all_of_theirs():
 def test_curves_of_a_search_are_those_of_the_selected_trial(searched):
     experiment = searched.experiments["fake"].experiment
     evidence = [piece for cell in collect(searched, "fake") for piece in cell.evidence]
-    assert curves.panels(experiment, evidence) == {
+    assert training_curves.panels(experiment, evidence) == {
         ("tree", "elbo"): {"T=10": ([200.0, 400.0], [-2100.0, -1050.0])},
         ("indep", "elbo"): {"T=10": ([200.0, 400.0], [-3100.0, -1550.0])},
     }
-    words = re.findall(r"<text[^>]*>(.*?)</text>", curves.draw(experiment, evidence).decode())
+    words = re.findall(r"<text[^>]*>(.*?)</text>", training_curves.draw(experiment, evidence).decode())
     assert words.count("step") == 2
     assert "epoch" not in words
 

@@ -99,7 +99,7 @@ def test_the_tables_depend_on_their_layouts_and_the_figures_do_not():
         "structgrad.repro.figures.files"
     )
     assert "structgrad.repro.claims.share" in closure("structgrad.repro.claims")
-    assert "structgrad.repro.tracking.store" in closure("structgrad.repro.tracking.ingestion")
+    assert "structgrad.repro.tracking.mlflow_store" in closure("structgrad.repro.tracking.ingestion")
 
 
 def test_what_a_source_comes_down_to_is_asked_for_once(project, monkeypatch):

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from structgrad.repro.commands.doctor import command
 from structgrad.repro.planning.plan import load_plan
-from structgrad.repro.running import doctor
+from structgrad.repro.running import doctor, software
+from structgrad.repro.running.diagnosis import Diagnosis
 
 
 @pytest.fixture
@@ -21,8 +22,8 @@ def plan(project):
     return load_plan("smoke")
 
 
-def state(findings):
-    return {finding.what: finding.state for finding in findings}
+def state(diagnoses):
+    return {diagnosis.what: diagnosis.state for diagnosis in diagnoses}
 
 
 def configured(plan, **changes):
@@ -30,17 +31,17 @@ def configured(plan, **changes):
 
 
 def test_this_machine_can_reproduce(plan):
-    findings = doctor.examine(plan)
-    assert "fail" not in state(findings).values()
-    assert all(finding.advice for finding in findings if finding.state != "ok")
+    diagnoses = doctor.examine(plan)
+    assert "fail" not in state(diagnoses).values()
+    assert all(diagnosis.advice for diagnosis in diagnoses if diagnosis.state != "ok")
     told = CliRunner().invoke(command, ["--scale", "smoke", "--json"])
     assert told.exit_code == 0
-    assert {row["what"] for row in json.loads(told.output)} == set(state(findings))
+    assert {row["what"] for row in json.loads(told.output)} == set(state(diagnoses))
 
 
 def test_an_old_python(plan, monkeypatch):
-    monkeypatch.setattr(doctor.sys, "version_info", (3, 10, 1))
-    assert state(doctor.python(plan)) == {"python": "fail"}
+    monkeypatch.setattr(software.sys, "version_info", (3, 10, 1))
+    assert state(software.python(plan)) == {"python": "fail"}
 
 
 def test_versions_that_are_not_the_locks(plan, project):
@@ -51,31 +52,31 @@ def test_versions_that_are_not_the_locks(plan, project):
         "other-package==1.0 ; sys_platform == 'nowhere' \\\n    --hash=sha256:00\n",
         encoding="utf-8",
     )
-    (finding,) = doctor.libraries(plan)
-    assert (finding.what, finding.state) == ("lock", "warn")
-    assert "numpy " in finding.seen
-    assert "instead of 0.1" in finding.seen
-    assert "no-such-package is missing" in finding.seen
-    assert "other-package" not in finding.seen
+    (diagnosis,) = software.libraries(plan)
+    assert (diagnosis.what, diagnosis.state) == ("lock", "warn")
+    assert "numpy " in diagnosis.seen
+    assert "instead of 0.1" in diagnosis.seen
+    assert "no-such-package is missing" in diagnosis.seen
+    assert "other-package" not in diagnosis.seen
     lock.write_text("", encoding="utf-8")
-    assert state(doctor.libraries(plan)) == {"lock": "ok"}
+    assert state(software.libraries(plan)) == {"lock": "ok"}
 
 
 def test_a_missing_library_fails(plan, monkeypatch):
-    monkeypatch.setattr(doctor, "_installed", lambda name: None if name == "snakemake" else "9.9")
-    findings = list(doctor.libraries(plan))
-    assert (findings[0].state, findings[0].seen) == ("fail", "not installed: snakemake")
+    monkeypatch.setattr(software, "installed", lambda name: None if name == "snakemake" else "9.9")
+    diagnoses = list(software.libraries(plan))
+    assert (diagnoses[0].state, diagnoses[0].seen) == ("fail", "not installed: snakemake")
 
 
 def test_an_old_snakemake(plan, monkeypatch):
-    monkeypatch.setattr(doctor, "_installed", lambda name: {"snakemake": "8.30.0"}.get(name))
-    assert state(doctor.workflow(plan)) == {"snakemake": "fail", "mlflow": "warn"}
+    monkeypatch.setattr(software, "installed", lambda name: {"snakemake": "8.30.0"}.get(name))
+    assert state(software.workflow(plan)) == {"snakemake": "fail", "mlflow": "warn"}
 
 
 def test_a_device_that_is_not_here(plan):
-    findings = list(doctor.torch(configured(plan, device="cuda:77")))
-    assert state(findings)["device"] == "fail"
-    assert "device" not in state(doctor.torch(plan))
+    diagnoses = list(software.torch(configured(plan, device="cuda:77")))
+    assert state(diagnoses)["device"] == "fail"
+    assert "device" not in state(software.torch(plan))
 
 
 @pytest.mark.parametrize(("free", "expected"), [(1e8, "fail"), (2e9, "warn"), (9e9, "ok")])
@@ -121,13 +122,13 @@ def test_a_tracking_server_that_does_not_answer(plan):
 def test_clusters(plan, monkeypatch, answering, expected, word):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(doctor, "_installed", lambda name: "2.0")
+    monkeypatch.setattr(doctor, "installed", lambda name: "2.0")
     monkeypatch.setattr(doctor, "_answers", lambda words: words[0] in answering)
-    (finding,) = doctor.slurm(plan)
-    assert finding.state == expected
-    assert word in finding.seen
+    (diagnosis,) = doctor.slurm(plan)
+    assert diagnosis.state == expected
+    assert word in diagnosis.seen
     monkeypatch.setenv("SLURM_JOB_ID", "1")
-    assert "inside an allocation" in [found.seen for found in doctor.slurm(plan)]
+    assert "inside an allocation" in [diagnosis.seen for diagnosis in doctor.slurm(plan)]
 
 
 def test_no_cluster(plan, monkeypatch):
@@ -142,7 +143,7 @@ def test_a_command_that_hangs_or_is_not_there():
 
 
 def test_exit_code_two_where_it_cannot(plan, monkeypatch):
-    bad = doctor.Finding("python", "fail", "old", "install another")
+    bad = Diagnosis("python", "fail", "old", "install another")
     monkeypatch.setattr(doctor, "QUESTIONS", (lambda _: iter([bad]),))
     told = CliRunner().invoke(command, ["--scale", "smoke"])
     assert told.exit_code == 2

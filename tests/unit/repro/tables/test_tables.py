@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from structgrad.errors import UserError
 from structgrad.repro.evidence.records import RecordError, digest, save
-from structgrad.repro.judging.cells import collect, find
+from structgrad.repro.judging.cells import collect, collect_all, find
 from structgrad.repro.judging.numbers import fixed
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.report.explain import as_text, explain
@@ -41,8 +41,8 @@ def record(plan, fabricate, sorted_report):
 
 
 def rows_of(plan):
-    path = next(path for path in build_tables(plan) if path.name == "indelman_1a.csv")
-    lines = build_tables(plan)[path].decode().splitlines()
+    contents = {path.name: content for path, content in build_tables(plan, collect_all(plan)).items()}
+    lines = contents["indelman_1a.csv"].decode().splitlines()
     return {"/".join(row[:5]): dict(zip(COLUMNS, row, strict=True)) for row in csv.reader(lines[1:])}
 
 
@@ -69,7 +69,7 @@ def test_a_table_by_hand(plan, record):
 
 
 def test_every_format_says_the_same(plan, record):
-    contents = {path.name: content.decode() for path, content in build_tables(plan).items()}
+    contents = {path.name: content.decode() for path, content in build_tables(plan, collect_all(plan)).items()}
     assert set(contents) == {f"indelman_1a.{suffix}" for suffix in ("csv", "md", "html", "tex")}
     assert "| d=5 | 75.0 [19.4, 99.4] (98.5) ✓ | (100) – | – |" in contents["indelman_1a.md"]
     assert r"d=5 & 75.0 [19.4, 99.4] &" in contents["indelman_1a.tex"]
@@ -79,19 +79,19 @@ def test_every_format_says_the_same(plan, record):
     assert link is not None
     assert (link.text, link.get("href")) == ("75.0", "../records/indelman_1a/d=5/direct.0-3.json")
     assert page.find(".//td[@class='verdict not_attempted']") is not None
-    assert len(to_terminal(tables(plan)["indelman_1a"], 100)) == 4
+    assert len(to_terminal(tables(plan, collect_all(plan))["indelman_1a"], 100)) == 4
 
 
 def test_links_follow_the_page_that_holds_the_table(plan, record, project):
-    page = ElementTree.fromstring(to_html(tables(plan)["indelman_1a"], to_results=""))
+    page = ElementTree.fromstring(to_html(tables(plan, collect_all(plan))["indelman_1a"], to_results=""))
     link = page.find(".//a")
     assert link is not None
     assert (project / "results" / "paper" / link.get("href", "")).is_file()
 
 
 def test_rebuilds_byte_for_byte(plan, record):
-    paths = write_tables(plan)
-    assert {path: path.read_bytes() for path in paths} == build_tables(load_plan("paper", SMALL))
+    paths = write_tables(plan, collect_all(plan))
+    assert {path: path.read_bytes() for path in paths} == build_tables(plan, collect_all(load_plan("paper", SMALL)))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_changed_digit_is_an_error(plan, record, old, new, named):
     path = plan.shards[0].path
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(RecordError, match=named):
-        build_tables(plan)
+        collect_all(plan)
 
 
 @pytest.mark.parametrize(
@@ -122,14 +122,14 @@ def test_a_changed_digit_is_an_error(plan, record, old, new, named):
 def test_a_record_of_something_else_is_an_error(plan, fabricate, sorted_report, changes, named):
     fabricate(plan, plan.shards[0], [sorted_report(1, 100)] * 4, changes=changes)
     with pytest.raises(RecordError, match=named):
-        build_tables(plan)
+        collect_all(plan)
 
 
 def test_other_hyper_parameters_are_an_error(plan, fabricate, sorted_report):
     config = plan.experiments["indelman_1a"].config_of("direct") | {"patience": 5}
     fabricate(plan, plan.shards[0], [sorted_report(1, 100)] * 4, changes={"config": config})
     with pytest.raises(RecordError, match=r"config.patience: trained with 5, the plan says 50"):
-        build_tables(plan)
+        collect_all(plan)
 
 
 def test_slices_are_pooled(project, fabricate, sorted_report):
@@ -155,7 +155,7 @@ def test_overlapping_slices_are_an_error(plan, record, fabricate, sorted_report)
     both = replace(plan, shards=(plan.shards[0], again))
     fabricate(both, again, [sorted_report(1, 100)] * 2)
     with pytest.raises(RecordError, match=r"replica 3 is in .*direct\.0-3\.json, too"):
-        build_tables(both)
+        collect_all(both)
 
 
 def test_a_cut_scale_and_an_arm_of_ours_are_not_comparable(project, fabricate, sorted_report):
@@ -283,7 +283,8 @@ def test_numbers_as_text(value, digits, text):
 
 def test_a_bar_in_a_name_is_no_column(project):
     """`Top |V|-1`: the heads are as many as the rule below them has columns, and LaTeX prints it."""
-    table = tables(load_plan("paper", {"experiments": ["paulus_1"]}))["paulus_1"]
+    plan = load_plan("paper", {"experiments": ["paulus_1"]})
+    table = tables(plan, collect_all(plan))["paulus_1"]
     lines = to_markdown(table).splitlines()
     for head, rule in pairwise(lines):
         if rule.startswith("|---"):

@@ -18,6 +18,7 @@ from structgrad.repro.claims import judge_claims
 from structgrad.repro.commands import tables as tables_command
 from structgrad.repro.commands.list import _describe, _paragraph
 from structgrad.repro.figures.files import write_figures
+from structgrad.repro.judging.cells import collect_all
 from structgrad.repro.judging.verdicts import VERDICTS
 from structgrad.repro.planning.paths import results
 from structgrad.repro.report import rocrate
@@ -32,12 +33,12 @@ HEADING = "berthet Figures 4, 7 and 8: Fake rankings"
 
 @pytest.fixture
 def contents(figured):
-    return {path.name: content.decode() for path, content in build_tables(figured).items()}
+    return {path.name: content.decode() for path, content in build_tables(figured, collect_all(figured)).items()}
 
 
 @pytest.fixture
 def page(figured):
-    return build_report(figured).decode()
+    return build_report(figured, collect_all(figured)).decode()
 
 
 def test_headings_are_the_papers_words():
@@ -90,7 +91,7 @@ def test_layouts_have_no_place_for_published_numbers(contents):
 def test_the_terminal_says_nothing_of_the_paper(figured, monkeypatch):
     from rich.console import Console
 
-    shown = tables(figured)
+    shown = tables(figured, collect_all(figured))
     console = Console(width=120, record=True, file=io.StringIO())
     for table in to_terminal(shown["fake"], 100):
         console.print(table)
@@ -133,7 +134,7 @@ def test_the_page_shows_every_figure_under_its_own_name(page):
 
 def test_a_figure_with_a_name_has_a_caption_of_its_own(figured, project):
     (project / "packages" / "nowhere" / "berthet_7.rst").write_text("What *seven* shows.\n", encoding="utf-8")
-    page = build_report(figured).decode()
+    page = build_report(figured, collect_all(figured)).decode()
     section = page[page.index('<h3 id="berthet_7">') : page.index('<h3 id="berthet_8">')]
     assert "What <em>seven</em> shows." in section or "What *seven* shows." in section
     assert page.count("seven") == 1
@@ -148,18 +149,19 @@ def test_the_page_counts_no_published_cells(page):
 
 
 def test_everything_is_written_and_no_claim_is_made(figured):
-    write_tables(figured)
-    write_figures(figured)
-    write_report(figured)
-    assert judge_claims(figured) == []
+    cells = collect_all(figured)
+    for write in (write_tables, write_figures, write_report):
+        write(figured, cells)
+    assert judge_claims(figured, cells) == []
     crate = (results("paper") / rocrate.NAME).read_text(encoding="utf-8")
     assert "berthet Figures 4, 7 and 8 (Fake rankings): as published" in crate
     assert "figures/berthet_8.svg" in crate
 
 
 def test_the_audit_knows_tables_from_figures(figured):
-    write_tables(figured)
-    write_figures(figured)
+    cells = collect_all(figured)
+    write_tables(figured, cells)
+    write_figures(figured, cells)
     scene = Scene(figured)
     scene.__dict__["whole"] = figured  # the registry does not know the experiment
     assert list(nothing_else_is_shown(scene)) == []
@@ -173,7 +175,7 @@ def test_the_audit_knows_tables_from_figures(figured):
 
 
 def test_verdicts_that_cannot_be_are_not_in_the_legend(figured):
-    assert [verdict for verdict, _, _ in tables(figured)["fake"].legend] == [
+    assert [verdict for verdict, _, _ in tables(figured, collect_all(figured))["fake"].legend] == [
         "not_comparable",
         "not_attempted",
         "no_data",

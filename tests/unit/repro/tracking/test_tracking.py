@@ -24,7 +24,7 @@ from structgrad.repro.commands.tracking import command
 from structgrad.repro.evidence.records import RecordError, load, save
 from structgrad.repro.planning.paths import results
 from structgrad.repro.tracking import ingestion as tracking
-from structgrad.repro.tracking import store
+from structgrad.repro.tracking import mlflow_store
 from structgrad.repro.tracking.trackable import metrics_of
 
 pytestmark = pytest.mark.filterwarnings(  # mlflow's own, at import
@@ -36,7 +36,7 @@ STARTUP = 600.0  # seconds that a busy machine may need to start a server
 @pytest.fixture(scope="session")
 def empty(tmp_path_factory):
     """A store without runs: preparing one takes MLflow seconds, copying it takes none."""
-    store.prepare()
+    mlflow_store.prepare()
     from mlflow import MlflowClient
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
@@ -47,21 +47,21 @@ def empty(tmp_path_factory):
 @pytest.fixture
 def ready(finished, empty):
     """A finished project with a store that has no runs yet."""
-    shutil.copy(empty, store.database(finished))
+    shutil.copy(empty, mlflow_store.database(finished))
     return finished
 
 
 def client(plan):
-    store.prepare()
+    mlflow_store.prepare()
     from mlflow import MlflowClient
 
-    return MlflowClient(store.address(plan), registry_uri=store.address(plan))
+    return MlflowClient(mlflow_store.address(plan), registry_uri=mlflow_store.address(plan))
 
 
 def runs(plan):
     """Every run as plain data, by record, without what MLflow draws at random."""
     found = {}
-    for run in store.runs_of(client(plan), plan, list(plan.experiments)):
+    for run in mlflow_store.runs_of(client(plan), plan, list(plan.experiments)):
         history = {
             key: [(metric.step, metric.value) for metric in client(plan).get_metric_history(run.info.run_id, key)]
             for key in run.data.metrics
@@ -80,7 +80,7 @@ def runs(plan):
 
 
 def test_one_run_a_record(ready):
-    assert tracking.ingest(ready) == tracking.Outcome(added=2, replaced=0, kept=0, deleted=0)
+    assert tracking.ingest(ready) == tracking.Ingested(added=2, replaced=0, kept=0, deleted=0)
     shown = runs(ready)
     assert sorted(shown) == sorted(shard.id for shard in ready.shards)
     run, record = shown["indelman_1a/d=5/direct/0-2"], load(ready.shards[0].path)
@@ -113,10 +113,10 @@ def test_a_search_counts_steps(searched):
 def test_again_adds_nothing_and_a_rebuild_gives_the_same(finished):
     tracking.ingest(finished)
     first = runs(finished)
-    assert tracking.ingest(finished) == tracking.Outcome(added=0, replaced=0, kept=2, deleted=0)
+    assert tracking.ingest(finished) == tracking.Ingested(added=0, replaced=0, kept=2, deleted=0)
     assert runs(finished) == first
-    store.database(finished).unlink()
-    assert tracking.rebuild(finished) == tracking.Outcome(added=2, replaced=0, kept=0, deleted=0)
+    mlflow_store.database(finished).unlink()
+    assert tracking.rebuild(finished) == tracking.Ingested(added=2, replaced=0, kept=0, deleted=0)
     assert runs(finished) == first
     assert {path.name for path in results("paper").glob("*.tmp")} == set()
 
@@ -129,7 +129,7 @@ def test_what_changes_or_goes_changes_or_goes_here(ready):
     save(record, path)
     gone.unlink()
     assert tracking.status(ready)["current"] == 0
-    assert tracking.ingest(ready) == tracking.Outcome(added=0, replaced=1, kept=0, deleted=1)
+    assert tracking.ingest(ready) == tracking.Ingested(added=0, replaced=1, kept=0, deleted=1)
     (run,) = runs(ready).values()
     assert run["metrics"]["percent_sequences_perfect"] == [(0, 100)]
 
@@ -137,9 +137,9 @@ def test_what_changes_or_goes_changes_or_goes_here(ready):
 def test_a_run_left_half_written_is_done_again(ready):
     tracking.ingest(ready)
     whole = runs(ready)
-    half = store.runs_of(client(ready), ready, ["indelman_1a"])[0].info.run_id
+    half = mlflow_store.runs_of(client(ready), ready, ["indelman_1a"])[0].info.run_id
     client(ready).update_run(half, status="RUNNING")
-    assert tracking.ingest(ready) == tracking.Outcome(added=0, replaced=1, kept=1, deleted=0)
+    assert tracking.ingest(ready) == tracking.Ingested(added=0, replaced=1, kept=1, deleted=0)
     assert runs(ready) == whole
 
 
@@ -165,7 +165,7 @@ def test_a_damaged_record_is_not_stored(ready):
 
 
 def test_a_damaged_store_says_how_to_mend_it(finished):
-    store.database(finished).write_bytes(b"not a database" * 100)
+    mlflow_store.database(finished).write_bytes(b"not a database" * 100)
     with pytest.raises(UserError, match=r"results/paper/mlflow.db cannot be used .* rebuild"):
         tracking.ingest(finished)
 
@@ -197,7 +197,7 @@ def test_the_pages_need_a_store_and_a_free_port(finished, options):
     told = CliRunner().invoke(command, ["ui", *options])
     assert isinstance(told.exception, UserError)
     assert "tracking ingest" in str(told.exception)
-    store.database(finished).touch()
+    mlflow_store.database(finished).touch()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -217,7 +217,12 @@ def server(tmp_path, empty):
     words += ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--artifacts-destination", str(tmp_path / "a")]
     with (tmp_path / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            words, cwd=tmp_path, env=os.environ | store.ENVIRONMENT, stdout=log, stderr=log, start_new_session=True
+            words,
+            cwd=tmp_path,
+            env=os.environ | mlflow_store.ENVIRONMENT,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     try:
         _wait(f"http://127.0.0.1:{port}/health", process, tmp_path / "server.log")
@@ -247,10 +252,10 @@ def test_a_real_server(ready, server):
     local = ready
     tracking.ingest(local)
     remote = replace(ready, config={**ready.config, "tracking": server})
-    assert tracking.ingest(remote) == tracking.Outcome(added=2, replaced=0, kept=0, deleted=0)
-    assert tracking.ingest(remote) == tracking.Outcome(added=0, replaced=0, kept=2, deleted=0)
+    assert tracking.ingest(remote) == tracking.Ingested(added=2, replaced=0, kept=0, deleted=0)
+    assert tracking.ingest(remote) == tracking.Ingested(added=0, replaced=0, kept=2, deleted=0)
     assert runs(remote) == runs(local)
-    assert tracking.rebuild(remote) == tracking.Outcome(added=2, replaced=0, kept=0, deleted=0)
+    assert tracking.rebuild(remote) == tracking.Ingested(added=2, replaced=0, kept=0, deleted=0)
     assert runs(remote) == runs(local)
 
 
@@ -260,7 +265,7 @@ def test_the_database_lies_in_the_project_whatever_its_path(tmp_path, monkeypatc
     folder.mkdir()
     shutil.copy(empty, folder / "mlflow.db")
     monkeypatch.chdir(tmp_path)
-    connected = store.connect(store.sqlite(folder / "mlflow.db"))
+    connected = mlflow_store.connect(mlflow_store.sqlite(folder / "mlflow.db"))
     connected.create_experiment("one", artifact_location=folder.as_uri())
     with sqlite3.connect(folder / "mlflow.db") as database:
         assert ("one",) in database.execute("select name from experiments").fetchall()

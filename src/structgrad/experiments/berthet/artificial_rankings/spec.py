@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from structgrad.experiments.base import Arm, Experiment, Metric
 from structgrad.experiments.berthet.artificial_rankings.hyper_parameters import ArtificialParameters
-from structgrad.experiments.figures import Lines, Progress
+from structgrad.experiments.figures import LearningCurves, Lines
 
 # Half decades, but for the two levels whose curves the paper shows, which stand for 0.1 and 1.
 SETTINGS = tuple(
@@ -95,7 +95,7 @@ ARTIFICIAL = Experiment(
             columns=2,
             from_zero=True,
         ),
-        Progress(
+        LearningCurves(
             name="fig8",
             title="Figure 8: ranks against epochs",
             settings=("sigma=0.1334", "sigma=0.7449"),

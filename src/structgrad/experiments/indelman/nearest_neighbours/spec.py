@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from structgrad.experiments.base import Arm, Experiment, Metric
-from structgrad.experiments.figures import Progress
+from structgrad.experiments.figures import LearningCurves
 from structgrad.experiments.indelman.nearest_neighbours.hyper_parameters import NeighboursParameters
 
 K = (1, 3, 5, 9)
@@ -162,7 +162,7 @@ TABLE_2 = Experiment(
     arms=ARMS,
     metrics=METRICS,
     figures=(
-        Progress(
+        LearningCurves(
             name="2_curves",
             title="Table 2: validation accuracy against steps",
             settings=tuple(f"{data} k=5" for data in DATA),

@@ -10,7 +10,7 @@ from math import inf
 from typing import Any
 
 from structgrad.experiments.base import Arm, Experiment, Metric
-from structgrad.experiments.figures import Progress
+from structgrad.experiments.figures import LearningCurves
 from structgrad.experiments.paulus.graph_layout.hyper_parameters import LayoutParameters
 
 DISTRIBUTIONS = {
@@ -112,7 +112,7 @@ TABLE_1 = Experiment(
     settings=("T=10", "T=20"),
     arms=ARMS,
     metrics=METRICS,
-    figures=(Progress(settings=("T=10", "T=20"), quantities=("elbo", "edge_precision")),),
+    figures=(LearningCurves(settings=("T=10", "T=20"), quantities=("elbo", "edge_precision")),),
     package=str(__package__),
     level=2,
     hyper_parameters=LayoutParameters,

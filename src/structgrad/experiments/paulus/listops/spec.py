@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from structgrad.experiments.base import Arm, Experiment, Metric
-from structgrad.experiments.figures import Progress
+from structgrad.experiments.figures import LearningCurves
 from structgrad.experiments.paulus.listops.hyper_parameters import ListOpsParameters
 
 GRAPH, DIGRAPH = "GNN latent graph", "GNN latent digraph"
@@ -102,7 +102,7 @@ TABLE_2 = Experiment(
     arms=ARMS,
     metrics=METRICS,
     figures=(
-        Progress(
+        LearningCurves(
             name="2_curves",
             title="Table 2: validation accuracy and recovered edges against steps",
             settings=("ListOps",),

@@ -10,11 +10,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from structgrad.experiments import Progress
+from structgrad.experiments import LearningCurves
 from structgrad.repro.evidence.gathering import Evidence
-from structgrad.repro.figures import progress
+from structgrad.repro.figures import learning_curves
 from structgrad.repro.figures.files import build_figures
-from structgrad.repro.judging.cells import collect
+from structgrad.repro.judging.cells import collect, collect_all
 
 SVG = "http://www.w3.org/2000/svg"
 
@@ -71,7 +71,7 @@ def line_of(panel, colour):
 
 
 def test_data_are_the_histories_in_the_metrics_unit(figured, experiment, figure):
-    rows = rows_of(progress.data(figure, experiment, collect(figured, "fake")))
+    rows = rows_of(learning_curves.data(figure, experiment, collect(figured, "fake")))
     # slices of two and of one replica: (2 * 0.1 + 0.4) / 3 and so on
     assert curve(rows, "learner") == [(1, 20.0), (10, 50.0), (100, 70.0)]
     assert {row["active"] for row in rows if row["arm"] == "learner"} == {"3"}
@@ -91,7 +91,7 @@ def test_slices_that_stop_at_different_epochs_are_not_mixed(figured, experiment,
     longer = {**second.record["history"], "epoch": [1, 10, 50]}
     other = Evidence(second.path, {**second.record, "history": longer})
     cells = [replace(cell, evidence=(first, other)) if first in cell.evidence else cell for cell in cells]
-    rows = rows_of(progress.data(figure, experiment, cells))
+    rows = rows_of(learning_curves.data(figure, experiment, cells))
     assert curve(rows, "learner") == [(1, 10.0), (10, 40.0), (100, 60.0)]
     assert {row["active"] for row in rows if row["arm"] == "learner"} == {"2"}
 
@@ -102,21 +102,22 @@ def test_a_mean_over_slices_follows_those_that_still_train(figured, experiment, 
     fewer = {**first.record["history"], "active": [2, 1, 1]}
     other = Evidence(first.path, {**first.record, "history": fewer})
     cells = [replace(cell, evidence=(other, second)) if first in cell.evidence else cell for cell in cells]
-    rows = rows_of(progress.data(figure, experiment, cells))
+    rows = rows_of(learning_curves.data(figure, experiment, cells))
     assert curve(rows, "learner") == [(1, 20.0), (10, 55.0), (100, 75.0)]
 
 
 def test_a_history_without_the_quantity_is_left_out(figured, experiment, figure):
-    rows = rows_of(progress.data(figure, experiment, cells_with(figured, {"epoch": [1], "active": [1], "loss": [3]})))
+    cells = cells_with(figured, {"epoch": [1], "active": [1], "loss": [3]})
+    rows = rows_of(learning_curves.data(figure, experiment, cells))
     assert {row["quantity"] for row in rows} == {"loss"}
-    assert rows_of(progress.data(figure, experiment, cells_with(figured, {}))) == []
+    assert rows_of(learning_curves.data(figure, experiment, cells_with(figured, {}))) == []
 
 
 def test_one_panel_a_setting_and_quantity(figured, experiment):
-    both = Progress(("sigma=10", "sigma=0.1"), ("loss", "perfect"))
+    both = LearningCurves(("sigma=10", "sigma=0.1"), ("loss", "perfect"))
     history = {"epoch": [1, 10], "active": [3, 3], "perfect": [0.5, 0.6], "loss": [2.0, 1.0]}
-    content = progress.data(both, experiment, cells_with(figured, history))
-    picture = progress.draw(content, both, experiment, "both")
+    content = learning_curves.data(both, experiment, cells_with(figured, history))
+    picture = learning_curves.draw(content, both, experiment, "both")
     assert len(groups(picture, "axes_")) == 4
     words = words_of(picture)
     assert words.count("perfect ranks (%)") == words.count("loss") == 1  # a row has one name
@@ -127,21 +128,21 @@ def test_one_panel_a_setting_and_quantity(figured, experiment):
 
 
 def test_each_panel_has_its_own_scale(figured, experiment):
-    both = Progress(("sigma=0.1", "sigma=10"), ("perfect",))
+    both = LearningCurves(("sigma=0.1", "sigma=10"), ("perfect",))
     history = {"epoch": [1, 10], "active": [3, 3], "perfect": [0.1, 0.5]}
-    content = progress.data(both, experiment, cells_with(figured, history))
-    left, right = groups(progress.draw(content, both, experiment, "row"), "axes_")
+    content = learning_curves.data(both, experiment, cells_with(figured, history))
+    left, right = groups(learning_curves.draw(content, both, experiment, "row"), "axes_")
     (_, half) = line_of(left, "#0072b2")[1]
     first, last = (y for _, y in line_of(right, "#777777"))  # at sigma=10 only the reference has run, at 0.5, too
     assert first == last != half
 
 
 def test_epochs_are_whole_words(figured, experiment):
-    perfect = Progress(("sigma=0.1",), ("perfect",))
+    perfect = LearningCurves(("sigma=0.1",), ("perfect",))
     for epochs, expected in (([1, 2, 3], {"1", "2", "3"}), ([1, 100, 2000], {"1", "10", "100", "1000"})):
         history = {"epoch": epochs, "active": [3] * 3, "perfect": [0.1, 0.5, 0.6]}
-        picture = progress.draw(
-            progress.data(perfect, experiment, cells_with(figured, history)), perfect, experiment, ""
+        picture = learning_curves.draw(
+            learning_curves.data(perfect, experiment, cells_with(figured, history)), perfect, experiment, ""
         )
         below = {word for word in words_of(picture) if word.isdigit() and int(word) in (1, 2, 3, 10, 100, 1000)}
         assert below - {"10"} == expected - {"10"}
@@ -149,8 +150,8 @@ def test_epochs_are_whole_words(figured, experiment):
 
 
 def test_lines_are_where_the_data_says(figured, experiment, figure):
-    content = progress.data(figure, experiment, collect(figured, "fake"))
-    panel, _ = groups(progress.draw(content, figure, experiment, "where"), "axes_")
+    content = learning_curves.data(figure, experiment, collect(figured, "fake"))
+    panel, _ = groups(learning_curves.draw(content, figure, experiment, "where"), "axes_")
     (x1, y1), (x2, y2), (x3, y3) = line_of(panel, "#0072b2")  # the first colour: the reference takes none
     assert math.isclose(x2 - x1, x3 - x2, rel_tol=1e-4)  # 1, 10, 100 on a logarithmic axis
     assert math.isclose((y1 - y2) / (y1 - y3), (50 - 20) / (70 - 20), rel_tol=1e-4)
@@ -162,43 +163,42 @@ def test_lines_are_where_the_data_says(figured, experiment, figure):
 
 
 def test_epoch_zero_has_no_place_on_the_axis_and_one_epoch_is_a_point(figured, experiment):
-    perfect = Progress(("sigma=0.1",), ("perfect",))
+    perfect = LearningCurves(("sigma=0.1",), ("perfect",))
     history = {"epoch": [0, 1, 10], "active": [3] * 3, "perfect": [0.0, 0.5, 0.6]}
-    content = progress.data(perfect, experiment, cells_with(figured, history))
+    content = learning_curves.data(perfect, experiment, cells_with(figured, history))
     assert len(curve(rows_of(content), "learner")) == 3
-    (panel,) = groups(progress.draw(content, perfect, experiment, "zero"), "axes_")
+    (panel,) = groups(learning_curves.draw(content, perfect, experiment, "zero"), "axes_")
     assert len(line_of(panel, "#0072b2")) == 2
     short = {key: values[:2] for key, values in history.items()}
-    content = progress.data(perfect, experiment, cells_with(figured, short))
-    (panel,) = groups(progress.draw(content, perfect, experiment, "one"), "axes_")
+    content = learning_curves.data(perfect, experiment, cells_with(figured, short))
+    (panel,) = groups(learning_curves.draw(content, perfect, experiment, "one"), "axes_")
     assert any("#0072b2" in use.attrib.get("style", "") for use in panel.iter(f"{{{SVG}}}use"))  # a marker
 
 
 def test_the_axis_starts_at_zero_where_it_should(figured, experiment):
     history = {"epoch": [1, 10], "active": [3] * 2, "perfect": [0.95, 0.96]}
     for from_zero in (False, True):
-        figure = Progress(("sigma=0.1",), ("perfect",), from_zero=from_zero)
-        content = progress.data(figure, experiment, cells_with(figured, history))
-        assert ("0" in words_of(progress.draw(content, figure, experiment, "axis"))) == from_zero
+        figure = LearningCurves(("sigma=0.1",), ("perfect",), from_zero=from_zero)
+        content = learning_curves.data(figure, experiment, cells_with(figured, history))
+        assert ("0" in words_of(learning_curves.draw(content, figure, experiment, "axis"))) == from_zero
 
 
 def test_the_picture_is_drawn_from_the_data_alone(figured, experiment, figure):
-    contents = {path.name: content for path, content in build_figures(figured).items()}
+    contents = {path.name: content for path, content in build_figures(figured, collect_all(figured)).items()}
     content, title = contents["berthet_8.csv"], "berthet Figure 8: while learning, scale paper"
-    assert progress.draw(content, figure, experiment, title) == contents["berthet_8.svg"]
-    assert (
-        progress.draw(content.replace(b"50.0000", b"55.0000"), figure, experiment, title) != contents["berthet_8.svg"]
-    )
+    assert learning_curves.draw(content, figure, experiment, title) == contents["berthet_8.svg"]
+    other = content.replace(b"50.0000", b"55.0000")
+    assert learning_curves.draw(other, figure, experiment, title) != contents["berthet_8.svg"]
     for path in Path(figured.shards[0].path).parent.glob("*.json"):
         path.unlink()
-    assert progress.draw(content, figure, experiment, title) == contents["berthet_8.svg"]
+    assert learning_curves.draw(content, figure, experiment, title) == contents["berthet_8.svg"]
 
 
 def test_a_search_shows_the_selected_trial_against_its_steps(searched):
     experiment = searched.experiments["fake"].experiment
     figure = experiment.figures[1]
     cells = collect(searched, "fake")
-    rows = rows_of(progress.data(figure, experiment, cells))
+    rows = rows_of(learning_curves.data(figure, experiment, cells))
     assert list(rows[0])[6:] == ["step", "active", "value", "trials"]
     shown = {(row["arm"], float(row["step"]), float(row["value"]), row["active"], row["trials"]) for row in rows}
     assert shown == {
@@ -207,7 +207,7 @@ def test_a_search_shows_the_selected_trial_against_its_steps(searched):
         ("indep", 200, -3100.0, "2", "2 3"),  # trial 3 does, whose record holds the mean of two
         ("indep", 400, -1550.0, "2", "2 3"),
     }
-    picture = progress.draw(progress.data(figure, experiment, cells), figure, experiment, "steps")
+    picture = learning_curves.draw(learning_curves.data(figure, experiment, cells), figure, experiment, "steps")
     assert words_of(picture).count("step") == 1
     assert "epoch" not in words_of(picture)
-    assert progress.reading(figure, experiment).startswith("Lines: the trial that is selected")
+    assert learning_curves.reading(figure, experiment).startswith("Lines: the trial that is selected")

@@ -74,7 +74,7 @@ def connect(uri: str) -> Any:
 
 @contextmanager
 def explained(plan: Plan) -> Iterator[None]:
-    """Turn what MLflow raises into one line."""
+    """Turn what MLflow raises into a :class:`UserError` of one line."""
     prepare()
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
@@ -83,11 +83,11 @@ def explained(plan: Plan) -> Iterator[None]:
     try:
         yield
     except (MlflowException, RequestException, SQLAlchemyError) as error:
-        said = re.sub(r"\s+", " ", str(error))[:160]
+        reason = re.sub(r"\s+", " ", str(error))[:160]
         if plan.config["tracking"] == "sqlite":
             path = database(plan).relative_to(project_root())
-            raise UserError(f"{path} cannot be used ({said}); `structgrad tracking rebuild` makes it anew") from error
-        fault = "does not answer" if "Connection" in said or "timed out" in said else f"cannot be used ({said})"
+            raise UserError(f"{path} cannot be used ({reason}); `structgrad tracking rebuild` makes it anew") from error
+        fault = "does not answer" if "Connection" in reason or "timed out" in reason else f"cannot be used ({reason})"
         raise UserError(
             f"the MLflow server at {address(plan)} {fault}; "
             "start it, mend `tracking` in config.yaml, or set it to sqlite"
@@ -99,20 +99,20 @@ def runs_of(client: Any, plan: Plan, names: list[str]) -> list[Any]:
     titles = [f"{plan.experiments[name].experiment.paper}_{plan.experiments[name].experiment.table}" for name in names]
     known = [client.get_experiment_by_name(title) for title in titles]
     chosen = [experiment.experiment_id for experiment in known if experiment is not None]
-    found: list[Any] = []
+    runs: list[Any] = []
     token = None
     while chosen:
         query = f"tags.`structgrad.scale` = '{plan.scale}'"
         page = client.search_runs(chosen, query, max_results=PAGE, page_token=token)
-        found += page
+        runs += page
         token = page.token
         if not token:
             break
-    return found
+    return runs
 
 
-def add_run(client: Any, plan: Plan, record: Mapping[str, Any], content: str) -> None:
-    """Write a record as a run; ``content`` is the digest of its file. Until all is there it is not FINISHED."""
+def add_run(client: Any, plan: Plan, record: Mapping[str, Any], file_digest: str) -> None:
+    """Write a record as a run, with the digest of its file. Until everything is written it is not FINISHED."""
     from mlflow.entities import Metric, Param
 
     experiment = plan.experiments[record["experiment"]].experiment
@@ -121,7 +121,7 @@ def add_run(client: Any, plan: Plan, record: Mapping[str, Any], content: str) ->
         _experiment(client, plan, f"{experiment.paper}_{experiment.table}"),
         start_time=start,
         run_name=f"{record['setting']} {experiment.arm(record['arm']).column} {record['id'].rpartition('/')[2]}",
-        tags=tags_of(record, experiment) | {FILE: content},
+        tags=tags_of(record, experiment) | {FILE: file_digest},
     )
     identity = run.info.run_id
     params = [Param(_name(key), value) for key, value in params_of(record).items()]

@@ -1,4 +1,4 @@
-"""Training curves of the records, drawn for the report: one panel an arm and quantity, one line a setting."""
+"""Training curves of the records, drawn for the report: one panel per arm and quantity, one line per setting."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ Curve = tuple[Sequence[float], Sequence[float]]
 
 
 def shown(experiment: Experiment, evidence: Sequence[Evidence]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
-    """(arm, setting) -> the records whose histories are shown, one a slice, in the order of the evidence.
+    """(arm, setting) -> the records whose histories are shown, one per slice, in the order of the evidence.
 
     Of a search it is the record of the selected trial: the others have other hyper-parameters.
     """
-    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    by_place: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for piece in evidence:
         record = piece.record
         if record["experiment"] == experiment.name:
-            found.setdefault((record["arm"], record["setting"]), []).append(record)
-    for (arm, setting), records in found.items():
+            by_place.setdefault((record["arm"], record["setting"]), []).append(record)
+    for (arm, setting), records in by_place.items():
         if experiment.searches(arm):
             owners = [(result, record) for record in records for result in record["results"]]
-            found[arm, setting] = [owners[selected([result for result, _ in owners])][1]]
-    return found
+            by_place[arm, setting] = [owners[selected([result for result, _ in owners])][1]]
+    return by_place
 
 
 def panels(experiment: Experiment, evidence: Sequence[Evidence]) -> dict[tuple[str, str], dict[str, Curve]]:
@@ -41,7 +41,7 @@ def panels(experiment: Experiment, evidence: Sequence[Evidence]) -> dict[tuple[s
 
     Of an arm in slices the first slice is shown: a mean over slices that stop at different epochs would jump.
     """
-    found: dict[tuple[str, str], dict[str, Curve]] = {}
+    curves: dict[tuple[str, str], dict[str, Curve]] = {}
     records = shown(experiment, evidence)
     for arm in experiment.arms:
         for setting in experiment.settings:
@@ -49,21 +49,21 @@ def panels(experiment: Experiment, evidence: Sequence[Evidence]) -> dict[tuple[s
             history = slices[0]["history"] if slices else {}
             for quantity, values in history.items():
                 if quantity not in (experiment.clock, "active") and len(values) > 1:
-                    found.setdefault((arm.name, quantity), {})[setting] = (history[experiment.clock], values)
-    return {place: lines for place, lines in found.items() if any(_moves(values) for _, values in lines.values())}
+                    curves.setdefault((arm.name, quantity), {})[setting] = (history[experiment.clock], values)
+    return {place: lines for place, lines in curves.items() if any(_moves(values) for _, values in lines.values())}
 
 
 def draw(experiment: Experiment, evidence: Sequence[Evidence]) -> bytes | None:
     """The panels as one svg; None where no record has a curve."""
-    found = panels(experiment, evidence)
-    if not found:
+    curves = panels(experiment, evidence)
+    if not curves:
         return None
-    rows = -(-len(found) // COLUMNS)
-    settings = {setting for lines in found.values() for setting in lines}
+    rows = -(-len(curves) // COLUMNS)
+    settings = {setting for lines in curves.values() for setting in lines}
     keys = -(-len(settings) // NAMES)  # rows of the legend
     with picture(10.4, 2.7 * rows + 0.3 + 0.2 * keys) as (figure, drawn):
         handles: dict[str, Any] = {}
-        for index, ((arm, quantity), lines) in enumerate(found.items()):
+        for index, ((arm, quantity), lines) in enumerate(curves.items()):
             axes = figure.add_subplot(rows, COLUMNS, index + 1)
             for setting, (times, values) in lines.items():
                 colour, dash = stroke(experiment.settings.index(setting))

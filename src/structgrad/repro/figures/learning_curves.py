@@ -1,4 +1,4 @@
-"""A figure of learning curves: each arm's quantity against the epoch or step, one panel a setting and quantity."""
+"""A figure of learning curves: each arm's quantity against the epoch or step, one panel per setting and quantity."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from structgrad.experiments import Experiment, Progress
-from structgrad.repro.figures.curves import History, shown
+from structgrad.experiments import Experiment, LearningCurves
 from structgrad.repro.figures.drawing import WIDTH, legend, nothing, picture, reference, start_at_zero, stroke
+from structgrad.repro.figures.training_curves import History, shown
 from structgrad.repro.judging.cells import Cell
 from structgrad.repro.judging.numbers import MORE_DIGITS, fixed
 from structgrad.repro.tables.comma_separated import comma_separated
@@ -17,17 +17,17 @@ KEY, LETTER = 0.6, 0.075  # inches that a name in the legend needs, and each let
 NAMES = ("quantity", "title", "unit", "setting", "arm", "column")
 
 
-def reading(figure: Progress, experiment: Experiment) -> str:
+def reading(figure: LearningCurves, experiment: Experiment) -> str:
     """How to read the picture."""
-    told = "Lines: means over the replicas that still train"
+    text = "Lines: means over the replicas that still train"
     if experiment.selected_by:
-        told = "Lines: the trial that is selected"
-    told += "; grey, thin: what does not learn" if any(arm.reference for arm in experiment.arms) else ""
-    return f"{told}."
+        text = "Lines: the trial that is selected"
+    text += "; grey, thin: what does not learn" if any(arm.reference for arm in experiment.arms) else ""
+    return f"{text}."
 
 
-def data(figure: Progress, experiment: Experiment, cells: Iterable[Cell]) -> bytes:
-    """The csv under :func:`columns`: one line a quantity, setting, arm and epoch (step) of the records' histories.
+def data(figure: LearningCurves, experiment: Experiment, cells: Iterable[Cell]) -> bytes:
+    """The csv under :func:`columns`: one line per quantity, setting, arm and epoch (step) of the records' histories.
 
     ``value`` is in the unit of the metric that the quantity is named like, else as it stands in the record; ``active``
     is how many replicas it is a mean of. Where an arm has several slices it is the mean over all their replicas if all
@@ -36,14 +36,14 @@ def data(figure: Progress, experiment: Experiment, cells: Iterable[Cell]) -> byt
     trials that share its record; ``trials`` says which.
     """
     evidence = list({piece.path: piece for cell in cells for piece in cell.evidence}.values())
-    found = shown(experiment, evidence)
+    by_place = shown(experiment, evidence)
     rows: list[Sequence[Any]] = []
     for quantity in figure.quantities:
         metric = next((metric for metric in experiment.metrics if metric.name == quantity), None)
         title, unit = (metric.title, metric.unit) if metric else (quantity, "")
         for setting in figure.settings:
             for arm in experiment.arms:
-                records = found.get((arm.name, setting), [])
+                records = by_place.get((arm.name, setting), [])
                 name = (quantity, title, unit, setting, arm.name, arm.column)
                 trials = [_trials(records)] if experiment.selected_by else []
                 for time, active, value in _curve([r["history"] for r in records], quantity, experiment.clock):
@@ -52,7 +52,7 @@ def data(figure: Progress, experiment: Experiment, cells: Iterable[Cell]) -> byt
     return comma_separated(columns(experiment), rows).encode("utf-8")
 
 
-def draw(content: bytes, figure: Progress, experiment: Experiment, title: str) -> bytes:
+def draw(content: bytes, figure: LearningCurves, experiment: Experiment, title: str) -> bytes:
     """The svg of :func:`data`: settings are columns, quantities rows with one vertical axis.
 
     The axis of time is logarithmic, so that what happened before the first is not shown. A reference is a

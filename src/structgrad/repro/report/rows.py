@@ -1,0 +1,126 @@
+"""The rows of the report's own tables: verdicts counted, cells that are not reproduced, costs and origins."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from structgrad.repro.evidence.gathering import Evidence
+from structgrad.repro.judging.cells import Cell
+from structgrad.repro.judging.numbers import fixed
+from structgrad.repro.judging.verdicts import VERDICTS
+from structgrad.repro.planning.paths import results
+from structgrad.repro.planning.plan import Plan
+from structgrad.repro.tables.panels import MARKS, Table
+
+SHORT = 12  # digits of a digest that are shown
+
+
+def verdict_counts(table: Table) -> dict[str, Any]:
+    """How many cells that the paper prints a number for have which verdict, and how many of all cells were run."""
+    printed = [cell for cell in table.cells if cell.published is not None]
+    verdicts = Counter(cell.judgement.verdict for cell in printed)
+    return {
+        "id": table.stem,
+        "heading": table.heading,
+        "cells": len(printed),
+        "by": {verdict: verdicts[verdict] for verdict in VERDICTS},
+        "all": len(table.cells),
+        "run": sum(cell.estimate is not None for cell in table.cells),
+    }
+
+
+def is_outside(cell: Cell) -> bool:
+    """Whether the published number lies outside what the verdict allows."""
+    return cell.judgement.verdict in ("close", "differs")
+
+
+def outside(cell: Cell) -> dict[str, Any]:
+    """A cell that is not reproduced, with the arithmetic of its verdict."""
+    ours, theirs, verdict = cell.estimate, cell.published, cell.judgement
+    assert ours is not None  # a verdict of ``close`` or ``differs`` has both
+    assert theirs is not None
+    digits = cell.metric.digits
+    return {
+        "table": cell.experiment.label or cell.experiment.table,
+        "setting": cell.setting,
+        "arm": cell.arm.column,
+        "metric": cell.metric.title,
+        "verdict": verdict.verdict,
+        "mark": MARKS[verdict.verdict],
+        "ours": fixed(ours.value, digits),
+        "interval": f"[{fixed(ours.low, digits)}, {fixed(ours.high, digits)}]",
+        "published": theirs.text,
+        "apart": fixed(verdict.distance, digits),
+        "allowed": fixed(verdict.allowed, digits),
+        "unit": cell.metric.unit,
+        "id": cell.id,
+        "reason": verdict.reason,
+    }
+
+
+def cost(piece: Evidence, plan: Plan) -> dict[str, Any]:
+    """What one record took: time, memory, device, and how long its replicas trained."""
+    record, ran = piece.record, piece.record["run"]
+    count = record["replicas"]["count"]
+    experiment = plan.experiments[record["experiment"]].experiment
+    return {
+        "table": experiment.label or experiment.table,
+        "setting": record["setting"],
+        "arm": experiment.arm(record["arm"]).column,
+        "n": count,
+        "time": duration(ran["seconds"]),
+        "each": f"{ran['seconds'] / count:.2f}",
+        "memory": f"{ran['peak_memory_mb']:.0f}",
+        "device": f"{ran['device']}, {ran['threads']} thread{'s' if ran['threads'] > 1 else ''}",
+        "machine": ran["hardware"].get("gpu") or ran["hardware"].get("processor", ""),
+        "resumed": ran["resumed"],
+        "length": _length(record["results"], f"{experiment.clock}s"),
+        "digest": piece.mark,
+        "link": str(PurePosixPath(*piece.path.relative_to(results(plan.scale)).parts)),
+    }
+
+
+def _length(results: Sequence[Mapping[str, Any]], counted: str) -> str:
+    """How long the replicas trained on average, and which of them diverged."""
+    mean = sum(result[counted] for result in results) / len(results)
+    ends = [f"trial {r['replica']} diverged after {r[counted]}" for r in results if r["stopped"] == "diverged"]
+    return ", ".join([f"{mean:.0f}", *ends])
+
+
+def origins(evidence: Sequence[Evidence]) -> list[tuple[str, list[tuple[str, int]]]]:
+    """What the records say of where they come from: each property, its values, and how many records have each."""
+    counts: dict[str, Counter[str]] = {}
+    for piece in evidence:
+        made, ran = piece.record["provenance"], piece.record["run"]
+        changed = " with uncommitted changes" if made["git_dirty"] else ""
+        facts: Mapping[str, Any] = {
+            "sources": made["source_digest"][:SHORT],
+            "commit": (made["git_commit"] or "unknown")[:SHORT] + changed,
+            "lock": (made["lock_digest"] or "none")[:SHORT],
+            "libraries": ", ".join(f"{name} {version}" for name, version in sorted(made["libraries"].items())),
+            "machine": _machine(ran),
+        }
+        for key, value in facts.items():
+            counts.setdefault(key, Counter())[value] += 1
+    return [(key, sorted(values.items(), key=lambda item: (-item[1], item[0]))) for key, values in counts.items()]
+
+
+def _machine(ran: Mapping[str, Any]) -> str:
+    hardware = ran["hardware"]
+    named = [hardware.get(key) for key in ("gpu", "processor", "system", "machine")]
+    cores = hardware.get("cores")
+    return ", ".join([str(part) for part in named if part] + ([f"{cores} cores"] if cores else []))
+
+
+def duration(seconds: float) -> str:
+    """``3725`` as ``1 h 02 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, left = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {left:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
