@@ -20,6 +20,9 @@ class Arm:
     code support best: its cells are the answers to the printed numbers, the others' are further readings, shown apart
     and never counted. A tuple names the settings at which it is.
 
+    ``fold_ratio``: where replicas are folds, the deviation that the mean over the folds of a partition has from one
+    partition to the next, over what those folds suggest (their deviation over the root of their number), measured.
+
     ``config`` holds its own hyper-parameters, in place of or beside those of the experiment. A ``reference`` learns
     nothing: figures draw it as what the others are held against.
     """
@@ -30,6 +33,7 @@ class Arm:
     note: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
     main: bool | tuple[str, ...] = True
+    fold_ratio: float = 1.0
     reference: bool = False
 
     def is_main(self, setting: str) -> bool:

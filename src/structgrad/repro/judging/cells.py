@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from structgrad.errors import unknown
 from structgrad.experiments import Arm, Experiment, Metric
 from structgrad.repro.evidence.gathering import Evidence, gather, missing_data, per_replica, results_of, value_of
-from structgrad.repro.judging.intervals import Measured, mean, proportion
+from structgrad.repro.judging import first_intervals
+from structgrad.repro.judging.first_rule import first_verdict
+from structgrad.repro.judging.intervals import Measured
+from structgrad.repro.judging.printed import Print, ends_of, of_ours
 from structgrad.repro.judging.published import Published, lookup
+from structgrad.repro.judging.sampling import Sampling
 from structgrad.repro.judging.selection import ScoredTrial, Selection
-from structgrad.repro.judging.verdicts import Judgement, judge
+from structgrad.repro.judging.verdicts import Judgement, corrected, judge, unjudged
 from structgrad.repro.planning.plan import ExperimentPlan, Plan
 from structgrad.training.results import Mean, Proportion, Report
 
@@ -35,6 +39,11 @@ class Cell:
     def id(self) -> str:
         """Such as ``indelman/1a/d=25/Direct/percent_sequences_perfect``."""
         return cell_id(self.experiment, self.setting, self.arm, self.metric)
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it is the one answer to a printed number; any other cell is a further reading, or ours alone."""
+        return self.published is not None and self.experiment.is_answer(self.setting, self.arm, self.metric)
 
 
 Cells = Mapping[str, Sequence[Cell]]  # the cells of each experiment of a plan, by the experiment's name
@@ -62,12 +71,23 @@ def collect(plan: Plan, name: str) -> list[Cell]:
             than the plan's, or holds replicas that another record of the cell holds, too.
     """
     experiment = plan.experiments[name].experiment
-    return [
+    cells = [
         cell
         for setting in experiment.settings
         for arm in experiment.arms
         for cell in _cells(plan, name, setting, arm, experiment.metrics)
     ]
+    return _after_holm(cells)
+
+
+def _after_holm(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells of a table with Holm's correction: one family of the answers, one of the further readings."""
+    settled = {}
+    for answers in (True, False):
+        family = [cell for cell in cells if cell.is_answer == answers]
+        judgements = corrected([cell.judgement for cell in family])
+        settled |= {cell.id: judgement for cell, judgement in zip(family, judgements, strict=True)}
+    return [replace(cell, judgement=settled[cell.id]) for cell in cells]
 
 
 def find(plan: Plan, identity: str) -> Cell:
@@ -77,7 +97,7 @@ def find(plan: Plan, identity: str) -> Cell:
         UserError: there is none; the line names the nearest.
     """
     places = {
-        cell_id(part.experiment, setting, arm, metric): (name, setting, arm, (metric,))
+        cell_id(part.experiment, setting, arm, metric): name
         for name, part in plan.experiments.items()
         for setting in part.experiment.settings
         for arm in part.experiment.arms
@@ -85,7 +105,7 @@ def find(plan: Plan, identity: str) -> Cell:
     }
     if identity not in places:
         raise unknown("cell", identity, places)
-    return _cells(plan, *places[identity])[0]
+    return next(cell for cell in collect(plan, places[identity]) if cell.id == identity)
 
 
 def trials(evidence: Sequence[Evidence], metric: Metric) -> list[ScoredTrial]:
@@ -95,23 +115,18 @@ def trials(evidence: Sequence[Evidence], metric: Metric) -> list[ScoredTrial]:
     return [ScoredTrial(finals[r].get("validation", 0.0), value_of(reports[r], metric)) for r in sorted(reports)]
 
 
-def estimate(reports: Sequence[Report], metric: Metric, identity: str) -> Measured | None:
-    """The pooled value with its interval, in the metric's unit; None without reports."""
+def measured(reports: Sequence[Report], metric: Metric, known: Print) -> Measured | None:
+    """The pooled value with its interval and spread, in the metric's unit; None without reports."""
     if not reports:
         return None
-    shares = [report for report in reports if isinstance(report, Proportion)]
-    means = [report for report in reports if isinstance(report, Mean)]
-    if metric.kind == "proportion":
-        pooled = proportion([share.successes for share in shares], [share.trials for share in shares])
-    else:
-        pooled = mean(
-            [each.sum for each in means],
-            [each.sum_squares for each in means],
-            [each.count for each in means],
-            seed=seed_of(identity),
-            spread_over=metric.spread,
-        )
-    return pooled.scaled(metric.factor)
+    sampling, n = Sampling.of(reports, metric), len(reports)
+    value = sampling.pooled.value * metric.factor
+    if n == 1:
+        return Measured(value, None, None, 1)
+    ends = of_ours(sampling, metric, known)
+    spread = sampling.between if metric.spread == "replicas" else sampling.deviation
+    shown = None if metric.kind == "proportion" or spread is None else spread * metric.factor
+    return Measured(ends.value, ends.low, ends.high, n, shown)
 
 
 def seed_of(identity: str) -> int:
@@ -136,21 +151,43 @@ def _cell(
     missing: str | None,
 ) -> Cell:
     experiment = part.experiment
-    identity = cell_id(experiment, setting, arm, metric)
-    reports = per_replica(evidence, metric)
-    searched = experiment.searches(arm.name)
-    if searched and reports:
+    by_replica = per_replica(evidence, metric)
+    reports = [by_replica[replica] for replica in sorted(by_replica)]
+    known = Print(
+        experiment.published_items.get(metric.name),
+        experiment.published_replicas,
+        experiment.all_or_nothing,
+        arm.fold_ratio,
+        experiment.searches(arm.name),
+    )
+    if known.selected and reports:
         ours = Selection.of(trials(evidence, metric)).estimate()
     else:
-        ours = estimate([reports[replica] for replica in sorted(reports)], metric, identity)
+        ours = measured(reports, metric, known)
     published = lookup(experiment.paper, experiment.table, setting, arm.answers, metric.published)
-    verdict = judge(
-        metric,
-        ours,
-        published,
-        experiment.published_items.get(metric.name),
-        selected=searched,
-        cut=None if part.comparable else part.reason,
-        missing_data=missing,
-    )
-    return Cell(experiment, setting, arm, metric, scale, ours, published, verdict, evidence if ours else ())
+    judgement = unjudged(metric, ours, published, part.cut(setting, arm.name), missing)
+    if judgement is None:
+        assert ours is not None
+        assert published is not None
+        fewer = known.selected and ours.n < (known.replicas or 0)
+        printed = ends_of(metric, published, known, Sampling.of(reports, metric))
+        first = _first(cell_id(experiment, setting, arm, metric), metric, reports, ours, published, known)
+        judgement = replace(judge(metric, ours, published, *printed, fewer_trials=fewer), first=first)
+    return Cell(experiment, setting, arm, metric, scale, ours, published, judgement, evidence if ours else ())
+
+
+def _first(
+    identity: str, metric: Metric, reports: Sequence[Report], ours: Measured, published: Published, known: Print
+) -> str:
+    """What the first rule said of a cell."""
+    shares = [report for report in reports if isinstance(report, Proportion)]
+    means = [report for report in reports if isinstance(report, Mean)]
+    if known.selected:
+        before = ours
+    elif shares:
+        pooled = first_intervals.proportion([share.successes for share in shares], [share.trials for share in shares])
+        before = pooled.scaled(metric.factor)
+    else:
+        sums, counts = [each.sum for each in means], [each.count for each in means]
+        before = first_intervals.mean(sums, counts, seed=seed_of(identity)).scaled(metric.factor)
+    return first_verdict(metric, before, published, known.items, selected=known.selected)

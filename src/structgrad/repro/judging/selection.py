@@ -72,7 +72,7 @@ class Selection:
         """
         n = len(self.values)
         low, high = self.interval(expanded_level(n)) if n > 1 else (None, None)
-        return Measured(self.mean, low, high, n, self.deviation)
+        return Measured(self.mean, low, high, n, self.deviation if n > 1 else None)
 
     def _chance(self, where: Callable[[float], bool]) -> float:
         return fsum(p for v, p in zip(self.values, self.chances, strict=True) if where(v))

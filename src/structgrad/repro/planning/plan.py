@@ -67,27 +67,53 @@ class Shard:
 
 
 @dataclass(frozen=True)
+class Block:
+    """What a scale says of one arm at one setting: whether nothing but replicas is cut, or what; which hyper-parameters
+    differ there, in place of the experiment's (None: these); and what one replica takes, where the scale says so.
+    """
+
+    comparable: bool
+    reason: str
+    overrides: Mapping[str, Any] | None = None
+    cost: str | None = None
+
+
+@dataclass(frozen=True)
 class ExperimentPlan:
-    """One experiment at one scale: whether its numbers may be held against the paper's, and what the scale changes."""
+    """One experiment at one scale.
+
+    ``comparable``, ``reason``, ``overrides`` and ``arm_overrides`` hold where no block says otherwise.
+    """
 
     experiment: Experiment
     comparable: bool
     reason: str
     overrides: Mapping[str, Any]
     arm_overrides: Mapping[str, Mapping[str, Any]]
-    costs: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (setting, arm) -> what one replica takes
+    blocks: Mapping[tuple[str, str], Block] = field(default_factory=dict)  # by (setting, arm)
 
-    def config_of(self, arm: str) -> dict[str, Any]:
-        """The hyper-parameters of an arm at this scale, for all settings."""
-        return {**self.experiment.config_of(arm), **self.overrides, **self.arm_overrides.get(arm, {})}
+    def block(self, setting: str, arm: str) -> Block:
+        """What the scale says of an arm at a setting."""
+        return self.blocks.get((setting, arm), Block(self.comparable, self.reason))
+
+    def cut(self, setting: str, arm: str) -> str | None:
+        """What the scale cuts of an arm at a setting besides replicas; None where that is nothing."""
+        block = self.block(setting, arm)
+        return None if block.comparable else block.reason
+
+    def config_of(self, setting: str, arm: str) -> dict[str, Any]:
+        """The hyper-parameters of an arm at a setting, before what differs between data sets is resolved."""
+        own = self.block(setting, arm).overrides
+        overrides = {**self.overrides, **self.arm_overrides.get(arm, {})} if own is None else own
+        return {**self.experiment.config_of(arm), **overrides}
 
     def config_for(self, shard: Shard) -> dict[str, Any]:
         """The hyper-parameters that a shard trains with, as its record holds them."""
-        return resolved(self.experiment, self.config_of(shard.arm), shard.setting)
+        return resolved(self.experiment, self.config_of(shard.setting, shard.arm), shard.setting)
 
     def parameters_for(self, shard: Shard) -> Any:
         """The same, typed, as its trainer gets them."""
-        return hyper_parameters.read(self.experiment, self.config_of(shard.arm), shard.setting)
+        return hyper_parameters.read(self.experiment, self.config_of(shard.setting, shard.arm), shard.setting)
 
     def identity(self, shard: Shard) -> dict[str, Any]:
         """The fields of a record that say which shard it is of."""
@@ -191,17 +217,26 @@ def _experiment_plan(experiment: Experiment, content: Mapping[str, Any]) -> Expe
             )
     overrides, arm_overrides = content.get("overrides", {}), content.get("arm_overrides", {})
     _check_names("arm", arm_overrides, names)
-    costs = {
-        (setting, arm): block["cost"].strip()
+    comparable, reason = content["comparable"], content["reason"]
+    blocks = {
+        (setting, arm): _block(block, comparable, reason)
         for block in content["blocks"]
-        if "cost" in block
         for setting in block["settings"]
         for arm in block["arms"]
     }
-    part = ExperimentPlan(experiment, content["comparable"], content["reason"], overrides, arm_overrides, costs)
-    for setting, arm in dict.fromkeys((s, a) for b in content["blocks"] for s in b["settings"] for a in b["arms"]):
-        hyper_parameters.read(experiment, part.config_of(arm), setting)  # a mistake shows here, not in a job
+    part = ExperimentPlan(experiment, comparable, reason, overrides, arm_overrides, blocks)
+    for setting, arm in blocks:
+        hyper_parameters.read(experiment, part.config_of(setting, arm), setting)  # a mistake shows here, not in a job
     return part
+
+
+def _block(content: Mapping[str, Any], comparable: bool, reason: str) -> Block:
+    return Block(
+        content.get("comparable", comparable),
+        content.get("reason", reason),
+        content.get("overrides"),
+        content["cost"].strip() if "cost" in content else None,
+    )
 
 
 def _block_shards(config: Mapping[str, Any], name: str, block: Mapping[str, Any]) -> Iterable[Shard]:

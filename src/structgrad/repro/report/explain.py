@@ -41,7 +41,13 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
         "published_note": (theirs.note or None) if theirs else None,
         "verdict": verdict.verdict,
         "reason": verdict.reason,
-        "smallest_difference_shown": verdict.allowed,
+        "equivalent": verdict.equivalent,
+        "first_verdict": verdict.first or None,
+        "difference": [verdict.difference.value, verdict.difference.low, verdict.difference.high]
+        if verdict.difference
+        else None,
+        "replicas_wanted": verdict.wanted,
+        "answer": cell.is_answer,
         "level": weakest(behind),
         "level_declared": cell.experiment.level,
         "promise": promise(cell.experiment, behind),
@@ -71,7 +77,10 @@ def as_text(facts: dict[str, Any]) -> str:
         printed += f" ± {facts['published_spread']}"
     note = f" ({facts['published_note']})" if facts["published_note"] else ""
     lines.append(f"  published   {printed}{note}")
-    lines.append(f"  verdict     {facts['verdict']}: {facts['reason']}")
+    strong = " (equivalent)" if facts["equivalent"] else ""
+    lines.append(f"  verdict     {facts['verdict']}{strong}: {facts['reason']}")
+    if facts["first_verdict"]:
+        lines.append(f"  first rule  {facts['first_verdict']}")
     lines.append(f"  level       {facts['promise']}")
     for trial in facts["trials"]:
         scores = f"validation {facts['selected_by']} {trial['validation']:.6g}, test {fixed(trial['value'], digits)}"
@@ -144,7 +153,7 @@ def _commands(plan: Plan, cell: Cell) -> list[str]:
 
 def _cost(plan: Plan, cell: Cell) -> str | None:
     """What one replica of a cell that has not run costs, where the scale that runs it says so."""
-    return _runs(plan, cell).experiments[cell.experiment.name].costs.get((cell.setting, cell.arm.name))
+    return _runs(plan, cell).experiments[cell.experiment.name].block(cell.setting, cell.arm.name).cost
 
 
 def _runs(plan: Plan, cell: Cell) -> Plan:

@@ -34,14 +34,15 @@ def verdict_counts(table: Table) -> dict[str, Any]:
 
 def is_outside(cell: Cell) -> bool:
     """Whether the published number lies outside what the verdict allows."""
-    return cell.judgement.verdict in ("close", "differs")
+    return cell.judgement.verdict in ("shifted", "differs")
 
 
 def outside(cell: Cell) -> dict[str, Any]:
     """A cell that is not reproduced, with the arithmetic of its verdict."""
-    ours, theirs, verdict = cell.estimate, cell.published, cell.judgement
-    assert ours is not None  # a verdict of ``close`` or ``differs`` has both
+    ours, theirs, verdict, difference = cell.estimate, cell.published, cell.judgement, cell.judgement.difference
+    assert ours is not None  # a verdict of ``shifted`` or ``differs`` has all three
     assert theirs is not None
+    assert difference is not None
     digits = cell.metric.digits
     return {
         "table": cell.experiment.label or cell.experiment.table,
@@ -53,8 +54,9 @@ def outside(cell: Cell) -> dict[str, Any]:
         "ours": fixed(ours.value, digits),
         "interval": f"[{fixed(ours.low, digits)}, {fixed(ours.high, digits)}]",
         "published": theirs.text,
-        "apart": fixed(verdict.distance, digits),
-        "allowed": fixed(verdict.allowed, digits),
+        "apart": fixed(difference.value, digits),
+        "apart_interval": f"[{fixed(difference.low, digits)}, {fixed(difference.high, digits)}]",
+        "margin": f"{difference.margin:g}",
         "unit": cell.metric.unit,
         "id": cell.id,
         "reason": verdict.reason,

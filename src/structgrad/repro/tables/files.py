@@ -18,7 +18,8 @@ from structgrad.repro.tables.panels import Table, tables
 
 COLUMNS = (
     "paper", "table", "row", "column", "metric", "unit", "value", "spread", "ci_low", "ci_high", "n",
-    "published", "published_spread", "verdict", "scale", "records",
+    "published", "published_spread", "answer", "verdict", "equivalent", "difference_low", "difference_high",
+    "first_verdict", "scale", "records",
 )  # fmt: skip
 
 
@@ -60,7 +61,11 @@ def csv_row(cell: Cell) -> list[str]:
         str(ours.n if ours else 0),
         theirs.text if theirs else "",
         theirs.spread_text if theirs else "",
+        "yes" if cell.is_answer else "",
         cell.judgement.verdict,
+        "yes" if cell.judgement.equivalent else "",
+        *(fixed(getattr(cell.judgement.difference, end, None), digits) for end in ("low", "high")),
+        cell.judgement.first,
         cell.scale,
         " ".join(piece.mark for piece in cell.evidence),
     ]

@@ -12,8 +12,8 @@ from typing import Any
 from structgrad.repro.tables.panels import Shown, Table, brackets, joined
 
 TEX_MARKS = {
-    "reproduced": r"$\surd$", "close": r"$\approx$", "differs": r"$\times$", "not_comparable": r"$\cdot$",
-    "not_attempted": "--", "no_data": r"$\emptyset$",
+    "reproduced": r"$\surd$", "inconclusive": "?", "shifted": r"$\approx$", "differs": r"$\times$", "misprint": "!",
+    "not_comparable": r"$\cdot$", "not_attempted": "--", "no_data": r"$\emptyset$",
 }  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def to_terminal(table: Table, width: int) -> list[Any]:
     from rich.markup import escape
     from rich.table import Table as RichTable
 
-    styles = {"reproduced": "green", "close": "yellow", "differs": "red"}
+    styles = {"reproduced": "green", "shifted": "yellow", "differs": "red"}
     shown = []
     for panel in table.panels:
         title = f"{table.heading}: {panel.metric.title} ({panel.metric.unit})"

@@ -14,7 +14,7 @@ from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import ExperimentPlan, Plan
 
 MARKS = {
-    "reproduced": "✓", "close": "≈", "differs": "✗", "not_comparable": "·",
+    "reproduced": "✓", "inconclusive": "?", "shifted": "≈", "differs": "✗", "misprint": "!", "not_comparable": "·",
     "not_attempted": "–", "no_data": "∅",
 }  # fmt: skip
 # The verdicts where the paper prints no number at all.
