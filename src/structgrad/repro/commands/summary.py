@@ -36,4 +36,5 @@ def command(as_json: bool, paper: str | None, write: bool) -> None:
     if as_json:
         click.echo(json.dumps([dict(zip(COLUMNS, csv_row(answer), strict=True)) for answer in shown], indent=1))
     else:
+        click.echo(f"What became of the {len(shown)} numbers that the papers print:\n")
         click.echo(screen(shown))

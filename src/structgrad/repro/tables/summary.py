@@ -17,7 +17,8 @@ from structgrad.repro.tables.panels import MARKS
 
 COLUMNS = (
     "paper", "table", "row", "column", "metric", "unit", "published", "published_spread",
-    "value", "ci_low", "ci_high", "n", "verdict", "equivalent", "difference_low", "difference_high", "margin", "first_verdict", "scale", "seconds",
+    "value", "ci_low", "ci_high", "n", "verdict", "equivalent", "difference_low", "difference_high", "margin",
+    "first_verdict", "scale", "seconds",
     "replicas_wanted", "hours_wanted", "cell", "improve", "records",
 )  # fmt: skip
 # In the order of a reader's interest: what was compared first.
@@ -93,11 +94,11 @@ def counted(answers: Iterable[Answer]) -> str:
     return ", ".join(parts)
 
 
-def multiplicity(outside: Outside) -> str:
+def multiplicity(counts: Outside) -> str:
     """One sentence on how many lie outside, and how many chance would leave there."""
     return (
-        f"{outside.outside} of the {outside.compared} compared numbers lie outside the 95 % interval of the difference, "
-        f"where chance alone would leave {outside.expected:.0f} (p = {outside.p:.1g})"
+        f"{counts.outside} of the {counts.compared} compared numbers lie outside the 95 % interval of the difference, "
+        f"where chance alone would leave {counts.expected:.0f} (p = {counts.p:.1g})"
     )
 
 

@@ -30,8 +30,7 @@ def screen(answers: Sequence[Answer]) -> str:
     """One line per paper, what chance alone would do, and where more is to be read."""
     heads = [head.split("|") for head in HEADS.values()]
     marks = [MARKS.get(verdict, " ") for verdict in HEADS]
-    lines = [f"What became of the {len(answers)} numbers that the papers print:", ""]
-    lines += [_row("", [head[0] for head in heads]), _row("", [head[1] for head in heads]), _row("", marks)]
+    lines = [_row("", [head[0] for head in heads]), _row("", [head[1] for head in heads]), _row("", marks)]
     rows = [(paper, list(own)) for paper, own in groupby(answers, key=lambda answer: answer.paper)]
     for name, own in [*rows, ("all", list(answers))] if len(rows) > 1 else rows:
         by = tally(own)
@@ -43,14 +42,14 @@ def screen(answers: Sequence[Answer]) -> str:
     return "\n".join(lines)
 
 
-def here_and_now(cells: Cells, scale: str) -> str:
+def here_and_now(cells: Cells, scale: str, seconds: float) -> str:
     """What a run of one scale says of the printed numbers: those judged on the uncut protocol, and what else ran."""
     answers = [cell for own in cells.values() for cell in own if cell.is_answer]
     judged = [
         cell for cell in answers if cell.judgement.difference is not None or cell.judgement.verdict == "inconclusive"
     ]
     ran = {cell.experiment.full_title for own in cells.values() for cell in own if cell.estimate is not None}
-    lines = [f"Here and now (scale {scale}):"]
+    lines = [f"Here and now (scale {scale}, {seconds:.0f} s):"]
     if judged:
         settled = sum(cell.judgement.verdict in SETTLED for cell in judged)
         text = f"{len(judged)} printed numbers judged on the uncut protocol, {settled} of them settled: {_by(judged)}."
