@@ -22,7 +22,7 @@ HEADS = {
     "not_comparable": "proto-|col cut",
     "not_attempted": "not|run",
     "misprint": "mis-|print",
-    NO_EXPERIMENT: "no ex-|periment",
+    NO_EXPERIMENT: "no ex-|perim.",
 }
 
 
