@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from trainings import parameters
 
 from structgrad.experiments.paulus.listops.batches import batch_of
 from structgrad.experiments.paulus.listops.data import make
@@ -71,8 +72,9 @@ def noise_of(arm, n, generator):
 @pytest.mark.parametrize(("rounds", "temperature"), [(1, 0.4), (3, 0.4), (3, 2.0)])
 def test_logits_loss_and_every_gradient_are_the_plain_ones(plain, arm, rounds, temperature):
     sizes = {"train": BATCH, "validation": 1, "test": 1, "max_depth": 3, "max_length": 20}
-    config = TABLE_2.config_of(arm) | sizes | {"width": WIDTH, "rounds": rounds, "dropout": DROPPED}
-    batch = batch_of(make(config, [5]).train, np.arange(BATCH))
+    sizes |= {"width": WIDTH, "rounds": rounds, "dropout": DROPPED}
+    config = parameters(TABLE_2, arm, "ListOps", sizes)
+    batch = batch_of(make(config, "ListOps", [5]).train, np.arange(BATCH))
     n = batch.tokens.shape[1]
     assert len(batch.lengths.unique()) > 3  # there is padding
     ours, peer = build(config, temperature), plain.plain(arm, WIDTH, rounds, temperature)
