@@ -3,11 +3,9 @@
 In double precision, so that what remains is rounding: the loss and the gradient of every weight.
 """
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
+from peers import plain_form
 from trainings import parameters
 
 from structgrad.experiments import REGISTRY
@@ -17,7 +15,6 @@ from structgrad.noise import Gumbel
 from structgrad.parallel import set_threads
 from structgrad.polytopes import SpanningTree
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "plain_graph_layout.py"
 KINDS = ("indep_directed", "top_k", "spanning_tree")
 N, WIDTH, BATCH = 5, 6, 7
 SMALL = {"vertices": N, "width": WIDTH, "train": BATCH, "validation": 1, "test": 1}
@@ -25,10 +22,7 @@ SMALL = {"vertices": N, "width": WIDTH, "train": BATCH, "validation": 1, "test":
 
 @pytest.fixture(scope="module")
 def plain():
-    spec = importlib.util.spec_from_file_location("plain_graph_layout", BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return plain_form("plain_graph_layout")
 
 
 @pytest.fixture(autouse=True)

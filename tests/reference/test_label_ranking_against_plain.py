@@ -7,12 +7,11 @@ one step is compared, at scores that are exact.
 """
 
 import functools
-import importlib.util
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from peers import plain_form
 from trainings import mean, parameters
 
 from structgrad.data.label_ranking import stand_in
@@ -23,7 +22,6 @@ from structgrad.experiments.berthet.rankings.losses import LOSSES
 from structgrad.layers import _draws
 from structgrad.parallel import set_threads
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "plain_label_ranking.py"
 NUMBERS = (0, 3, 9)  # outer folds
 ARMS = {
     "perturbed_fy": {"epsilons": [0.01, 1.0]},
@@ -38,10 +36,7 @@ ARMS = {
 
 @pytest.fixture(scope="module")
 def plain():
-    spec = importlib.util.spec_from_file_location("plain_label_ranking", BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return plain_form("plain_label_ranking")
 
 
 @pytest.fixture(autouse=True)

@@ -3,12 +3,10 @@
 In double precision, so that what remains is rounding: the logits, the loss and the gradient of every weight.
 """
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from peers import plain_form
 from trainings import parameters
 
 from structgrad.experiments.paulus.listops.batches import batch_of
@@ -20,17 +18,13 @@ from structgrad.parallel import set_threads
 from structgrad.polytopes import SpanningTree
 from structgrad.training.initial import initialise
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "plain_listops.py"
 ARMS = ("lstm", "ground_truth", "indep_directed", "spanning_tree", "arborescence_gumbel")
 WIDTH, BATCH, DROPPED = 6, 15, 0.3
 
 
 @pytest.fixture(scope="module")
 def plain():
-    spec = importlib.util.spec_from_file_location("plain_listops", BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return plain_form("plain_listops")
 
 
 @pytest.fixture(autouse=True)

@@ -6,11 +6,9 @@ other, either may win, and the gradient goes its way. Single precision finds suc
 wins is the processor's choice; double precision finds none.
 """
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
+from peers import plain_form
 from trainings import parameters
 
 from structgrad.data.digits import digits
@@ -22,7 +20,6 @@ from structgrad.losses.direct import BLOCK
 from structgrad.noise import Gumbel
 from structgrad.parallel import set_threads
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "plain_nearest_neighbours.py"
 DIRECT = (
     "direct", "direct_stochastic_1", "direct_stochastic_5", "fixed_sigma", "direct_additive",
     "direct_stochastic_additive",
@@ -46,9 +43,7 @@ def _double(monkeypatch):
 @pytest.fixture
 def plain():
     """With noise as ours draws it, in one piece."""
-    spec = importlib.util.spec_from_file_location("plain_nearest_neighbours", BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = plain_form("plain_nearest_neighbours")
     module.gumbel = lambda shape, generator: Gumbel(centred=False).sample(shape, generator, torch.float64)
     return module
 

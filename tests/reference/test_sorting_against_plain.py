@@ -6,11 +6,11 @@ and the last ones), and Adam blows what rounding leaves of them in single precis
 of either sign in either implementation.
 """
 
-import importlib.util
-from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from peers import plain_form
 from trainings import parameters
 
 from structgrad.experiments import REGISTRY
@@ -21,16 +21,12 @@ from structgrad.noise import EULER_GAMMA, Gumbel
 from structgrad.parallel import set_threads
 from structgrad.training.results import Proportion
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "plain_sorting.py"
 NOISE_SEED = 1000
 
 
 @pytest.fixture(scope="module")
 def plain():
-    spec = importlib.util.spec_from_file_location("plain_sorting", BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return plain_form("plain_sorting")
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +42,7 @@ def matrix(layer, take=lambda p: p.detach()):
     return torch.cat([take(layer.weight).T, take(layer.bias)[None]])
 
 
-def sorters_like(peers, arm, **changes):
+def sorters_like(peers, arm, **changes) -> Any:
     """Our sorters of an arm with the data and the initial weights of their peers, one a replica."""
     config = parameters(REGISTRY["indelman_1a"], arm, "d=5", changes)
     train = sequences(torch.stack([peer.x for peer in peers]))

@@ -20,7 +20,7 @@ def silent(steps: int, active: int, numbers: Mapping[str, float]) -> None:
 
 def parameters(experiment: Experiment, arm: str, setting: str, changes: Mapping[str, Any]) -> Any:
     """The typed hyper-parameters of an arm at a setting, as a plan reads them."""
-    return read(experiment, experiment.config_of(arm) | changes, setting)
+    return read(experiment, {**experiment.config_of(arm), **changes}, setting)
 
 
 def job_of(

@@ -1,6 +1,7 @@
 """Artificial rankings: data that is what it says, scores by hand, selection on validation rows, a batch of any size."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,7 +138,7 @@ def test_the_correlation_is_scipys():
 
 def test_the_reference_is_right_without_noise_and_as_far_as_the_noise_lets_it(tmp_path):
     """A simulation of w0 against noisy labels had 11.8 % perfect at sigma = 0.01 and 59.6 % of labels at 0.1334."""
-    sizes = {"labels": 100, "features": 50, "train": 1, "validation": 1, "test": 2000}
+    sizes: dict[str, Any] = {"labels": 100, "features": 50, "train": 1, "validation": 1, "test": 2000}
     for setting, metric, expected, error in (
         ("sigma=0.01", "perfect_noisy", 0.118, 0.03),
         ("sigma=0.1334", "partial_noisy", 0.596, 0.005),
@@ -172,7 +173,7 @@ def test_the_selected_point_is_the_best_on_noisy_validation_labels_and_its_score
     for replica, result in enumerate(batch.results):
         final = result.final
         rate = batch.grid.rates.index(final["learning_rate"])
-        value = batch.grid.values.index(final.get(batch.grid.loss.name, batch.grid.values[0]))
+        value = batch.grid.values.index(final.get(str(batch.grid.loss.name), batch.grid.values[0]))
         weights = [
             [batch.grid.weights(replica, 0, i, j)[:-1].double() for j in range(len(batch.grid.values))]
             for i in range(len(batch.grid.rates))

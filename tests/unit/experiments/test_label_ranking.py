@@ -125,7 +125,7 @@ def test_the_score_is_scipys_spearman_correlation(arm):
     for replica, result in enumerate(batch.results):
         rows = batch.folds[replica].test
         rate = batch.grid.rates.index(result.final["learning_rate"])
-        value = batch.grid.values.index(result.final.get(batch.grid.loss.name, batch.grid.values[0]))
+        value = batch.grid.values.index(result.final.get(str(batch.grid.loss.name), batch.grid.values[0]))
         weights = batch.grid.models[rate]["scores"][replica * batch.fits + last].detach()
         weights = weights[:, value * labels : (value + 1) * labels].double()
         theta = batch.x[rows].double() @ weights[:-1] + weights[-1]

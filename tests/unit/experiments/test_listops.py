@@ -37,7 +37,7 @@ SMALL = {
     "batch_size": 20, "pool": 3, "steps": 6, "validate_every": 3,
 }  # fmt: skip
 LEARNING = [arm.name for arm in TABLE.arms if not arm.reference]
-SEEDS = dict.fromkeys(("init", "shuffle", "noise", "dropout", "evaluation", "search"), 5)
+SEEDS: dict[str, int] = dict.fromkeys(("init", "shuffle", "noise", "dropout", "evaluation", "search"), 5)
 
 
 @pytest.fixture(autouse=True)

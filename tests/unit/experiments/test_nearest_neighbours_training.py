@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import prod
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,8 @@ def test_only_the_published_source_needs_files(setting):
 
 
 def test_the_digest_is_of_pixels_labels_and_split():
-    digests = {digest(config("direct", **change), "MNIST k=1", [3]) for change in ({}, {"train": 299}, {"test": 99})}
+    small: list[dict[str, Any]] = [{}, {"train": 299}, {"test": 99}]
+    digests = {digest(config("direct", **change), "MNIST k=1", [3]) for change in small}
     assert len(digests | {digest(config("direct"), "MNIST k=1", [4])}) == 4
     assert digest(config("neural_sort"), "MNIST k=9", [3, 5]) in digests
 
@@ -201,7 +203,7 @@ def test_arms_share_initial_weights_and_batches():
 def test_every_arm_learns(arm):
     """The first batches cost far less with the last weights than they did, under the same noise. Of images that it has
     not seen, most are known: as many as before, by neighbours, and far more than one in ten, by classes."""
-    changes = {"train": 400, "candidates": 100, "queries": 50, "test": 300}
+    changes: dict[str, Any] = {"train": 400, "candidates": 100, "queries": 50, "test": 300}
     if "momentum" in TABLE.config_of(arm):
         changes["optimizer"] = "adam"
     learner, again = (trial(arm, "MNIST k=9", **changes) for _ in range(2))

@@ -6,6 +6,7 @@ import json
 from dataclasses import FrozenInstanceError
 from fractions import Fraction
 from math import fsum, isclose
+from typing import Any
 
 import pytest
 import torch
@@ -56,7 +57,8 @@ def test_a_sum_by_hand_that_plain_addition_gets_wrong():
 
 def test_numbers_of_other_kinds_are_taken_as_floats():
     expected = Mean(6.0, 14.0, 3)
-    for numbers in ([1, 2, 3], torch.tensor([1, 2, 3]), torch.tensor([1.0, 2.0, 3.0]), (n for n in (3, 2, 1))):
+    kinds: list[Any] = [[1, 2, 3], torch.tensor([1, 2, 3]), torch.tensor([1.0, 2.0, 3.0]), (n for n in (3, 2, 1))]
+    for numbers in kinds:
         mean = Mean.of(numbers)
         assert mean == expected
         assert [type(part) for part in (mean.sum, mean.sum_squares, mean.count)] == [float, float, int]

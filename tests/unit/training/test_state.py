@@ -111,7 +111,8 @@ class Plain(Stateful):
     kept = ("number", "word", "nothing", "tensor", "values", "curves", "results", "places")
 
     def __init__(self):
-        self.number, self.word, self.nothing = 0.1, "", "something"
+        self.number, self.word = 0.1, ""
+        self.nothing: str | None = "something"
         self.tensor = torch.ones(1, requires_grad=True)
         self.values: list[float] = []
         self.curves: dict[str, list[float]] = {}

@@ -267,6 +267,13 @@ def test_no_patience_never_stops():
 STATE = {"weights": torch.arange(12.0).view(3, 4), "numbers": [1, {"x": 0.1}], "name": "a"}
 
 
+def loaded(checkpoint):
+    """The state, which is there."""
+    state = checkpoint.load()
+    assert state is not None
+    return state
+
+
 def same(one, other):
     return torch.equal(one["weights"], other["weights"]) and all(one[k] == other[k] for k in ("numbers", "name"))
 
@@ -277,7 +284,7 @@ def test_a_checkpoint_comes_back(tmp_path):
     checkpoint.save(STATE)
     assert same(checkpoint.load(), STATE)
     checkpoint.save(STATE | {"name": "b"})
-    assert checkpoint.load()["name"] == "b"
+    assert loaded(checkpoint)["name"] == "b"
     assert [path.name for path in checkpoint.path.parent.iterdir()] == ["state.pt"]
     checkpoint.clear()
     assert checkpoint.load() is None
@@ -347,7 +354,7 @@ def test_an_accident_while_saving_leaves_the_old_state(tmp_path, monkeypatch, ac
     if seen is UserError:
         assert list(tmp_path.iterdir()) == [checkpoint.path]
     checkpoint.save(STATE | {"name": "b"})  # what an interrupt leaves behind does not stand in the way
-    assert checkpoint.load()["name"] == "b"
+    assert loaded(checkpoint)["name"] == "b"
     assert list(tmp_path.iterdir()) == [checkpoint.path]
 
 
@@ -357,7 +364,7 @@ def test_a_save_replaces_the_file_and_never_writes_into_it(tmp_path):
     checkpoint.save(STATE)
     (tmp_path / "old.pt").hardlink_to(checkpoint.path)
     checkpoint.save(STATE | {"name": "b"})
-    assert checkpoint.load()["name"] == "b"
+    assert loaded(checkpoint)["name"] == "b"
     assert same(Checkpoint(tmp_path / "old.pt", "key").load(), STATE)
 
 
@@ -570,7 +577,7 @@ def test_a_kill_goes_on_from_the_last_save(tmp_path):
 
     with pytest.raises(SystemExit):
         train(Walk(MARKS), checkpoint, Limits(checkpoint_every=0.0), vanish)
-    assert checkpoint.load()["steps"] == 3
+    assert loaded(checkpoint)["steps"] == 3
     walk = Walk(MARKS)
     assert train(walk, checkpoint, Limits(), silent)[0] == 1
     assert walk.ends == whole
@@ -598,7 +605,7 @@ def test_seconds_add_up_over_runs(tmp_path, monkeypatch):
     for run in (1, 2, 3):
         with pytest.raises(OutOfTimeError):
             train(Walk((100.0,)), checkpoint, Limits(checkpoint_every=1e9, budget=4.5), silent)
-        saved = checkpoint.load()
+        saved = loaded(checkpoint)
         assert (saved["steps"], saved["resumed"], saved["seconds"]) == (5 * run, run - 1, 6.0 * run)
 
 

@@ -82,8 +82,8 @@ def tiny(project, monkeypatch, tmp_path):
     package, files, data = (ModuleType(f"tiny_experiment{name}") for name in ("", ".files", ".data"))
     package.__path__ = []
     files.__spec__ = ModuleSpec(files.__name__, None)
-    files.needed = needed
-    data.digest = digest
+    vars(files)["needed"] = needed
+    vars(data)["digest"] = digest
     for module in (package, files, data):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setitem(REGISTRY, "tiny", TINY)
