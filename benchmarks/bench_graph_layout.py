@@ -118,9 +118,8 @@ def shares(case: tuple) -> str:
     spent: dict[str, float] = defaultdict(float)
     for event in profile.key_averages():
         spent[PARTS.get(event.key.removeprefix("aten::"), "rest")] += event.self_cpu_time_total
-    return ", ".join(
-        f"{name} {100 * part / total:.0f}" for name, part in sorted(spent.items(), key=lambda part: -part[1])
-    )
+    total, ordered = sum(spent.values()), sorted(spent.items(), key=lambda part: -part[1])
+    return ", ".join(f"{name} {100 * part / total:.0f}" for name, part in ordered)
 
 
 def batched(width: int, trials: int = 2, rows: int = 2880) -> float:

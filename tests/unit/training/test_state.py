@@ -27,7 +27,8 @@ class Everything(Stateful):
         self.generator = torch.Generator().manual_seed(1)
         self.network = nn.Linear(3, 1)
         with torch.no_grad():
-            self.network.weight.fill_(0.5), self.network.bias.fill_(0.0)
+            self.network.weight.fill_(0.5)
+            self.network.bias.fill_(0.0)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=0.1)
         self.counter = Counter()
         self.streams = [torch.Generator().manual_seed(seed) for seed in (2, 3)]
