@@ -24,7 +24,6 @@ EXPERIMENT = Experiment(
     metrics=(Metric("score", "score", "mean", unit="bytes", factor=1.0, digits=0, bounds=(0.0, 1e9)),),
     package=str(__package__),
     level=2,
-    config={"epochs": 0},
     scales={
         "smoke": {
             "comparable": True,
