@@ -5,7 +5,7 @@ In double precision, so that what remains is rounding: the loss and the gradient
 
 import pytest
 import torch
-from peers import plain_form
+from plain_forms import plain_form
 from trainings import parameters
 
 from structgrad.experiments import REGISTRY

@@ -11,7 +11,7 @@ import functools
 import numpy as np
 import pytest
 import torch
-from peers import plain_form
+from plain_forms import plain_form
 from trainings import mean, parameters
 
 from structgrad.data.label_ranking import stand_in

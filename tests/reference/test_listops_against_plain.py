@@ -6,7 +6,7 @@ In double precision, so that what remains is rounding: the logits, the loss and 
 import numpy as np
 import pytest
 import torch
-from peers import plain_form
+from plain_forms import plain_form
 from trainings import parameters
 
 from structgrad.experiments.paulus.listops.batches import batch_of

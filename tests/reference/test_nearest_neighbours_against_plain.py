@@ -8,7 +8,7 @@ wins is the processor's choice; double precision finds none.
 
 import pytest
 import torch
-from peers import plain_form
+from plain_forms import plain_form
 from trainings import parameters
 
 from structgrad.data.digits import digits

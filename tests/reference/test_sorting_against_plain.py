@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from peers import plain_form
+from plain_forms import plain_form
 from trainings import parameters
 
 from structgrad.experiments import REGISTRY
