@@ -10,8 +10,11 @@ from collections import Counter
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
+from trainings import parameters
 
+from structgrad.data.label_ranking import FILES
 from structgrad.experiments import REGISTRY
+from structgrad.experiments.berthet.label_ranking.files import needed
 from structgrad.repro.cli import cli
 from structgrad.repro.commands.run import summary
 from structgrad.repro.judging.cells import collect_all, find
@@ -65,6 +68,14 @@ def test_lambda_is_tuned_on_the_grid_of_epsilon():
         assert tuned["lambdas"] == REGISTRY["berthet_2"].config_of("perturbed_fy")["epsilons"]
         assert tuned == untuned | {"lambdas": tuned["lambdas"]}
         assert REGISTRY[name].arm("blackbox_tuned").answers == REGISTRY[name].arm("blackbox").answers == "Blackbox loss"
+
+
+@pytest.mark.parametrize("name", ["berthet_1", "berthet_2"])
+def test_only_the_published_source_needs_a_file(name):
+    table = REGISTRY[name]
+    for setting in table.settings:
+        assert needed(parameters(table, "squared", setting, {}), setting) == (FILES[setting],)
+        assert needed(parameters(table, "squared", setting, {"source": "stand_in"}), setting) == ()
 
 
 @pytest.mark.parametrize("scale", ["desktop", "paper"])
