@@ -149,7 +149,7 @@ def test_the_terminal_shows_every_column_and_no_number_cut(plan, width):
 def test_the_command_lists_names(project):
     text = CliRunner().invoke(cli, ["list", "--scale", "smoke"]).output
     assert "berthet_1  berthet Table 1: Label ranking, learning rate tuned" in text
-    assert "settings glass, iris (published: authorship, bodyfat" in text
+    assert "settings iris, glass (published: authorship, bodyfat" in text
 
 
 def test_a_training_says_what_came_out(plan, fabricate, ranked_report):
