@@ -53,11 +53,15 @@ def number_map(answers: Sequence[Answer]) -> bytes:
     return content.getvalue()
 
 
-def write_map(answers: Sequence[Answer]) -> Path:
-    """Write :func:`number_map` and return the path."""
-    path = project_root() / "results" / "summary.svg"
-    write_bytes(path, number_map(answers))
-    return path
+def build_map(answers: Sequence[Answer]) -> dict[Path, bytes]:
+    """The file and its content, without writing it."""
+    return {project_root() / "results" / "summary.svg": number_map(answers)}
+
+
+def write_map(answers: Sequence[Answer]) -> None:
+    """Write :func:`build_map`."""
+    for path, content in build_map(answers).items():
+        write_bytes(path, content)
 
 
 def _square(axes: Any, x: float, y: float, verdict: str) -> None:
