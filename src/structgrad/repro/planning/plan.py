@@ -13,7 +13,7 @@ from structgrad.experiments import REGISTRY, Experiment
 from structgrad.repro.planning import hyper_parameters
 from structgrad.repro.planning.config import check, load_config, load_scale
 from structgrad.repro.planning.paths import results
-from structgrad.repro.planning.resolve import resolved
+from structgrad.repro.planning.resolve import has_values, resolved
 
 NO_BLOCK = "neither the scale's file in workflow/scales nor `scales` in its spec.py has a block of it"
 SHARD_ID = r"([^/]+)/([^/]+)/([^/]+)/(\d+)-(\d+)"
@@ -199,9 +199,21 @@ def _experiment_plan(experiment: Experiment, content: Mapping[str, Any]) -> Expe
         for arm in block["arms"]
     }
     part = ExperimentPlan(experiment, content["comparable"], content["reason"], overrides, arm_overrides, costs)
-    for setting, arm in dict.fromkeys((s, a) for b in content["blocks"] for s in b["settings"] for a in b["arms"]):
-        hyper_parameters.read(experiment, part.config_of(arm), setting)  # a mistake shows here, not in a job
+    _read_all(part, {(arm, s) for block in content["blocks"] for arm in block["arms"] for s in block["settings"]})
     return part
+
+
+def _read_all(part: ExperimentPlan, planned: set[tuple[str, str]]) -> None:
+    """Read the hyper-parameters of all arms that the scale names, at all settings: a mistake shows here, not in a job.
+
+    A setting that is not ``planned`` with the arm need not have a value where others have one each.
+    """
+    experiment = part.experiment
+    for arm in sorted({*part.arm_overrides, *(arm for arm, _ in planned)}):
+        config = part.config_of(arm)
+        for setting in experiment.settings:
+            if (arm, setting) in planned or has_values(experiment, config, setting):
+                hyper_parameters.read(experiment, config, setting)
 
 
 def _block_shards(config: Mapping[str, Any], name: str, block: Mapping[str, Any]) -> Iterable[Shard]:
