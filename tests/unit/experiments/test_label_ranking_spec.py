@@ -15,6 +15,7 @@ from trainings import parameters
 from structgrad.data.label_ranking import FILES
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.berthet.label_ranking.files import needed
+from structgrad.experiments.figures import Scatter
 from structgrad.repro.cli import cli
 from structgrad.repro.commands.run import summary
 from structgrad.repro.judging.cells import collect_all, find
@@ -99,6 +100,7 @@ def test_smoke_needs_no_network_and_has_points_for_every_figure(project):
         trained = {shard.arm for shard in plan.shards_of(name)}
         assert {part.config_of(arm)["source"] for arm in trained} == {"stand_in"}
         (figure,) = part.experiment.figures
+        assert isinstance(figure, Scatter)
         assert any(trained.issuperset(pair) for pair in figure.pairs)
 
 
@@ -130,12 +132,13 @@ def test_a_table_of_ten_columns(plan):
 @pytest.mark.parametrize("width", [100, 200])
 def test_the_terminal_shows_every_column_and_no_number_cut(plan, width):
     table = tables(plan, collect_all(plan))["berthet_1"]
-    console = Console(width=width, file=io.StringIO())
+    screen = io.StringIO()
+    console = Console(width=width, file=screen)
     parts = to_terminal(table, width)
     assert len(parts) == (2 if width == 100 else 1)
     for drawn in parts:
         console.print(drawn)
-    lines = console.file.getvalue().splitlines()
+    lines = screen.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     shown = Counter(re.findall(r"paper \d\.\d\d(?!\d)", "\n".join(lines)))
     assert shown == Counter(f"paper {cell.published.text}" for cell in table.cells if cell.published)

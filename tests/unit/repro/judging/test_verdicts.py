@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 from math import sqrt
+from typing import Any
 
 import pytest
 from scipy import stats
@@ -154,7 +155,8 @@ def test_the_margin_of_a_correlation_shows_in_the_reason():
 
 
 def test_a_compared_metric_has_a_margin_and_its_reason():
-    for given in ({}, {"margin": 1.0}, {"why_margin": "because"}):
+    lacking: list[dict[str, Any]] = [{}, {"margin": 1.0}, {"why_margin": "because"}]
+    for given in lacking:
         with pytest.raises(ValueError, match="metric score is set beside printed numbers"):
             Metric("score", "score", "mean", published="score", **given)
     assert Metric("score", "score", "mean").margin is None

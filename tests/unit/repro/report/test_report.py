@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -128,11 +129,11 @@ def test_the_crate_can_be_read_and_names_every_file(finished):
     files = {unquote(entity.id) for entity in crate.get_by_type("File")}
     expected = {path.relative_to(here).as_posix() for path in manifest.files(finished.scale)}
     assert files - {rocrate.NAME} == (expected | {manifest.NAME}) - {rocrate.NAME}
-    table = crate.get("tables/indelman_1a.csv")
+    table: Any = crate.get("tables/indelman_1a.csv")
     assert table["sha256"] == sha256(here / "tables/indelman_1a.csv")
-    actions = crate.get_by_type("CreateAction")
+    actions: Any = crate.get_by_type("CreateAction")
     assert len(actions) == 3  # two training jobs and the derivation
-    trained = next(action for action in actions if action.id.endswith("direct/0-2") and "train" in action.id)
+    trained: Any = next(action for action in actions if action.id.endswith("direct/0-2") and "train" in action.id)
     assert trained["instrument"].id == rocrate.SOFTWARE
     assert [unquote(part.id) for part in trained["result"]] == ["records/indelman_1a/d=5/direct.0-2.json"]
     root = crate.root_dataset
