@@ -131,12 +131,12 @@ def test_the_crate_can_be_read_and_names_every_file(finished):
     assert files - {rocrate.NAME} == (expected | {manifest.NAME}) - {rocrate.NAME}
     table: Any = crate.get("tables/indelman_1a.csv")
     assert table["sha256"] == sha256(here / "tables/indelman_1a.csv")
-    actions: Any = crate.get_by_type("CreateAction")
+    actions = crate.get_by_type("CreateAction")
     assert len(actions) == 3  # two training jobs and the derivation
-    trained: Any = next(action for action in actions if action.id.endswith("direct/0-2") and "train" in action.id)
+    trained = next(action for action in actions if action.id.endswith("direct/0-2") and "train" in action.id)
     assert trained["instrument"].id == rocrate.SOFTWARE
     assert [unquote(part.id) for part in trained["result"]] == ["records/indelman_1a/d=5/direct.0-2.json"]
-    root = crate.root_dataset
+    root: Any = crate.root_dataset
     assert root["license"].id == rocrate.LICENSE
     assert root["conformsTo"].id == rocrate.PROFILE
     assert root["author"]["name"] == "structgrad maintainers"
