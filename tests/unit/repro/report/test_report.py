@@ -206,7 +206,9 @@ def test_curves_of_a_search_are_those_of_the_selected_trial(searched):
         ("tree", "elbo"): {"T=10": ([200.0, 400.0], [-2100.0, -1050.0])},
         ("indep", "elbo"): {"T=10": ([200.0, 400.0], [-3100.0, -1550.0])},
     }
-    words = re.findall(r"<text[^>]*>(.*?)</text>", training_curves.draw(experiment, evidence).decode())
+    drawn = training_curves.draw(experiment, evidence)
+    assert drawn is not None
+    words = re.findall(r"<text[^>]*>(.*?)</text>", drawn.decode())
     assert words.count("step") == 2
     assert "epoch" not in words
 
