@@ -136,7 +136,7 @@ def test_a_value_for_a_data_set_that_is_not_planned_is_read(project, where):
             part.setdefault(where, {}).update(changes if where == "overrides" else {"direct": changes})
 
         change_scale(project, change_part, "indelman_2")
-        return load_plan("smoke").experiments["indelman_2"].config_of("direct")["candidates"]
+        return load_plan("smoke").experiments["indelman_2"].scaled("direct")["candidates"]
 
     assert change({"MNIST": 50}) == {"MNIST": 50}  # those without a value are not planned
     assert change({"MNIST": 50, "CIFAR-10": 60}) == {"MNIST": 50, "CIFAR-10": 60}
