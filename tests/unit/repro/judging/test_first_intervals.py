@@ -60,6 +60,8 @@ def test_all_right_has_the_exact_bound_of_all_its_trials():
 
 def test_a_single_replica_has_wilsons_interval_of_its_own_trials():
     ours, z = proportion([93], [100]), 1.959963984540054
+    assert ours.low is not None
+    assert ours.high is not None
     for end in (ours.low, ours.high):  # where the score test has its critical value
         assert (ours.value - end) ** 2 == pytest.approx(z**2 * end * (1 - end) / 100)
     assert (ours.low < ours.value < ours.high, ours.n) == (True, 1)
