@@ -14,7 +14,7 @@ from structgrad.repro.judging.cells import Cell
 
 def better(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Decision:
     """The decision by the rule at the head of this module."""
-    details = corrected([compare(claim, setting, pair, len(held)) for setting, pair in held.items()])
+    details = corrected(claim, [compare(claim, setting, pair) for setting, pair in held.items()])
     outcomes = {detail["outcome"] for detail in details}
     reason = by_outcome(details) + not_run(missing)
     if "worse" in outcomes:
