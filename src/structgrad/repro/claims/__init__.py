@@ -130,10 +130,11 @@ def _judged(claim: Claim, plan: Plan, by_place: ByPlace) -> dict[str, Any]:
     judged |= {"fixed": entry and entry.fixed, "after_results": entry and entry.after_results}
     judged |= {"printed": on_print(claim, experiments)} | _judge(claim, plan, by_place)
     before = _original_sides(claim, experiments)
+    judged["original_reading"] = None
     if before:
         again = _judge(claim, plan, by_place, before)
-        judged["original_reading"] = {"arms": sorted(set(before.values()))}
-        judged["original_reading"] |= {key: again[key] for key in ("verdict", "reason", "missing", "cells")}
+        shown = {key: again[key] for key in ("verdict", "reason", "missing", "cells")}
+        judged["original_reading"] = {"arms": sorted(set(before.values())), **shown}
     return judged
 
 

@@ -19,5 +19,5 @@ def better(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[s
     reason = by_outcome(details) + not_run(missing)
     if "worse" in outcomes:
         return Decision("not_supported", reason, details)
-    enough = "open" not in outcomes and not missing if claim["quantifier"] == "each" else "better" in outcomes
-    return Decision("supported" if enough else "undecided", reason, details)
+    enough = "open" not in outcomes if claim["quantifier"] == "each" else "better" in outcomes
+    return Decision("supported" if enough and not missing else "undecided", reason, details)

@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from structgrad.experiments import PAPERS, Arm, Experiment
+from structgrad.experiments import PAPERS, Arm, Experiment, Metric
 
 PARTS = ("claims", "readings", "margins")
 
@@ -72,6 +72,11 @@ def of_claim(identity: str) -> Entry | None:
 def of_reading(experiment: Experiment, arm: Arm) -> Entry | None:
     """The entry of the reading of the column that an arm answers."""
     return register()["readings"].get(f"{experiment.name}/{arm.answers}")
+
+
+def of_margin(experiment: Experiment, metric: Metric) -> Entry | None:
+    """The entry of a metric's margin."""
+    return register()["margins"].get(f"{experiment.name}/{metric.name}")
 
 
 def original_of(experiment: Experiment, setting: str, arm: Arm) -> Arm | None:

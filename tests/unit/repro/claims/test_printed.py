@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from structgrad.experiments import REGISTRY
 from structgrad.repro.claims import claims
 from structgrad.repro.claims.printed import OUTCOMES, on_print
 
-ALL = {claim["id"]: claim for claim in claims()}
-SORTING = {
+ALL: dict[str, dict[str, Any]] = {claim["id"]: dict(claim) for claim in claims()}
+SORTING: dict[str, Any] = {
     "id": "made-up", "paper": "indelman", "of": "paper", "experiment": "indelman_1a", "kind": "better",
     "quantifier": "each", "metric": "percent_sequences_perfect_100", "first": {"arm": "direct_stochastic"},
     "second": {"arm": "direct"}, "settings": ["d=25", "d=40"],
