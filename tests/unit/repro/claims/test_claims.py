@@ -325,7 +325,10 @@ def test_file_rebuilds_byte_for_byte_and_the_command_prints_it(plan, score):
 
     options = [f"--set={key}={json.dumps(value)}" for key, value in DESIGN.items()]
     assert CliRunner().invoke(command, [*options, "--json"], catch_exceptions=False).output.encode() == content
-    assert "undecided" in CliRunner().invoke(command, options).output
+    told = CliRunner().invoke(command, options).output
+    assert "undecided" in told
+    assert "on the print: holds; ahead at d=5" in told
+    assert told.index("what the papers say") < told.index("what we ask besides")
 
 
 def test_paired_is_the_sign_flip_test():
