@@ -111,7 +111,7 @@ def test_wrong_scale_file(project, change, message):
 
 def test_what_differs_between_data_sets_may_be_one_value_for_all_or_a_mapping(project):
     change_scale(project, lambda part: part["overrides"].update(candidates={"MNIST": 50}, epochs=0.5), "indelman_2")
-    assert load_plan("smoke").experiments["indelman_2"].config_of("direct")["epochs"] == 0.5
+    assert load_plan("smoke").experiments["indelman_2"].config_of("MNIST k=5", "direct")["epochs"] == 0.5
     change_scale(project, lambda part: part["overrides"].update(candidates={"MNIST": "fifty"}), "indelman_2")
     with pytest.raises(UserError, match='indelman_2: candidates should be a valid integer, not "fifty"'):
         load_plan("smoke")
