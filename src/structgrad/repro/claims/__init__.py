@@ -46,7 +46,7 @@ from typing import Any
 
 import yaml
 
-from structgrad.experiments import PAPERS, Experiment
+from structgrad.experiments import PAPERS, REGISTRY, Experiment
 from structgrad.files import write_bytes
 from structgrad.repro.claims.beside import above, below
 from structgrad.repro.claims.better import better
@@ -117,9 +117,10 @@ def write_claims(plan: Plan, cells: Cells) -> Path:
 
 
 def _concerns(claim: Claim, plan: Plan) -> bool:
-    """Whether the plan has its experiments; one without an experiment belongs to any plan that has its paper."""
+    """Whether the plan has its experiments; one without an experiment belongs to plans of its whole paper."""
     if claim["experiment"] is None:
-        return any(part.experiment.paper == claim["paper"] for part in plan.experiments.values())
+        whole = {experiment.name for experiment in REGISTRY.values() if experiment.paper == claim["paper"]}
+        return whole <= {*plan.experiments, *plan.absent}
     return all(side["experiment"] in plan.experiments for side in sides(claim))
 
 
