@@ -12,9 +12,8 @@ from structgrad.repro.planning import overrides
 from structgrad.repro.planning.plan import Plan
 
 # `structgrad` before one of its subcommands, not in a path or a module's name.
-SPOKEN = (
-    r"(?<![\w/.\\-])structgrad (?=(?:list|run|data|tables|claims|explain|tracking|report|audit|doctor|reproduce)\b)"
-)
+NAMES = "list|run|data|tables|summary|claims|explain|tracking|report|audit|doctor|reproduce"
+SPOKEN = rf"(?<![\w/.\-])structgrad (?=(?:{NAMES})\b)"
 
 
 def program() -> str:

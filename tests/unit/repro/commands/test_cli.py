@@ -111,7 +111,7 @@ def test_list_for_machines(project):
 def test_a_new_record_says_its_level(project, monkeypatch, machine, level):
     monkeypatch.setattr("structgrad.repro.running.run.hardware", lambda device: {"machine": machine})
     arguments = ["run", "indelman_1a/d=5/no_solver/0-1", "--scale", "smoke", "--json"]
-    record = json.loads(CliRunner().invoke(cli, arguments, catch_exceptions=False).output)
+    record = json.loads(CliRunner().invoke(cli, arguments, catch_exceptions=False).stdout)
     assert (record["level"], record["run"]["device"]) == (level, "cpu")
     assert list(record).index("level") < list(record).index("config")
     assert digest(record) == record["digest"] != digest(record | {"level": 3})

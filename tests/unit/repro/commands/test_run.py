@@ -3,12 +3,14 @@
 import json
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from structgrad.errors import UserError
-from structgrad.repro.cli import cli, main
+from structgrad.repro.cli import COMMANDS, cli, main
 from structgrad.repro.commands.training_bar import TrainingBar
 from structgrad.repro.evidence import records
+from structgrad.repro.planning import program
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.running import finished
 from structgrad.repro.running.comparison import compare
@@ -28,10 +30,12 @@ def run(*words):
 
 
 @pytest.fixture
-def path(project, monkeypatch):
+def path(project):
     """The record of SHARD, short to train, as its first run writes it."""
-    scale = project / "workflow/scales/smoke.yaml"
-    scale.write_text(scale.read_text().replace("max_epochs: 150", "max_epochs: 3"))
+    block = {"settings": ["d=5"], "arms": ["direct", "no_solver"], "replicas": 2}
+    short = {"comparable": False, "reason": "short", "overrides": {"max_epochs": 3}, "blocks": [block]}
+    scale = {"description": "one table", "experiments": {"indelman_1a": short}}
+    (project / "workflow/scales/smoke.yaml").write_text(yaml.safe_dump(scale))
     assert run(SHARD)[0] == 0
     return load_plan("smoke").shard(SHARD).path
 
@@ -180,3 +184,21 @@ def test_the_loop_is_told_how_long_it_may_take(path, monkeypatch):
     monkeypatch.setattr(TrainingBar, "expects", lambda _, steps: told.append(steps))
     run(OTHER)
     assert told == [3]
+
+
+def test_hints_can_be_typed(project, monkeypatch, tmp_path):
+    assert program.NAMES.split("|") == list(COMMANDS)
+    script = tmp_path / "a b/structgrad"
+    script.parent.mkdir()
+    script.touch()
+    monkeypatch.setattr("sys.executable", str(script.with_name("python")))
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.chdir(tmp_path)
+    assert (
+        program.typed("run: structgrad tables; import structgrad") == "run: 'a b/structgrad' tables; import structgrad"
+    )
+    plan = load_plan("smoke", {"replicas": 2})
+    words = """'a b/structgrad' explain 'a b' --scale smoke --set-json '{"replicas": 2}'"""
+    assert program.command_line(plan, "explain", "a b") == words
+    script.unlink()
+    assert program.program() == f"'{tmp_path}/a b/python' -m structgrad"
