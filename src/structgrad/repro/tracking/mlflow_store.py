@@ -15,6 +15,7 @@ from urllib.parse import quote
 from structgrad.errors import UserError
 from structgrad.repro.planning.paths import project_root, results
 from structgrad.repro.planning.plan import Plan
+from structgrad.repro.progress import stage
 from structgrad.repro.tracking.trackable import metrics_of, params_of, tags_of
 
 # Set before mlflow is imported: it may not report to anyone, not keep a deleted file open, not retry for minutes,
@@ -76,9 +77,10 @@ def connect(uri: str) -> Any:
 def explained(plan: Plan) -> Iterator[None]:
     """Turn what MLflow raises into a :class:`UserError` of one line."""
     prepare()
-    from mlflow.exceptions import MlflowException
-    from requests.exceptions import RequestException
-    from sqlalchemy.exc import SQLAlchemyError
+    with stage("loading MLflow"):
+        from mlflow.exceptions import MlflowException
+        from requests.exceptions import RequestException
+        from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
