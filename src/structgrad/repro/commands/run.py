@@ -212,7 +212,7 @@ def summary(record: dict, experiment: Experiment) -> str:
     """One line that says what came out."""
     from structgrad.repro.tracking.trackable import metrics_of
 
-    pooled = {metric.name for metric in experiment.metrics}
-    parts = [f"{name} {value:.4g}" for name, value, _ in metrics_of(record, experiment) if name in pooled]
+    pooled = {f"record/{metric.name}": metric.name for metric in experiment.metrics}
+    parts = [f"{pooled[name]} {value:.4g}" for name, value, _ in metrics_of(record, experiment) if name in pooled]
     run = record["run"]
     return f"{record['id']}: {', '.join(parts)}; {run['seconds']:.1f} s, {run['peak_memory_mb']:.0f} MB"

@@ -89,7 +89,7 @@ def ui(plan: Plan, port: int, host: str) -> None:
     _check_free(host, port)
     mlflow_store.prepare()
     click.echo(f"MLflow: http://{host}:{port} (Ctrl-C stops it)")
-    artefacts = mlflow_store.database(plan).with_name("mlartifacts").as_uri()
+    artefacts = mlflow_store.artifacts(plan).as_uri()
     words = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
     words += ["--backend-store-uri", mlflow_store.address(plan), "--default-artifact-root", artefacts]
     sys.stdout.flush()
