@@ -128,3 +128,19 @@ def test_data_digests_guard_the_training(project):
     with pytest.raises(UserError, match="nothing was trained"):
         CliRunner().invoke(cli, ["run", "indelman_1a/d=5/direct/0-9", "--scale", "smoke"], catch_exceptions=False)
     assert not (project / "results/smoke/records").exists()
+
+
+@pytest.mark.parametrize("missing", ["click", "jsonschema"])
+def test_the_library_alone_names_the_extra(missing):
+    code = f"import sys\nsys.modules[{missing!r}] = None\nfrom structgrad.__main__ import main\nmain()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"needs {missing}, which the library alone does not install" in done.stderr
+    assert "pip install 'structgrad[repro]'" in done.stderr
+
+
+def test_a_fault_of_ours_is_no_missing_extra():
+    code = "import sys\nsys.modules['structgrad.errors'] = None\nfrom structgrad.__main__ import main\nmain()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "Traceback" in done.stderr
