@@ -9,6 +9,8 @@ def main() -> None:
     """Run the command line, or say in one line what is not installed for it."""
     try:
         from structgrad.repro.cli import main as command_line
+
+        command_line()
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "structgrad":
             raise
@@ -18,7 +20,6 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    command_line()
 
 
 if __name__ == "__main__":

@@ -53,9 +53,6 @@ class FenchelYoung(Described, nn.Module):
         super().__init__()
         self.layer = kind(layer, "layer", Layer, "a layer, such as Perturbed(polytope)")
         self.conjugate = choice(conjugate, "conjugate")
-            kind(layer, "layer", Layer, "a layer, such as Perturbed(polytope)"),
-            choice(conjugate, "conjugate"),
-        )
 
     @opaque
     def forward(

@@ -35,9 +35,6 @@ class SquaredError(Described, nn.Module):
         super().__init__()
         self.layer = kind(layer, "layer", Layer, "a layer, such as Perturbed(polytope)")
         self.independent = choice(independent, "independent")
-            kind(layer, "layer", Layer, "a layer, such as Perturbed(polytope)"),
-            choice(independent, "independent"),
-        )
 
     @opaque
     def forward(

@@ -132,7 +132,8 @@ def test_data_digests_guard_the_training(project):
 
 @pytest.mark.parametrize("missing", ["click", "jsonschema"])
 def test_the_library_alone_names_the_extra(missing):
-    code = f"import sys\nsys.modules[{missing!r}] = None\nfrom structgrad.__main__ import main\nmain()"
+    arguments = "sys.argv[1:] = ['list', '--shards']"
+    code = f"import sys\nsys.modules[{missing!r}] = None\n{arguments}\nfrom structgrad.__main__ import main\nmain()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
