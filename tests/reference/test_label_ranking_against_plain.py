@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from structgrad.experiments.berthet.label_ranking.learner import Learner
-from structgrad.experiments.berthet.rankings.objectives import objective
 
 from structgrad.data.label_ranking import stand_in
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.berthet.label_ranking.data import fold
+from structgrad.experiments.berthet.label_ranking.learner import Learner
+from structgrad.experiments.berthet.rankings.objectives import objective
 from structgrad.layers import _draws
 from structgrad.parallel import set_threads
 

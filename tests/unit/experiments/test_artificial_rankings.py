@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from structgrad.experiments.berthet.artificial_rankings.learner import Learner, _spread
-from structgrad.experiments.berthet.rankings.objectives import objective
 
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.berthet.artificial_rankings.data import digest, make, noise_level
+from structgrad.experiments.berthet.artificial_rankings.learner import Learner, _spread
 from structgrad.experiments.berthet.artificial_rankings.scores import METRICS, averages, report, right_labels
 from structgrad.experiments.berthet.artificial_rankings.train import train
+from structgrad.experiments.berthet.rankings.objectives import objective
 from structgrad.experiments.berthet.rankings.spearman import spearman
 from structgrad.parallel import set_threads
 from structgrad.training.checkpoint import Checkpoint

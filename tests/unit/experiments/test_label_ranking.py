@@ -5,15 +5,15 @@ import dataclasses
 import pytest
 import torch
 from scipy import stats
-from structgrad.experiments.berthet.label_ranking.learner import Learner
-from structgrad.experiments.berthet.rankings.objectives import objective
 
 from structgrad.data.label_ranking import stand_in
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.berthet.label_ranking import train as train_module
 from structgrad.experiments.berthet.label_ranking.data import OUTER_FOLDS, fold
+from structgrad.experiments.berthet.label_ranking.learner import Learner
 from structgrad.experiments.berthet.label_ranking.train import train
+from structgrad.experiments.berthet.rankings.objectives import objective
 from structgrad.parallel import set_threads
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job

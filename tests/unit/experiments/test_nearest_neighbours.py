@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy import stats
 from sklearn.neighbors import KNeighborsClassifier
-from structgrad.experiments.indelman.nearest_neighbours.objectives import Batch, Classification, Direct, SoftTopK
 from torch.nn.functional import cross_entropy
 
 from structgrad.experiments.indelman.nearest_neighbours.distances import euclidean, squared
 from structgrad.experiments.indelman.nearest_neighbours.neighbours import classify
 from structgrad.experiments.indelman.nearest_neighbours.networks import EMBEDDINGS, Network, sigma_net
+from structgrad.experiments.indelman.nearest_neighbours.objectives import Batch, Classification, Direct, SoftTopK
 from structgrad.experiments.indelman.nearest_neighbours.stream import Stream
 from structgrad.noise import Gumbel
 from structgrad.polytopes.subset import Subset

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
-from structgrad.experiments.indelman.sorting.learner import metrics
 
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.indelman.sorting.data import digest, make, sequences
@@ -19,6 +18,7 @@ from structgrad.experiments.indelman.sorting.direct import (
     exact,
     labels,
 )
+from structgrad.experiments.indelman.sorting.learner import metrics
 from structgrad.experiments.indelman.sorting.sinkhorn import SinkhornLearner
 from structgrad.experiments.indelman.sorting.train import LEARNERS, train
 from structgrad.parallel import set_threads

@@ -91,8 +91,8 @@ def _moved(before: Mapping[str, Any], now: Mapping[str, Any], experiment: Experi
         old, new = (_reports(record["results"], metric.name) for record in (before, now))
         other = sum(old[replica] != new[replica] for replica in old.keys() & new.keys())
         if other:
-            values = [metric.factor * pooled(map(report_of, reports.values())) for reports in (old, new)]
-            yield Moved(metric.name, metric.unit, *values, other, len(old))
+            was, now_is = (metric.factor * pooled(map(report_of, reports.values())) for reports in (old, new))
+            yield Moved(metric.name, metric.unit, was, now_is, other, len(old))
 
 
 def _reports(results: Sequence[Mapping[str, Any]], metric: str) -> dict[int, Mapping[str, Any]]:

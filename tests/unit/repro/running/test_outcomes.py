@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from structgrad.repro.running.outcomes import checked
 
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
 from structgrad.repro.planning.plan import Shard
+from structgrad.repro.running.outcomes import checked
 from structgrad.training.job import Outcome
 
 TABLE, SEARCH = REGISTRY["indelman_1a"], REGISTRY["paulus_1"]
