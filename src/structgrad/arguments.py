@@ -7,6 +7,7 @@ from operator import index
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+SHOWN = 40  # characters of a value in a message
 
 
 def count(value: Any, name: str, least: int = 1) -> int:
@@ -21,7 +22,9 @@ def count(value: Any, name: str, least: int = 1) -> int:
             raise TypeError
         number = index(value)
     except TypeError:
-        raise TypeError(f"{name} must be a whole number, not {value!r}") from None
+        shown = repr(value)
+        shown = shown if len(shown) <= SHOWN and "\n" not in shown else type(value).__name__
+        raise TypeError(f"{name} must be a whole number, not {shown}") from None
     if number < least:
         raise ValueError(f"{name} must be at least {least}, not {number}")
     return number
@@ -36,6 +39,15 @@ def real(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
     return value  # type: ignore[return-value]
+
+
+def choice(value: Any, name: str) -> bool:
+    """``value`` itself if it is True or False.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    return kind(value, name, bool, "True or False")
 
 
 def kind(value: T, name: str, wanted: type | tuple[type, ...], words: str) -> T:

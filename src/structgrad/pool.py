@@ -57,7 +57,7 @@ class SolverPool:
             raise ValueError(f"start must be one of {STARTS}, not {start!r}")
         self.processes = _cores() if processes is None else count(processes, "processes")
         arguments = (_pickled(solver, "solver"), os.getpid())
-        self._maker = os.getpid()
+        self._maker, self._solves = os.getpid(), getattr(solver, "__name__", type(solver).__name__)
         self._workers: ProcessPoolExecutor | None = ProcessPoolExecutor(
             self.processes, get_context(start), initializer=_enter, initargs=arguments
         )
@@ -79,6 +79,9 @@ class SolverPool:
         workers, self._workers = self._workers, None
         if workers is not None and os.getpid() == self._maker:
             workers.shutdown(cancel_futures=True)
+
+    def __repr__(self) -> str:
+        return f"SolverPool({self._solves}, processes={self.processes})"
 
     def __call__(self, scores: np.ndarray, contexts: Sequence[Any] | None = None) -> np.ndarray:
         """The answers to all problems of a batch ``(B, *event)``, in order: ``(B, *event)``.

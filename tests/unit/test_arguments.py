@@ -20,7 +20,17 @@ from structgrad.layers import (
     SoftSub,
     StochasticSoftmax,
 )
-from structgrad.losses import Blackbox, DirectLoss, FenchelYoung, SPOPlus, SquaredError, normalised_regret, regret
+from structgrad.losses import (
+    NVIL,
+    Blackbox,
+    DirectLoss,
+    FenchelYoung,
+    ScoreFunction,
+    SPOPlus,
+    SquaredError,
+    normalised_regret,
+    regret,
+)
 from structgrad.noise import Gumbel, Normal, SumOfGamma
 from structgrad.polytopes import (
     Arborescence,
@@ -192,6 +202,44 @@ KINDS = {
     "growth": (lambda: DirectLoss(CUBE, growth=None), "growth"),  # pyright: ignore[reportArgumentType]
     "cap": (lambda: DirectLoss(CUBE, cap="1"), "cap"),  # pyright: ignore[reportArgumentType]
     "a range": (lambda: ExponentialEntropy("1"), "max_range"),  # pyright: ignore[reportArgumentType]
+    "no choice of a mean": (lambda: Gumbel(1.0, "no"), "centred"),  # pyright: ignore[reportArgumentType]
+    "no choice of a conjugate": (lambda: FenchelYoung(SOFT, "no"), "conjugate"),  # pyright: ignore[reportArgumentType]
+    "no choice of draws": (lambda: SquaredError(SOFT, "no"), "independent"),  # pyright: ignore[reportArgumentType]
+    "costs or scores": (lambda: Blackbox(CUBE, 1.0, "no"), "minimise"),  # pyright: ignore[reportArgumentType]
+    "a temperature for a polytope": (lambda: Blackbox(10.0, CUBE), "polytope"),  # pyright: ignore[reportArgumentType]
+    "one side or two": (lambda: DirectLoss(CUBE, two_sided="no"), "two_sided"),  # pyright: ignore[reportArgumentType]
+    "samples for noise": (lambda: DirectLoss(CUBE, 5), "noise"),  # pyright: ignore[reportArgumentType]
+    "straight through or not": (lambda: StochasticSoftmax(SOFT, straight_through="no"), "straight_through"),  # pyright: ignore[reportArgumentType]
+    "a solver for batches or not": (lambda: BlackBox(np.sign, (5,), "yes"), "batched"),  # pyright: ignore[reportArgumentType]
+    "a shape for a solver": (lambda: BlackBox((5,), np.sign), "solver"),  # pyright: ignore[reportArgumentType]
+    "vertices as an array": (lambda: BlackBox(np.sign, (5,), vertices=np.zeros((1, 5))), "vertices"),  # pyright: ignore[reportArgumentType]
+    "a shape for a size": (lambda: Matching((2, 3)), "n"),  # pyright: ignore[reportArgumentType]
+    "a class for a polytope": (lambda: Perturbed(Hypercube), "polytope"),  # pyright: ignore[reportArgumentType]
+    "a class for a regulariser": (lambda: Relaxed(CUBE, CategoricalEntropy), "regularizer"),  # pyright: ignore[reportArgumentType]
+    "noise first": (lambda: Perturbed(Gumbel(), CUBE), "polytope"),  # pyright: ignore[reportArgumentType]
+    "a loss around a loss": (lambda: FenchelYoung(FenchelYoung(SOFT)), "layer"),  # pyright: ignore[reportArgumentType]
+    "scores for k": (lambda: k_best(CUBE, 2, torch.zeros(20, 3)), "k"),  # pyright: ignore[reportArgumentType]
+    "a network that is none": (lambda: NVIL(3), "network"),  # pyright: ignore[reportArgumentType]
+    "a moving average's decay": (lambda: ScoreFunction(decay="slow"), "decay"),  # pyright: ignore[reportArgumentType]
+    **{
+        f"an array for {name}": (lambda call=call: call(np.zeros((2, 3))), argument)
+        for name, call, argument in (
+            ("a relaxation", SOFT, "theta"),
+            ("a perturbed layer", lambda a: Perturbed(CUBE)(a, torch.Generator()), "theta"),
+            ("implicit MLE", lambda a: ImplicitMLE(CUBE)(a, torch.Generator()), "theta"),
+            ("Frank-Wolfe", FrankWolfe(CUBE), "theta"),
+            ("NeuralSort", NeuralSort(), "scores"),
+            ("SoftSub", lambda a: SoftSub(2)(a, torch.Generator()), "theta"),
+            ("L2X", lambda a: L2X(2)(a, torch.Generator()), "theta"),
+            ("a Fenchel-Young loss", lambda a: FenchelYoung(SOFT)(a, SCORES), "theta"),
+            ("a squared error", lambda a: SquaredError(SOFT)(a, SCORES), "theta"),
+            ("REINFORCE", lambda a: ScoreFunction()(a, SCORES), "loss"),
+            ("a log-probability", lambda a: ScoreFunction()(SCORES, a), "log_prob"),
+            ("NVIL", lambda a: NVIL(nn.Linear(3, 1))(SCORES, SCORES, a), "features"),
+            ("marginals", CUBE.marginals, "theta"),
+            ("a truth", lambda a: SPOPlus(CUBE)(SCORES, a), "truth"),
+        )
+    },
     "a difference": (lambda: Relaxed(CUBE, CategoricalEntropy(), 1.0, True), "difference"),
 }
 

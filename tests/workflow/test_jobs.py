@@ -52,8 +52,8 @@ def train(job):
             raise UserError("the toy refuses")
         if os.environ.get("TOY") == "crash":
             raise RuntimeError("the toy crashes")
-    score = Mean(1.0, 1.0, 1)
-    return Trained(job.seeds(["data"]), [Result(0, "untrained", {"score": score})] * job.count, {})
+    results = [Result(0, "untrained", {"score": Mean(1.0, 1.0, 1)})] * job.count
+    return Trained(job.seeds(["data"]), results, {})
 """,
 }
 SMALL = ("experiments=[indelman_1a]", "arms=[direct_stochastic,gumbel_sinkhorn]", "settings=[d=5]", "replicas=2")

@@ -173,7 +173,7 @@ def test_the_wheel_brings_the_command_and_its_data(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         shipped = {name for name in archive.namelist() if name.startswith("structgrad/")}
         (entry_points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
-        assert "structgrad = structgrad.repro.cli:main" in archive.read(entry_points).decode()
+        assert "structgrad = structgrad.__main__:main" in archive.read(entry_points).decode()
     source = ROOT / "src"
     needed = {
         path.relative_to(source).as_posix()

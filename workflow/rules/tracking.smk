@@ -10,7 +10,7 @@ rule tracking:
         "../../environment.yml"
     params:
         sources=source_digest("structgrad.repro.tracking.ingestion"),
-        declared=declared_digest(),
+        declared=declared_digest("published_numbers.csv"),
         options=options_of,
         scale=PLAN.scale,
     shell:

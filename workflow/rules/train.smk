@@ -24,5 +24,5 @@ for pack in PACKS:
             options=options_of,
             scale=PLAN.scale,
         shell:
-            "python -m structgrad run {params.shards} --go-on --scale {params.scale} {params.options}"
+            "python -m structgrad run {params.shards} --go-on --fresh --scale {params.scale} {params.options}"
             " --threads {threads} 2>&1 | tee {log}"

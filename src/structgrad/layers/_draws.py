@@ -64,6 +64,7 @@ def checked_noisy(noisy: Tensor | None, polytope: Polytope) -> Tensor | None:
 
 def checked_scores(value: Tensor, name: str) -> Tensor:
     """The scores ``(..., n)`` themselves, if they are finite floating-point numbers."""
+    kind(value, name, Tensor, "a tensor (torch.as_tensor makes one)")
     if value.dim() < 1 or not value.is_floating_point() or not all_finite(value):
         raise ValueError(f"{name} of shape {tuple(value.shape)} must hold finite floating-point scores")
     return value

@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from structgrad.arguments import count
+from structgrad.arguments import count, kind
+from structgrad.described import Described
 from structgrad.finite import in_range
 from structgrad.layers._draws import noise_for
 from structgrad.layers.base import Scale, fitted, hold
@@ -16,7 +17,7 @@ from structgrad.polytopes.subset import Subset
 from structgrad.transforms import opaque
 
 
-class SubsetSampler(nn.Module, ABC):
+class SubsetSampler(Described, nn.Module, ABC):
     """A soft k-subset of scores ``(..., n)`` under standard (not centred) Gumbel noise.
 
     In ``train()`` mode soft and differentiable; in ``eval()`` mode the indicator of k coordinates, without gradient:
@@ -42,6 +43,7 @@ class SubsetSampler(nn.Module, ABC):
     @opaque
     def forward(self, theta: Tensor, generator: Generators | None = None, mask: Tensor | None = None) -> Tensor:
         """The sampled subsets at scores ``(..., n)``, same shape; zero where ``mask`` is False."""
+        kind(theta, "theta", Tensor, "a tensor (torch.as_tensor makes one)")
         if theta.dim() < 1 or theta.shape[-1] < self.k:
             raise ValueError(f"theta of shape {tuple(theta.shape)} has no {self.k} coordinates")
         subset = Subset(theta.shape[-1], self.k)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from structgrad.arguments import kind
+from structgrad.described import Described
 from structgrad.noise import Generators
 from structgrad.polytopes.base import Polytope
 from structgrad.transforms import concrete
@@ -18,7 +19,7 @@ from structgrad.transforms import concrete
 Scale = float | Tensor
 
 
-class Layer(nn.Module, ABC):
+class Layer(Described, nn.Module, ABC):
     """A map of scores ``(..., *event)`` to soft structures of the same shape, differentiable.
 
     A layer that draws takes its randomness from ``generator``: one, or a sequence with one for each index of the first

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from structgrad.arguments import kind
 from structgrad.autograd import constant
+from structgrad.described import Described
 from structgrad.estimate import Estimate, mean_of
 from structgrad.finite import all_finite, in_range
 from structgrad.layers._perturbation import Draws, Pulled
@@ -30,7 +31,7 @@ from structgrad.noise import Generators
 from structgrad.transforms import opaque
 
 
-class PerturbedExpectation(nn.Module):
+class PerturbedExpectation(Described, nn.Module):
     """``E f(y)`` over the solutions ``y`` of a perturbed layer, from its draws, with its baseline.
 
     It differs from ``f(layer(theta))``, which is ``f`` at the mean of the solutions, and costs no more calls of the

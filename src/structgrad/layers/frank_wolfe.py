@@ -80,6 +80,7 @@ class FrankWolfe(Relaxed):
         if not (isfinite(tolerance) and tolerance >= 0):
             raise ValueError(f"tolerance must be finite and not negative, not {tolerance}")
         super().__init__(polytope, Nearest(count(iterations, "iterations"), float(tolerance)), temperature)
+        self._iterations, self._tolerance = iterations, tolerance
 
     def decompose(self, theta: Tensor, mask: Tensor | None = None) -> Decomposition:
         """The vertices and weights behind :meth:`forward`, without gradient, in the dtype of ``theta``."""

@@ -21,3 +21,9 @@ class GumbelSinkhorn(StochasticSoftmax):
 
     def __init__(self, n: int, temperature: Scale = 1.0, rounds: int = 20, samples: int | None = None) -> None:
         super().__init__(Relaxed(Matching(n), SinkhornEntropy(rounds), temperature), samples=samples)
+        self._n, self._rounds = n, rounds
+
+    @property
+    def temperature(self) -> Scale:
+        """Of the relaxation."""
+        return self.relaxed.temperature

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from structgrad.arguments import count, kind
+from structgrad.described import Described
 from structgrad.finite import in_range
 from structgrad.layers._draws import checked_scores, noise_for
 from structgrad.layers.base import Scale, fitted, hold, over_event
@@ -13,7 +14,7 @@ from structgrad.noise import Generators, Noise
 from structgrad.transforms import opaque
 
 
-class NeuralSort(nn.Module):
+class NeuralSort(Described, nn.Module):
     r"""``P_i = softmax([(n + 1 - 2i) s - A_s 1] / t)``, ``i = 1..n``, with ``(A_s)_jk = |s_j - s_k|``.
 
     (Grover et al. 2019.) Row ``i`` chooses the ``i``-th largest of the scores ``s``; as ``t -> 0`` the rows

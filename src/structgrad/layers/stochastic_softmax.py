@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from structgrad.arguments import count, kind
+from structgrad.arguments import choice, count, kind
 from structgrad.layers._draws import checked_noisy, drowned, noise_for
 from structgrad.layers.base import Layer, over_event
 from structgrad.layers.relaxed import Relaxed
@@ -51,7 +51,7 @@ class StochasticSoftmax(Layer):
         self.relaxed = relaxed
         self.noise = kind(noise, "noise", Noise, "a noise")
         self.samples = None if samples is None else count(samples, "samples")
-        self.straight_through = straight_through
+        self.straight_through = choice(straight_through, "straight_through")
         self.noisy: Tensor | None
         self.register_buffer("noisy", checked_noisy(noisy, relaxed.polytope), persistent=False)
 

@@ -22,8 +22,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from structgrad.arguments import kind
+from structgrad.arguments import choice, kind
 from structgrad.autograd import Itemwise, Once
+from structgrad.described import Described
 from structgrad.layers.base import Scale, fitted, hold
 from structgrad.layers.finite_difference import finite_difference
 from structgrad.polytopes.base import Polytope
@@ -31,7 +32,7 @@ from structgrad.portable import wide
 from structgrad.transforms import active, opaque
 
 
-class Blackbox(nn.Module):
+class Blackbox(Described, nn.Module):
     """The maximiser (or minimiser) of a polytope with the interpolation's gradient.
 
     Args:
@@ -46,7 +47,7 @@ class Blackbox(nn.Module):
 
     def __init__(self, polytope: Polytope, interpolation: Scale, minimise: bool = False) -> None:
         super().__init__()
-        self.polytope, self.minimise = kind(polytope, "polytope", Polytope, "a polytope"), minimise
+        self.polytope, self.minimise = kind(polytope, "polytope", Polytope, "a polytope"), choice(minimise, "minimise")
         hold(self, "interpolation", interpolation)
 
     @opaque

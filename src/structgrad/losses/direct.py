@@ -20,7 +20,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from structgrad.arguments import count, kind, real
+from structgrad.arguments import choice, count, kind, real
+from structgrad.described import Described
 from structgrad.estimate import Estimate, mean_of
 from structgrad.layers.finite_difference import finite_difference
 from structgrad.losses._parts import Lost, Part, column, fits, lost_items
@@ -56,7 +57,7 @@ class DirectEstimate(NamedTuple):
     sigma: Estimate
 
 
-class DirectLoss:
+class DirectLoss(Described):
     """Direct loss for replicas side by side: the first dimension is the replica, the second the item.
 
     Args:
@@ -90,7 +91,7 @@ class DirectLoss:
         if not real(cap, "cap") > 0:
             raise ValueError(f"cap must be positive, not {cap}")
         self.polytope, self.noise, self.samples = polytope, noise, samples
-        self.growth, self.cap, self.two_sided = growth, cap, two_sided
+        self.growth, self.cap, self.two_sided = growth, cap, choice(two_sided, "two_sided")
 
     @opaque
     def __call__(

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from structgrad.arguments import kind
+from structgrad.arguments import choice, kind
+from structgrad.described import Described
 from structgrad.finite import in_range
 from structgrad.layers.base import Layer
 from structgrad.losses._targets import checked_target
@@ -22,7 +23,7 @@ from structgrad.portable import wide
 from structgrad.transforms import opaque
 
 
-class FenchelYoung(nn.Module):
+class FenchelYoung(Described, nn.Module):
     """The Fenchel-Young loss of a layer; callers whose scores are costs (minimisation) negate them.
 
     Where the layer knows no conjugate (perturbed layers) ``F*(y)`` is left out; where the polytope has an offset h,
@@ -50,7 +51,8 @@ class FenchelYoung(nn.Module):
 
     def __init__(self, layer: Layer, conjugate: bool = True) -> None:
         super().__init__()
-        self.layer, self.conjugate = kind(layer, "layer", Layer, "a layer, such as Perturbed(polytope)"), conjugate
+        self.layer = kind(layer, "layer", Layer, "a layer, such as Perturbed(polytope)")
+        self.conjugate = choice(conjugate, "conjugate")
 
     @opaque
     def forward(
@@ -71,7 +73,7 @@ class FenchelYoung(nn.Module):
         Raises:
             ValueError: a target of another shape; what the layer refuses.
         """
-        scores = wide(theta)
+        scores = wide(kind(theta, "theta", Tensor, "a tensor (torch.as_tensor makes one)"))
         y = checked_target(scores, y)
         event = tuple(range(-len(self.layer.polytope.event_shape), 0))
         loss = self.layer.potential(scores, generator, mask) - (scores * y).sum(event)

@@ -17,12 +17,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from structgrad.arguments import kind, real
+from structgrad.described import Described
 from structgrad.transforms import concrete
 
 BASELINES = ("ema", "batch", "leave_one_out", None)
 
 
-class MovingAverage(nn.Module):
+class MovingAverage(Described, nn.Module):
     """``v <- decay v + (1 - decay) mean(x)`` from ``v = 0``, in a buffer, so that it is checkpointed.
 
     It moves in training mode and before it is used, as the authors' does; in evaluation mode it stands.
@@ -32,7 +34,7 @@ class MovingAverage(nn.Module):
 
     def __init__(self, decay: float = 0.99) -> None:
         super().__init__()
-        if not 0 <= decay < 1:
+        if not 0 <= real(decay, "decay") < 1:
             raise ValueError(f"decay must lie in [0, 1), not {decay}")
         self.decay = decay
         self.register_buffer("value", torch.zeros((), dtype=torch.float64))
@@ -45,7 +47,7 @@ class MovingAverage(nn.Module):
         return self.value.to(x)
 
 
-class ScoreFunction(nn.Module):
+class ScoreFunction(Described, nn.Module):
     """The surrogate of REINFORCE.
 
     With B independent losses in a call, ``batch`` and ``ema`` contain a loss's own share: they multiply the expected
@@ -63,6 +65,7 @@ class ScoreFunction(nn.Module):
         if baseline not in BASELINES:
             raise ValueError(f"baseline must be one of {BASELINES}, not {baseline!r}")
         self.baseline = baseline
+        self._decay = decay
         self.average = MovingAverage(decay) if baseline == "ema" else None
 
     def forward(self, loss: Tensor, log_prob: Tensor, dim: int = 0) -> Tensor:
@@ -97,7 +100,7 @@ class NVILTerms(NamedTuple):
     regression: Tensor
 
 
-class NVIL(nn.Module):
+class NVIL(Described, nn.Module):
     """REINFORCE with a baseline that looks at the input: ``b = ema + network(features)`` (Mnih & Gregor 2014).
 
     The average contains the losses themselves and shrinks the score part as that of :class:`ScoreFunction` does.
@@ -110,7 +113,8 @@ class NVIL(nn.Module):
 
     def __init__(self, network: nn.Module, decay: float = 0.99) -> None:
         super().__init__()
-        self.network = network
+        self.network = kind(network, "network", nn.Module, "a module")
+        self._decay = decay
         self.average = MovingAverage(decay)
 
     def forward(self, loss: Tensor, log_prob: Tensor, features: Tensor) -> NVILTerms:
@@ -123,6 +127,7 @@ class NVIL(nn.Module):
             ValueError: losses and log-probabilities of different shapes; a prediction that does not fit them.
         """
         _check(loss, log_prob)
+        kind(features, "features", Tensor, "a tensor (torch.as_tensor makes one)")
         centred = loss.detach() - self.average(loss)
         prediction = self.network(features)
         items = loss.shape[loss.dim() - prediction.dim() + 1 :]
@@ -139,5 +144,7 @@ def _surrogate(loss: Tensor, log_prob: Tensor, advantage: Tensor) -> Tensor:
 
 
 def _check(loss: Tensor, log_prob: Tensor) -> None:
+    for value, name in ((loss, "loss"), (log_prob, "log_prob")):
+        kind(value, name, Tensor, "a tensor (torch.as_tensor makes one)")
     if loss.shape != log_prob.shape:
         raise ValueError(f"loss {tuple(loss.shape)} and log_prob {tuple(log_prob.shape)} differ in shape")

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from structgrad.arguments import kind
 from structgrad.autograd import envelope
+from structgrad.described import Described
 from structgrad.finite import in_range, largest
 from structgrad.losses._targets import checked_target
 from structgrad.losses._values import checked_pair, gain, refuse_lifted
@@ -29,7 +30,7 @@ from structgrad.polytopes.base import Polytope
 from structgrad.transforms import opaque
 
 
-class SPOPlus(nn.Module):
+class SPOPlus(Described, nn.Module):
     """The SPO+ loss of predicted scores where the true ones are known; one argmax per step, two without solutions.
 
     Args:

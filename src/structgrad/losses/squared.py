@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from structgrad.arguments import kind
+from structgrad.arguments import choice, kind
+from structgrad.described import Described
 from structgrad.layers.base import Layer
 from structgrad.losses._targets import checked_target
 from structgrad.noise import Generators
@@ -18,7 +19,7 @@ from structgrad.portable import wide
 from structgrad.transforms import opaque
 
 
-class SquaredError(nn.Module):
+class SquaredError(Described, nn.Module):
     """Half the squared distance between a layer's output and the target.
 
     With a Monte-Carlo layer of M samples the residual and the product with ``J`` share their draws, as in the authors'
@@ -32,14 +33,15 @@ class SquaredError(nn.Module):
 
     def __init__(self, layer: Layer, independent: bool = False) -> None:
         super().__init__()
-        self.layer, self.independent = kind(layer, "layer", Layer, "a layer, such as Perturbed(polytope)"), independent
+        self.layer = kind(layer, "layer", Layer, "a layer, such as Perturbed(polytope)")
+        self.independent = choice(independent, "independent")
 
     @opaque
     def forward(
         self, theta: Tensor, y: Tensor, generator: Generators | None = None, mask: Tensor | None = None
     ) -> Tensor:
         """The loss of each item, ``(...)``; arguments and errors as in :class:`~.fenchel_young.FenchelYoung`."""
-        scores = wide(theta)
+        scores = wide(kind(theta, "theta", Tensor, "a tensor (torch.as_tensor makes one)"))
         y = checked_target(scores, y)
         event = tuple(range(-len(self.layer.polytope.event_shape), 0))
         structures = self.layer(scores, generator, mask)

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from structgrad.arguments import real
+from structgrad.described import Described
 from structgrad.generators import Generators, draw_each, draw_replicas
 
 
-class Noise(ABC):
+class Noise(Described, ABC):
     """Independent coordinates that perturb scores. Every draw takes an explicit generator; nothing seeds globally."""
 
     scale: float = 1.0

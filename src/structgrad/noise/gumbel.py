@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from structgrad.arguments import choice
 from structgrad.noise.base import Density, check_scale
 from structgrad.portable.elementary import gumbel_
 
@@ -28,6 +29,7 @@ class Gumbel(Density):
 
     def __post_init__(self) -> None:
         check_scale(self.scale)
+        choice(self.centred, "centred")
 
     @property
     def location(self) -> float:

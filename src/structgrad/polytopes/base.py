@@ -12,13 +12,14 @@ from torch import Tensor
 
 from structgrad.arguments import kind
 from structgrad.autograd import constant
+from structgrad.described import Described
 from structgrad.finite import largest
 from structgrad.polytopes._range import HUGE, bounded
 from structgrad.portable import wide
 from structgrad.transforms import concrete, opaque
 
 
-class Polytope(ABC):
+class Polytope(Described, ABC):
     """The convex hull of a set of structures, each an indicator tensor of shape ``event_shape``.
 
     Where structures are ragged (trees of different sizes, subsets of lists of different lengths) a ``mask`` of

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from structgrad.arguments import count, kind
+from structgrad.arguments import choice, count, kind
 from structgrad.finite import all_finite
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.base import Polytope
@@ -65,10 +65,12 @@ class BlackBox(Polytope):
         vertices: Tensor | None = None,
         offset: Callable[..., Any] | None = None,
     ) -> None:
-        self.solver, self.batched = solver, batched
+        self.solver, self.batched = solver, choice(batched, "batched")
         kind(solver, "solver", Callable, "a function of scores")  # type: ignore[type-abstract]
         kind(event_shape, "event_shape", Sequence, "a sequence of sizes, such as (5,)")  # type: ignore[type-abstract]
         self.event_shape = tuple(count(size, "event_shape") for size in event_shape)
+        if vertices is not None:
+            kind(vertices, "vertices", Tensor, "a tensor, (count, *event_shape)")
         if vertices is not None and tuple(vertices.shape[1:]) != self.event_shape:
             raise ValueError(f"vertices must be (count, *{self.event_shape}), not {tuple(vertices.shape)}")
         self._vertices = vertices

@@ -35,6 +35,7 @@ class Hypercube(ExponentialFamily):
         if not shape:
             raise ValueError("shape must hold sizes of at least 1, not ()")
         self.event_shape = tuple(count(size, "shape") for size in shape)
+        self._shape = self.event_shape
         self._size = prod(shape)
 
     def _argmax(self, theta: Tensor, mask: Tensor | None) -> Tensor:

@@ -44,6 +44,7 @@ class Matching(Polytope):
         self.n = n = count(n, "n")
         self.m = m = n if m is None else count(m, "m")
         self.event_shape = (n, m)
+        self._m = None if m == n else m
 
     def columns(self, theta: Tensor) -> Tensor:
         """The column of each row in the best assignment, ``(..., n)`` int64; -1 where a row has none."""

@@ -7,12 +7,13 @@ from abc import ABC, abstractmethod
 from torch import Tensor
 
 from structgrad.autograd import envelope
+from structgrad.described import Described
 from structgrad.finite import in_range
 from structgrad.polytopes.base import Polytope
 from structgrad.portable import wide
 
 
-class Regularizer(ABC):
+class Regularizer(Described, ABC):
     """A strictly convex function ``R`` on a polytope; its conjugate's gradient is a soft argmax."""
 
     @abstractmethod

@@ -50,18 +50,21 @@ def cli() -> None:
     """Reproduce three papers on learning through a discrete argmax, cell by cell.
 
     Start with `structgrad list`, then `structgrad reproduce` (or `make reproduce`, which also sets up).
-    Every command takes --help. Exit codes: 0 success, 2 a mistake in what was asked (one line says which),
-    75 the time budget ran out and a checkpoint waits (run again to go on), 128 + n stopped by signal n.
+    Every command takes --help. Exit codes: 0 success, 1 a check did not hold (audit, run --compare), 2 a mistake in
+    what was asked (one line says which), 75 the time budget ran out and a checkpoint waits (run again to go on),
+    128 + n stopped by signal n.
     """
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and turn every :class:`UserError` into one line and exit code 2."""
+    from structgrad.repro.planning.program import typed
+
     environment.settle()
     try:
         cli.main(args=arguments, prog_name="structgrad", standalone_mode=False)
     except UserError as error:
-        click.echo(f"structgrad: {error}", err=True)
+        click.echo(f"structgrad: {typed(str(error))}", err=True)
         sys.exit(2)
     except click.ClickException as error:
         click.echo(f"structgrad: {error.format_message()}", err=True)

@@ -11,9 +11,21 @@ import click
 from structgrad.repro.planning import overrides
 from structgrad.repro.planning.config import parse_overrides
 from structgrad.repro.planning.plan import load_plan
+from structgrad.repro.progress import speaking
 
 scale_option = click.option("--scale", default=None, help="smoke, desktop or paper (default: what config.yaml says).")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine to read.")
+
+
+def says_how_far(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command that may take long say on stderr how far it is (:mod:`structgrad.repro.progress`)."""
+
+    @functools.wraps(command)
+    def with_progress(*args: Any, **kwargs: Any) -> Any:
+        with speaking(lines=not kwargs.get("as_json", False)):
+            return command(*args, **kwargs)
+
+    return with_progress
 
 
 def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -22,7 +22,7 @@ class Job(Generic[Config]):
 
     ``experiment`` is the name that its seeds derive from; ``config`` its hyper-parameters
     (:class:`structgrad.experiments.hyper_parameters.HyperParameters`); ``one_data_set``: all replicas have one data
-    seed.
+    seed; ``expects`` is told before the first step how many there can be at most, where that is known.
     """
 
     experiment: str
@@ -36,6 +36,7 @@ class Job(Generic[Config]):
     show: Callable[[int, int, dict[str, float]], None]
     device: str = "cpu"
     one_data_set: bool = False
+    expects: Callable[[int], None] = lambda _: None
 
     def seeds(self, shared: Sequence[str], own: Sequence[str] = ()) -> dict[str, list[int]]:
         """One seed per role and replica; all arms have the ``shared`` ones, so that they are compared pairwise."""
@@ -54,6 +55,8 @@ class Job(Generic[Config]):
         """
         seeds = self.seeds(shared, own)
         trainee = make(self, seeds)
+        if trainee.length is not None:
+            self.expects(trainee.length)
         resumed, before = train(trainee, self.checkpoint, self.limits, self.show)
         used = {role: seeds[role] for role in trainee.roles}
         return Trained(used, trainee.results, trainee.history, resumed, before)

@@ -83,6 +83,10 @@ class Search(Trainee):
                     history.setdefault(name, []).append(sum(point[name] for point in reached) / len(reached))
         return history
 
+    @property
+    def length(self) -> int:
+        return self.steps * self.points * self.count
+
     def step(self) -> tuple[Tensor, dict[str, float]]:
         """One update of the trial at hand, and its validation where that is due."""
         if self.at == 0:

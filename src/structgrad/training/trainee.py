@@ -19,11 +19,16 @@ class Trainee(Stateful, ABC):
         roles: of the seeds that its numbers depend on (:class:`structgrad.training.job.Job`); records hold these.
         results: one per replica, in their order, when training is over.
         history: curves by name, means over the replicas that are still active, beside ``epoch`` or ``step``.
+        length: the most steps that the loop may take, for those who watch; None where that is not known.
     """
 
     roles: tuple[str, ...]
     results: Sequence[Result]
     history: Mapping[str, list[float]]
+
+    @property
+    def length(self) -> int | None:
+        return None
 
     @abstractmethod
     def step(self) -> tuple[Tensor, dict[str, float]]:

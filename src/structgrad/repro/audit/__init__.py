@@ -32,6 +32,7 @@ from structgrad.repro.audit.records import (
 )
 from structgrad.repro.audit.scene import Check, Finding, Scene
 from structgrad.repro.planning.plan import Plan
+from structgrad.repro.progress import stage
 from structgrad.repro.report import manifest
 from structgrad.repro.running.run import trainer_digest
 
@@ -65,7 +66,13 @@ def audit(plan: Plan) -> tuple[list[tuple[str, list[Finding]]], list[Finding]]:
     if not scene.loaded and not (scene.folder / manifest.NAME).is_file():
         name = scene.name(scene.folder)
         raise UserError(f"nothing to audit in {name}; run: structgrad reproduce --scale {plan.scale}")
-    checked = [(str(check.__doc__).strip(), list(check(scene))) for check in CHECKS]
+    checked = []
+    with stage(f"auditing scale {plan.scale}", len(CHECKS), "checks") as done:
+        for check in CHECKS:
+            what = str(check.__doc__).strip()
+            with stage(what.rstrip(".")):
+                checked.append((what, list(check(scene))))
+            done()
     return checked, [*scene.notes, *_notes(scene)]
 
 

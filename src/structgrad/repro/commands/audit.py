@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from structgrad.repro.options import json_option, plan_options
+from structgrad.repro.options import json_option, plan_options, says_how_far
 from structgrad.repro.planning.plan import Plan
 
 SHOWN = 20  # findings of one check that are printed; --json has them all
@@ -16,6 +16,7 @@ SHOWN = 20  # findings of one check that are printed; --json has them all
 @click.command()
 @plan_options
 @json_option
+@says_how_far
 def command(plan: Plan, as_json: bool) -> None:
     """Check a scale's results: manifest, records, seeds, data, and that all that is shown follows from the records.
 

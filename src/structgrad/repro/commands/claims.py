@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from structgrad.repro.options import json_option, plan_options
+from structgrad.repro.options import json_option, plan_options, says_how_far
 from structgrad.repro.planning.plan import Plan
 
 WIDTH = len("not supported at reduced scale")
@@ -17,7 +17,8 @@ WIDTH = len("not supported at reduced scale")
 @click.command()
 @plan_options
 @json_option
-@click.option("--quiet", is_flag=True, help="Write the file and print nothing.")
+@click.option("--quiet", is_flag=True, help="Write the file and print no claim.")
+@says_how_far
 def command(plan: Plan, as_json: bool, quiet: bool) -> None:
     """Test what the papers say about their tables against the cells of a scale.
 
@@ -29,8 +30,11 @@ def command(plan: Plan, as_json: bool, quiet: bool) -> None:
     """
     from structgrad.repro.claims import write_claims
     from structgrad.repro.judging.cells import collect_all
+    from structgrad.repro.progress import stage
 
-    path = write_claims(plan, collect_all(plan))
+    cells = collect_all(plan)
+    with stage("testing the claims"):
+        path = write_claims(plan, cells)
     if quiet:
         return
     content = path.read_text(encoding="utf-8")

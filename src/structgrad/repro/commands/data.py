@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import click
 
-from structgrad.repro.options import json_option, plan_options
+from structgrad.repro.options import json_option, plan_options, says_how_far
 from structgrad.repro.planning.plan import Plan
+from structgrad.repro.progress import stage
 
 
 @click.group()
@@ -26,6 +27,7 @@ def command() -> None:
 @click.argument("experiments", nargs=-1, metavar="[EXPERIMENT]...")
 @plan_options
 @json_option
+@says_how_far
 def fetch(plan: Plan, experiments: Sequence[str], as_json: bool) -> None:
     """Get the real data of the EXPERIMENTs (default: all), and mark what cannot be had.
 
@@ -37,7 +39,8 @@ def fetch(plan: Plan, experiments: Sequence[str], as_json: bool) -> None:
     from structgrad.repro.running import realdata
 
     chosen = _chosen(plan, experiments)
-    fetched = realdata.fetch(plan, [shard for shard in plan.shards if shard.experiment in chosen])
+    with stage(f"looking for the data of scale {plan.scale}, and fetching what is missing"):
+        fetched = realdata.fetch(plan, [shard for shard in plan.shards if shard.experiment in chosen])
     if as_json:
         left_out = [shard.id for shard in fetched.left_out]
         click.echo(json.dumps({**vars(fetched), "left_out": left_out}))
@@ -49,6 +52,7 @@ def fetch(plan: Plan, experiments: Sequence[str], as_json: bool) -> None:
 @click.argument("experiment", required=False)
 @plan_options
 @json_option
+@says_how_far
 def make(plan: Plan, experiment: str | None, as_json: bool) -> None:
     """Generate or read the data of EXPERIMENT (default: all) and write the digests to results/<scale>/data/.
 
@@ -57,7 +61,10 @@ def make(plan: Plan, experiment: str | None, as_json: bool) -> None:
     from structgrad.repro.running import datasets
 
     chosen = _chosen(plan, [experiment] if experiment is not None else [])
-    made = {name: datasets.make(plan, name) for name in chosen}
+    made = {}
+    for name in chosen:
+        with stage(f"making the data of {name}"):
+            made[name] = datasets.make(plan, name)
     if as_json:
         click.echo(json.dumps(made))
         return

@@ -6,13 +6,14 @@ import json
 
 import click
 
-from structgrad.repro.options import json_option, plan_options
+from structgrad.repro.options import json_option, plan_options, says_how_far
 from structgrad.repro.planning.plan import Plan
 
 
 @click.command()
 @plan_options
 @json_option
+@says_how_far
 def command(plan: Plan, as_json: bool) -> None:
     """Write results/<scale>/report.html, ro-crate-metadata.json and, last, MANIFEST.sha256.
 
@@ -23,7 +24,10 @@ def command(plan: Plan, as_json: bool) -> None:
     Example: structgrad report --scale paper
     """
     from structgrad.repro.judging.cells import collect_all
+    from structgrad.repro.progress import stage
     from structgrad.repro.report.page import write_report
 
-    written = [str(path) for path in write_report(plan, collect_all(plan))]
+    cells = collect_all(plan)
+    with stage("writing the report"):
+        written = [str(path) for path in write_report(plan, cells)]
     click.echo(json.dumps(written) if as_json else "\n".join(written))

@@ -15,6 +15,8 @@ from structgrad.repro.planning import overrides
 from structgrad.repro.planning.config import parse_overrides, read_yaml
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.planning.plan import Plan
+from structgrad.repro.planning.program import command_line, typed
+from structgrad.repro.progress import speaking, stage
 from structgrad.repro.running import environment, lock, packs, supervise
 from structgrad.repro.running.realdata import fetch
 
@@ -70,7 +72,9 @@ def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) ->
 def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool) -> None:
     """Fetch, run the workflow and sum up, with the scale's lock held."""
     root, started = project_root(), time.monotonic()
-    for line in fetch(plan, [shard for shard in plan.shards if fresh or not shard.path.is_file()]).lines():
+    with speaking(), stage("looking for the data"):
+        fetched = fetch(plan, [shard for shard in plan.shards if fresh or not shard.path.is_file()])
+    for line in fetched.lines():
         click.echo(line)
     sys.stdout.flush()
     variables = environment.for_workflow() | {lock.INHERITED: plan.scale} | _freshness(fresh)
@@ -89,15 +93,18 @@ def _sum_up(plan: Plan, seconds: float) -> None:
     from structgrad.repro.tables.summary import write_summary
     from structgrad.repro.tables.summary_screen import here_and_now, screen
 
-    answers = best_evidence()
-    click.echo("\n" + here_and_now(collect_all(plan), plan.scale, seconds))
+    with speaking():
+        with stage("judging every printed number by its best record"):
+            answers = best_evidence()
+        cells = collect_all(plan)
+    click.echo("\n" + here_and_now(cells, plan.scale, seconds))
     if plan.scale in FAITHFUL:
         write_summary(answers)
         write_map(answers)
     click.echo("\nThe results of the repository, the best record of each number:")
     click.echo(screen(answers))
-    click.echo(f"report:      results/{plan.scale}/report.html; tables: structgrad tables --scale {plan.scale}")
-    click.echo("next:        make reproduce SCALE=desktop (hours), structgrad explain CELL")
+    click.echo(f"report:      results/{plan.scale}/report.html; tables: {command_line(plan, 'tables')}")
+    click.echo(typed("next:        make reproduce SCALE=desktop (hours), structgrad explain CELL"))
 
 
 def _check(code: int, plan: Plan) -> None:

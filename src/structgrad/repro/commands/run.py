@@ -5,14 +5,23 @@ from __future__ import annotations
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from math import inf
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from structgrad.errors import UserError
 from structgrad.experiments import Experiment
+from structgrad.repro.commands.training_bar import TrainingBar
 from structgrad.repro.options import json_option, plan_options
-from structgrad.repro.planning.plan import Plan
+from structgrad.repro.planning.plan import Plan, Shard
+
+if TYPE_CHECKING:
+    from structgrad.repro.running.comparison import Comparison
+    from structgrad.repro.running.places import Place
 
 
 def _seconds(_: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
@@ -31,6 +40,9 @@ def _seconds(_: click.Context, parameter: click.Parameter, value: float | None) 
 @click.option(
     "--checkpoint-every", default=60.0, show_default=True, callback=_seconds, help="Seconds between checkpoints."
 )
+@click.option("--compare", is_flag=True, help="Train anew beside the record and say what differs; exit code 1 if so.")
+@click.option("--into", type=click.Path(path_type=Path, file_okay=False), help="Write the record below this folder.")
+@click.option("--fresh", is_flag=True, help="Train anew and replace the record that is there.")
 @click.option("--go-on", is_flag=True, help="Take what an earlier job finished with the same sources as it is.")
 @json_option
 def command(
@@ -39,6 +51,9 @@ def command(
     threads: int | None,
     time_budget: float | None,
     checkpoint_every: float,
+    compare: bool,
+    into: Path | None,
+    fresh: bool,
     go_on: bool,
     as_json: bool,
 ) -> None:
@@ -48,41 +63,142 @@ def command(
 
         structgrad run indelman_1a/d=5/direct/0-9 --scale smoke
 
-    A run that was killed goes on from its last checkpoint and ends with the same numbers, to the bit. Where one of
-    several shards fails the others are trained all the same.
+    A record that is there is left as it is (exit code 0), unless --fresh says to replace it. A run that was killed
+    goes on from its last checkpoint and ends with the same numbers, to the bit. Where one of several shards fails the
+    others are trained all the same.
     """
-    from structgrad.repro.running.run import OUT_OF_TIME, restore_shard, run_shard
+    from structgrad.repro.running import places
+    from structgrad.repro.running.run import OUT_OF_TIME, check_device, restore_shard, run_shard
     from structgrad.training.loop import OutOfTimeError
 
     chosen = [plan.shard(shard) for shard in dict.fromkeys(shards)]
+    _check_options(compare, into, fresh, go_on, chosen)
+    check_device(plan.config["device"])
     cores: int = plan.config["threads"] if threads is None else threads
     budget = time_budget if time_budget is not None else plan.config["time_budget"]
-    started, failed = time.monotonic(), []
-    for shard in chosen:
-        experiment = plan.experiments[shard.experiment].experiment
-        record = restore_shard(plan, shard) if go_on else None
-        if record is None:
-            left = None if budget is None else budget - (time.monotonic() - started)
-            bar = TrainingBar(shard.id, shard.count, experiment)
-            try:
-                record = run_shard(plan, shard, bar, cores, checkpoint_every, left)
-            except OutOfTimeError:
-                bar.close()
-                click.echo(f"structgrad: {shard.id}: the time budget ran out; run again to go on", err=True)
-                sys.exit(OUT_OF_TIME)
-            except Exception as error:
-                bar.close()
-                if len(chosen) == 1:
-                    raise
-                failed.append(shard.id)
-                click.echo(f"structgrad: {shard.id}: {error}", err=True)
-                if not isinstance(error, UserError):
-                    traceback.print_exc()
-                continue
+    started, failed, other = time.monotonic(), [], []
+
+    def train(shard: Shard, place: Place) -> dict[str, Any]:
+        left = None if budget is None else budget - (time.monotonic() - started)
+        bar = TrainingBar(shard.id, shard.count, plan.experiments[shard.experiment].experiment)
+        try:
+            return run_shard(plan, shard, bar, cores, checkpoint_every, left, place, bar.expects)
+        finally:
             bar.close()
+
+    def do(shard: Shard) -> None:
+        experiment = plan.experiments[shard.experiment].experiment
+        if compare:
+            found = _compare(shard, experiment, lambda: train(shard, places.again(shard)))
+            other.extend([shard.id] * (found.verdict == "different"))
+            click.echo(comparison_json(shard, found) if as_json else comparison_text(shard, found))
+            return
+        place = places.below(into, shard) if into else places.own(shard)
+        if place.record.is_file() and not fresh:
+            record = _kept(place.record)
+            click.echo(kept_text(plan, shard, record, place.record, into), err=as_json)
+        else:
+            _announce(shard, chosen)
+            record = (restore_shard(plan, shard) if go_on else None) or train(shard, place)
         click.echo(records_json(record) if as_json else summary(record, experiment))
+
+    for shard in chosen:
+        try:
+            do(shard)
+        except OutOfTimeError:
+            click.echo(f"structgrad: {shard.id}: the time budget ran out; run again to go on", err=True)
+            sys.exit(OUT_OF_TIME)
+        except Exception as error:
+            if len(chosen) == 1:
+                raise
+            failed.append(shard.id)
+            click.echo(f"structgrad: {shard.id}: {error}", err=True)
+            if not isinstance(error, UserError):
+                traceback.print_exc()
     if failed:
         raise UserError(f"{len(failed)} of {len(chosen)} shards failed: {', '.join(failed)}")
+    if other:
+        sys.exit(1)
+
+
+def _check_options(compare: bool, into: Path | None, fresh: bool, go_on: bool, chosen: list[Shard]) -> None:
+    if compare and (into or fresh or go_on):
+        raise UserError("--compare writes no record: it goes with none of --into, --fresh and --go-on")
+    if into and go_on:
+        raise UserError("--go-on takes what was finished for results/, which --into does not write")
+    for shard in chosen if compare else ():
+        if not shard.path.is_file():
+            raise UserError(f"{shard.id} has no record of scale {shard.scale} to compare with; train it first")
+
+
+def _announce(shard: Shard, chosen: list[Shard]) -> None:
+    """Say what starts where nobody sees a bar."""
+    if not sys.stderr.isatty():
+        number = f" ({chosen.index(shard) + 1} of {len(chosen)})" if len(chosen) > 1 else ""
+        click.echo(f"training {shard.id}{number}", err=True)
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    from structgrad.repro.evidence.records import RecordError, load
+
+    try:
+        return load(path)
+    except RecordError as error:
+        raise UserError(f"{error}; it was left as it is, --fresh replaces it") from error
+
+
+def _compare(shard: Shard, experiment: Experiment, train: Callable[[], dict[str, Any]]) -> Comparison:
+    from structgrad.repro.evidence.records import load
+    from structgrad.repro.running.comparison import compare
+
+    before = load(shard.path)  # before the training: a damaged one is not worth it
+    _announce(shard, [shard])
+    return compare(before, train(), experiment)
+
+
+def kept_text(plan: Plan, shard: Shard, record: dict[str, Any], path: Path, into: Path | None) -> str:
+    """That a record is there and was left as it is, and what else can be done."""
+    from structgrad.repro.planning.program import command_line
+
+    run = command_line(plan, "run", shard.id)
+    there = f" --into {quote(str(into))}" if into else ""
+    lines = [
+        f"{shard.id} has a record, which was left as it is:",
+        f"  {relative(path)} (trained {record['run']['finished'][:10]})",
+        f"  to train it anew and compare:  {run} --compare",
+        f"  to write a second one:         {run} --into FOLDER",
+        f"  to replace it:                 {run}{there} --fresh",
+    ]
+    return "\n".join([*lines[:2], *lines[4:]] if into else lines)
+
+
+def relative(path: Path) -> Path:
+    """A path as people of this project write it."""
+    from structgrad.repro.planning.paths import project_root
+
+    return path.relative_to(project_root()) if path.is_relative_to(project_root()) else path
+
+
+def comparison_text(shard: Shard, found: Comparison) -> str:
+    """What a second training says of the record, a line a fact."""
+    from structgrad.repro.running.places import again
+
+    lines = [f"{shard.id}: {found.verdict}"]
+    if found.first:
+        lines.append(f"  first difference  {found.first}")
+        lines += [f"  {moved}" for moved in found.metrics] or ["  no metric differs"]
+    lines += [f"  made of other     {difference}" for difference in found.made_of]
+    lines.append(f"  the record        {relative(shard.path)}, as it was")
+    lines.append(f"  the second one    {relative(again(shard).record)}")
+    return "\n".join(lines)
+
+
+def comparison_json(shard: Shard, found: Comparison) -> str:
+    """The same as one line of JSON."""
+    import json
+    from dataclasses import asdict
+
+    return json.dumps({"shard": shard.id, "verdict": found.verdict, **asdict(found)})
 
 
 def records_json(record: dict) -> str:
@@ -96,35 +212,7 @@ def summary(record: dict, experiment: Experiment) -> str:
     """One line that says what came out."""
     from structgrad.repro.tracking.trackable import metrics_of
 
-    pooled = {metric.name for metric in experiment.metrics}
-    parts = [f"{name} {value:.4g}" for name, value, _ in metrics_of(record, experiment) if name in pooled]
+    pooled = {f"record/{metric.name}": metric.name for metric in experiment.metrics}
+    parts = [f"{pooled[name]} {value:.4g}" for name, value, _ in metrics_of(record, experiment) if name in pooled]
     run = record["run"]
     return f"{record['id']}: {', '.join(parts)}; {run['seconds']:.1f} s, {run['peak_memory_mb']:.0f} MB"
-
-
-class TrainingBar:
-    """A bar of finished replicas on a terminal; elsewhere a line every so many seconds, so that logs stay short."""
-
-    def __init__(self, name: str, replicas: int, experiment: Experiment, every: float = 30.0) -> None:
-        from tqdm import tqdm
-
-        self.name, self.replicas, self.every = name, replicas, every
-        self.clock, self.unit = experiment.clock, "trial" if experiment.selected_by else "replica"
-        self.quiet = not sys.stderr.isatty()
-        self.bar = tqdm(total=replicas, desc=name, unit=self.unit, disable=self.quiet)
-        self.last_line = time.monotonic()
-
-    def __call__(self, step: int, active: int, numbers: dict[str, float]) -> None:
-        """Show that ``active`` replicas still train after ``step`` ticks of the clock."""
-        shown = {key: f"{value:.3g}" for key, value in numbers.items()}
-        self.bar.n = self.replicas - active
-        self.bar.set_postfix({self.clock: step, **shown})
-        if self.quiet and time.monotonic() - self.last_line > self.every:
-            self.last_line = time.monotonic()
-            text = ", ".join(f"{key} {value}" for key, value in shown.items())
-            training = f"{active} of {self.replicas} {self.unit}s train"
-            click.echo(f"{self.name}: {self.clock} {step}, {training}, {text}", err=True)
-
-    def close(self) -> None:
-        """Finish the bar."""
-        self.bar.close()

@@ -6,11 +6,12 @@ import json
 
 import click
 
-from structgrad.repro.options import json_option
+from structgrad.repro.options import json_option, says_how_far
 
 
 @click.command()
 @json_option
+@says_how_far
 @click.option("--paper", help="One paper alone: indelman, berthet or paulus.")
 @click.option("--write", is_flag=True, help="Write results/summary.csv, summary.md and summary.svg as well.")
 def command(as_json: bool, paper: str | None, write: bool) -> None:
@@ -25,12 +26,14 @@ def command(as_json: bool, paper: str | None, write: bool) -> None:
     from structgrad.experiments import PAPERS
     from structgrad.repro.figures.number_map import write_map
     from structgrad.repro.judging.summary import best_evidence
+    from structgrad.repro.progress import stage
     from structgrad.repro.tables.summary import COLUMNS, csv_row, write_summary
     from structgrad.repro.tables.summary_screen import screen
 
     if paper is not None and paper not in PAPERS:
         raise unknown("paper", paper, PAPERS)
-    answers = best_evidence()
+    with stage("judging every printed number by its best record"):
+        answers = best_evidence()
     if write:
         write_summary(answers)
         write_map(answers)

@@ -9,7 +9,7 @@ import sys
 import click
 
 from structgrad.errors import UserError
-from structgrad.repro.options import json_option, plan_options
+from structgrad.repro.options import json_option, plan_options, says_how_far
 from structgrad.repro.planning.plan import Plan
 
 
@@ -25,6 +25,7 @@ def command() -> None:
 @command.command()
 @plan_options
 @json_option
+@says_how_far
 def ingest(plan: Plan, as_json: bool) -> None:
     """Add the records that the store does not have yet; replace the runs of those that changed.
 
@@ -38,6 +39,7 @@ def ingest(plan: Plan, as_json: bool) -> None:
 @command.command()
 @plan_options
 @json_option
+@says_how_far
 def rebuild(plan: Plan, as_json: bool) -> None:
     """Delete the scale's runs and fill the store again from the records.
 
@@ -51,6 +53,7 @@ def rebuild(plan: Plan, as_json: bool) -> None:
 @command.command()
 @plan_options
 @json_option
+@says_how_far
 def status(plan: Plan, as_json: bool) -> None:
     """Say where the store is and how many of the records it shows.
 
@@ -86,7 +89,7 @@ def ui(plan: Plan, port: int, host: str) -> None:
     _check_free(host, port)
     mlflow_store.prepare()
     click.echo(f"MLflow: http://{host}:{port} (Ctrl-C stops it)")
-    artefacts = mlflow_store.database(plan).with_name("mlartifacts").as_uri()
+    artefacts = mlflow_store.artifacts(plan).as_uri()
     words = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
     words += ["--backend-store-uri", mlflow_store.address(plan), "--default-artifact-root", artefacts]
     sys.stdout.flush()

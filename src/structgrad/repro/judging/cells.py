@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from structgrad.errors import unknown
@@ -18,6 +18,7 @@ from structgrad.repro.judging.sampling import Sampling
 from structgrad.repro.judging.selection import ScoredTrial, Selection
 from structgrad.repro.judging.verdicts import Judgement, corrected, judge, unjudged
 from structgrad.repro.planning.plan import ExperimentPlan, Plan
+from structgrad.repro.progress import stage
 from structgrad.training.results import Mean, Proportion, Report
 
 
@@ -60,11 +61,15 @@ def collect_all(plan: Plan) -> Cells:
     Raises:
         RecordError: see :func:`collect`.
     """
-    return {name: collect(plan, name) for name in plan.experiments}
+    total = sum(_places(part.experiment) for part in plan.experiments.values())
+    with stage(f"judging the records of scale {plan.scale}", total, "cells") as judged:
+        return {name: collect(plan, name, judged) for name in plan.experiments}
 
 
-def collect(plan: Plan, name: str) -> list[Cell]:
+def collect(plan: Plan, name: str, judged: Callable[[], None] = lambda: None) -> list[Cell]:
     """All cells of an experiment, run or not: settings, then arms, then metrics, in their declared order.
+
+    ``judged`` is called after each arm at each setting.
 
     Raises:
         RecordError: a record is damaged, is not the shard it lies at, was trained with other hyper-parameters
@@ -75,9 +80,18 @@ def collect(plan: Plan, name: str) -> list[Cell]:
         cell
         for setting in experiment.settings
         for arm in experiment.arms
-        for cell in _cells(plan, name, setting, arm, experiment.metrics)
+        for cell in _told(_cells(plan, name, setting, arm, experiment.metrics), judged)
     ]
     return _after_holm(cells)
+
+
+def _told(cells: list[Cell], judged: Callable[[], None]) -> list[Cell]:
+    judged()
+    return cells
+
+
+def _places(experiment: Experiment) -> int:
+    return len(experiment.settings) * len(experiment.arms)
 
 
 def _after_holm(cells: Sequence[Cell]) -> list[Cell]:
@@ -104,8 +118,10 @@ def find(plan: Plan, identity: str) -> Cell:
         for metric in part.experiment.metrics
     }
     if identity not in places:
-        raise unknown("cell", identity, places)
-    return next(cell for cell in collect(plan, places[identity]) if cell.id == identity)
+        raise unknown("cell", identity, places, several=5)
+    name = places[identity]
+    with stage(f"judging the records of {name}", _places(plan.experiments[name].experiment), "cells") as judged:
+        return next(cell for cell in collect(plan, name, judged) if cell.id == identity)
 
 
 def trials(evidence: Sequence[Evidence], metric: Metric) -> list[ScoredTrial]:

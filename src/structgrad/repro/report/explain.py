@@ -168,7 +168,8 @@ def _commands(plan: Plan, cell: Cell) -> list[str]:
     if not trained:
         plan = _runs(plan, cell)
     shards = plan.shards_of(cell.experiment.name, cell.setting, cell.arm.name)
-    training = trained or [f"structgrad run {shard.id} --scale {plan.scale}" for shard in shards]
+    again = [f"{command} --compare" for command in trained]  # the record stays
+    training = again or [f"structgrad run {shard.id} --scale {plan.scale}" for shard in shards]
     if not training:
         return [f"(not part of this run; see config.yaml and workflow/scales/{plan.scale}.yaml)"]
     return [*training, f"structgrad tables --scale {plan.scale}"]

@@ -11,12 +11,12 @@ from typing import Any
 
 from structgrad.errors import UserError
 from structgrad.repro.evidence import records
-from structgrad.repro.planning.paths import work
 from structgrad.repro.planning.plan import Plan, Shard
 from structgrad.repro.planning.resolve import trainer
 from structgrad.repro.running import datasets, finished, git
 from structgrad.repro.running.digests import lock_digest, source_digest
 from structgrad.repro.running.levels import expected
+from structgrad.repro.running.places import Place, own
 from structgrad.repro.running.provenance import forget_peak_memory, hardware, libraries, peak_memory_mb
 from structgrad.repro.running.realdata import data_folder
 
@@ -47,9 +47,26 @@ def restore_shard(plan: Plan, shard: Shard) -> dict[str, Any] | None:
 
 
 def run_shard(
-    plan: Plan, shard: Shard, show: Show, threads: int, checkpoint_every: float, budget: float | None
+    plan: Plan,
+    shard: Shard,
+    show: Show,
+    threads: int,
+    checkpoint_every: float,
+    budget: float | None,
+    place: Place | None = None,
+    expects: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Train the shard (or go on from its checkpoint), write its record and return it.
+
+    Args:
+        plan: what says how it trains.
+        shard: what to train.
+        show: called after each step with its number, the replicas that still train, and numbers to show.
+        threads: for solvers and noise.
+        checkpoint_every: seconds.
+        budget: seconds until it checkpoints and hands back.
+        place: where record and checkpoint go; by default where the plan looks for them.
+        expects: called before the first step with the most steps that there can be, where that is known.
 
     Raises:
         structgrad.training.loop.OutOfTimeError: the budget ran out; the state is in the checkpoint.
@@ -67,16 +84,18 @@ def run_shard(
     config = plan.experiments[shard.experiment].config_for(shard)
     parameters = plan.experiments[shard.experiment].parameters_for(shard)
     device = plan.config["device"]
-    _check_device(device)
+    check_device(device)
     set_threads(threads)
     keep_freed_memory()
     sources = trainer_digest(plan, shard.experiment)
     key = key_of(plan, shard)
-    checkpoint = Checkpoint(work() / shard.scale / shard.id / "checkpoint.pt", key)
+    place = place or own(shard)
+    checkpoint = Checkpoint(place.checkpoint, key)
     forget_peak_memory()
     job = Job(
         experiment.seed_name, shard.setting, shard.arm, shard.first, shard.count,
         parameters, checkpoint, Limits(checkpoint_every, budget), show, device, experiment.shares_data,
+        expects,
     )  # fmt: skip
     seeds = job.seeds(["data"])["data"]
     commit, dirty, _ = git.state()  # before the training: the checkout may change during it
@@ -115,14 +134,20 @@ def run_shard(
             for index, result in enumerate(trained.results)
         ],
     }
-    saved = records.save(record, shard.path)
-    finished.keep(shard, key, saved)
-    shard.note.unlink(missing_ok=True)
+    saved = records.save(record, place.record)
+    if place == own(shard):
+        finished.keep(shard, key, saved)
+        shard.note.unlink(missing_ok=True)
     checkpoint.clear()
     return saved
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Refuse a device that this machine lacks.
+
+    Raises:
+        UserError: the line says what it has.
+    """
     if device == "cpu":
         return
     import torch

@@ -1,4 +1,4 @@
-"""A table as people read it, in md, html, LaTeX and on the terminal: text from a :class:`Table`, nothing computed.
+"""A table as people read it, in md, html and LaTeX: text from a :class:`Table`, nothing computed.
 
 For each metric one row per setting and one column per arm: ours [95 % interval] (published) mark.
 """
@@ -15,9 +15,6 @@ TEX_MARKS = {
     "reproduced": r"$\surd$", "inconclusive": "?", "shifted": r"$\approx$", "differs": r"$\times$", "misprint": "!",
     "not_comparable": r"$\cdot$", "not_attempted": "--", "no_data": r"$\emptyset$",
 }  # fmt: skip
-
-
-CELL_WIDTH = 12  # characters of a cell in a terminal: its interval, and what lies between columns
 
 
 def to_markdown(table: Table) -> str:
@@ -69,43 +66,6 @@ def to_latex(table: Table) -> str:
             blocks += [rf"{' & '.join(line)} \\" for line in lines]
         blocks += [r"\bottomrule", r"\end{tabular}}", r"\end{table}", ""]
     return "\n".join(blocks)
-
-
-def to_terminal(table: Table, width: int) -> list[Any]:
-    """``rich`` tables: per metric as many as its arms need at that width, in characters.
-
-    A cell shows our number with the verdict, the interval and the paper's number.
-    """
-    from rich.box import SIMPLE
-    from rich.markup import escape
-    from rich.table import Table as RichTable
-
-    styles = {"reproduced": "green", "shifted": "yellow", "differs": "red"}
-    shown = []
-    for panel in table.panels:
-        title = f"{table.heading}: {panel.metric.title} ({panel.metric.unit})"
-        room = max(1, (width - max(len(table.axis), *(len(row) for row, _ in panel.rows)) - 3) // CELL_WIDTH)
-        parts = -(-len(panel.arms) // room)
-        each = -(-len(panel.arms) // parts)
-        for first in range(0, len(panel.arms), each):
-            here = slice(first, first + each)
-            drawn = RichTable(title=title, caption=table.scale_line, box=SIMPLE, padding=(0, 1, 0, 0))
-            drawn.add_column(table.axis)
-            for arm in panel.arms[here]:
-                drawn.add_column(arm.column)
-            for setting, cells in panel.rows:
-                texts = (_marked_up(cell, styles.get(cell.verdict, "dim"), escape) for cell in cells[here])
-                drawn.add_row(setting, *texts)
-            shown.append(drawn)
-    return shown
-
-
-def _marked_up(cell: Shown, style: str, escape: Any) -> str:
-    interval = escape(cell.interval.strip("[]").replace(", ", "–"))
-    lines = [f"[{style}]{joined(cell.value, cell.mark)}[/]"]
-    lines += [f"[dim]{interval}[/]"] if interval else []
-    lines += [f"paper {cell.published}"] if cell.published else []
-    return "\n".join(lines)
 
 
 def _relinked(table: Table, to_results: str) -> Table:

@@ -37,6 +37,7 @@ class Shown:
     reason: str
     mark: str
     links: tuple[str, ...]
+    answer: bool = False  # the one to a printed number; else a further reading, or ours alone
 
     @property
     def line(self) -> str:
@@ -136,6 +137,7 @@ def _shown(cell: Cell) -> Shown:
         reason=cell.judgement.reason,
         mark=MARKS[cell.judgement.verdict],
         links=tuple(_link(piece.path, cell.scale) for piece in cell.evidence),
+        answer=cell.is_answer,
     )
 
 

@@ -1,7 +1,8 @@
 """MLflow as a view of the records: one process fills it after the fact, and it can be deleted and filled again.
 
-No training job ever opens the store: parallel writers break a fresh SQLite file. One run stands for one record
-and bears the digest of its file, so a second ingest adds nothing and a changed record replaces its run.
+No training job ever opens the store: parallel writers break a fresh SQLite file. One run stands for one record and
+bears the digest of its file and of all that it shows, so that a second ingest adds nothing, and a changed record, or
+another verdict on its cells, replaces its run.
 """
 
 from __future__ import annotations
@@ -10,14 +11,29 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from structgrad.repro.evidence.records import load
+from structgrad.repro.judging.cells import Cell, collect_all
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
+from structgrad.repro.progress import stage
 from structgrad.repro.running.checksum import sha256
-from structgrad.repro.tracking.mlflow_store import FILE, add_run, address, connect, database, explained, runs_of, sqlite
+from structgrad.repro.tracking.mlflow_store import (
+    FILE,
+    VIEW,
+    View,
+    add_run,
+    address,
+    connect,
+    database,
+    explained,
+    runs_of,
+    sqlite,
+    sweep,
+)
 
 
 @dataclass(frozen=True)
@@ -82,20 +98,23 @@ def _fill(plan: Plan, uri: str) -> Ingested:
     for run in runs_of(client, plan, list(plan.experiments)):
         old.setdefault(run.data.tags.get("structgrad.record", ""), []).append(run)
     added = replaced = kept = deleted = 0
-    for shard in plan.shards:
-        if not shard.path.is_file():
-            continue
-        file_digest, there = sha256(shard.path), old.pop(shard.id, [])
-        # a run that is not FINISHED was left by an ingest that was killed
-        whole = [run for run in there if run.data.tags.get(FILE) == file_digest and run.info.status == "FINISHED"]
-        for run in there:
-            if run not in whole[:1]:
-                client.delete_run(run.info.run_id)
-        if whole:
-            kept += 1
-            continue
-        add_run(client, plan, load(shard.path), file_digest)
-        replaced, added = replaced + bool(there), added + (not there)
+    shards = [shard for shard in plan.shards if shard.path.is_file()]
+    behind = _cells_of(plan) if shards else {}
+    with stage("writing runs", len(shards), "records") as written:
+        for shard in shards:
+            experiment, there = plan.experiments[shard.experiment].experiment, old.pop(shard.id, [])
+            view = View.of(load(shard.path), shard.path, experiment, behind.get(shard.path, []))
+            # a run that is not FINISHED was left by an ingest that was killed
+            whole = [run for run in there if run.data.tags.get(VIEW) == view.digest and run.info.status == "FINISHED"]
+            for run in there:
+                if run not in whole[:1]:
+                    client.delete_run(run.info.run_id)
+            if whole:
+                kept += 1
+            else:
+                add_run(client, plan, view)
+                replaced, added = replaced + bool(there), added + (not there)
+            written()
     records = results(plan.scale) / "records"
     for identity, runs in old.items():
         setting, _, name = identity.partition("/")
@@ -103,7 +122,18 @@ def _fill(plan: Plan, uri: str) -> Ingested:
             for run in runs:
                 client.delete_run(run.info.run_id)
                 deleted += 1
+    sweep(client, plan)
     return Ingested(added, replaced, kept, deleted)
+
+
+def _cells_of(plan: Plan) -> dict[Path, list[Cell]]:
+    """The cells that each record is part of."""
+    behind: dict[Path, list[Cell]] = {}
+    for own in collect_all(plan).values():
+        for cell in own:
+            for piece in cell.evidence:
+                behind.setdefault(piece.path, []).append(cell)
+    return behind
 
 
 def _record_name(rest: str) -> str:

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from structgrad.errors import UserError
+from structgrad.experiments import Experiment
+from structgrad.repro.judging.cells import Cell
 from structgrad.repro.planning.paths import project_root, results
 from structgrad.repro.planning.plan import Plan
-from structgrad.repro.tracking.trackable import metrics_of, params_of, tags_of
+from structgrad.repro.progress import stage
+from structgrad.repro.running.checksum import sha256
+from structgrad.repro.tracking.trackable import (
+    cell_metrics,
+    description_of,
+    metrics_of,
+    name_of,
+    params_of,
+    tags_of,
+    verdicts_of,
+)
 
 # Set before mlflow is imported: it may not report to anyone, not keep a deleted file open, not retry for minutes,
 # and its server need not start eight further processes for jobs that nobody submits.
@@ -31,7 +47,9 @@ ENVIRONMENT = {
 BATCH = 1000  # metrics in one call, the most that MLflow takes
 PAGE = 1000
 PLAIN = "/ @+=,:"  # beside letters and digits: what an address may have in a path as it is
-FILE = "structgrad.file"
+FILE = "structgrad.file"  # the digest of the record's file
+VIEW = "structgrad.view"  # the digest of all that its run shows
+NOTE = "mlflow.note.content"
 
 
 def address(plan: Plan) -> str:
@@ -76,9 +94,10 @@ def connect(uri: str) -> Any:
 def explained(plan: Plan) -> Iterator[None]:
     """Turn what MLflow raises into a :class:`UserError` of one line."""
     prepare()
-    from mlflow.exceptions import MlflowException
-    from requests.exceptions import RequestException
-    from sqlalchemy.exc import SQLAlchemyError
+    with stage("loading MLflow"):
+        from mlflow.exceptions import MlflowException
+        from requests.exceptions import RequestException
+        from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
@@ -96,8 +115,7 @@ def explained(plan: Plan) -> Iterator[None]:
 
 def runs_of(client: Any, plan: Plan, names: list[str]) -> list[Any]:
     """The runs of this scale that stand for records of those experiments."""
-    titles = [f"{plan.experiments[name].experiment.paper}_{plan.experiments[name].experiment.table}" for name in names]
-    known = [client.get_experiment_by_name(title) for title in titles]
+    known = [client.get_experiment_by_name(plan.experiments[name].experiment.stem) for name in names]
     chosen = [experiment.experiment_id for experiment in known if experiment is not None]
     runs: list[Any] = []
     token = None
@@ -111,37 +129,81 @@ def runs_of(client: Any, plan: Plan, names: list[str]) -> list[Any]:
     return runs
 
 
-def add_run(client: Any, plan: Plan, record: Mapping[str, Any], file_digest: str) -> None:
-    """Write a record as a run, with the digest of its file. Until everything is written it is not FINISHED."""
+@dataclass(frozen=True)
+class View:
+    """All that a run shows of a record, and the digest of that: what is derived may change while the record stays."""
+
+    record: Mapping[str, Any]
+    path: Path
+    name: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: tuple[tuple[str, float, int], ...]
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any], path: Path, experiment: Experiment, cells: Sequence[Cell]) -> View:
+        """Of a record with the cells that it is part of."""
+        tags = tags_of(record, experiment) | verdicts_of(cells) | {FILE: sha256(path)}
+        metrics = (*cell_metrics(cells), *metrics_of(record, experiment))
+        return cls(record, path, name_of(record, experiment), tags, params_of(record), metrics)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of all of it."""
+        content = [self.name, dict(self.tags), dict(self.params), self.metrics]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def add_run(client: Any, plan: Plan, view: View) -> None:
+    """Write a run, the record's file with it. Until everything is written it is not FINISHED."""
     from mlflow.entities import Metric, Param
 
-    experiment = plan.experiments[record["experiment"]].experiment
+    record = view.record
     start, end = (_milliseconds(record["run"][key]) for key in ("started", "finished"))
     run = client.create_run(
-        _experiment(client, plan, f"{experiment.paper}_{experiment.table}"),
+        _experiment(client, plan, plan.experiments[record["experiment"]].experiment),
         start_time=start,
-        run_name=f"{record['setting']} {experiment.arm(record['arm']).column} {record['id'].rpartition('/')[2]}",
-        tags=tags_of(record, experiment) | {FILE: file_digest},
+        run_name=view.name,
+        tags={_name(key): value for key, value in view.tags.items()} | {VIEW: view.digest},
     )
     identity = run.info.run_id
-    params = [Param(_name(key), value) for key, value in params_of(record).items()]
-    metrics = [Metric(_name(key), value, end, step) for key, value, step in metrics_of(record, experiment)]
+    params = [Param(_name(key), value) for key, value in view.params.items()]
+    metrics = [Metric(_name(key), value, end, step) for key, value, step in view.metrics]
     for first in range(0, len(params), 100):
         client.log_batch(identity, params=params[first : first + 100])
     for first in range(0, len(metrics), BATCH):
         client.log_batch(identity, metrics=metrics[first : first + BATCH])
+    client.log_artifact(identity, str(view.path), "record")
     client.set_terminated(identity, "FINISHED", end_time=end)
 
 
-def _experiment(client: Any, plan: Plan, name: str) -> str:
-    known = client.get_experiment_by_name(name)
+def sweep(client: Any, plan: Plan) -> None:
+    """Delete the artifacts of runs that are gone: MLflow leaves them where a run is deleted."""
+    folder = artifacts(plan)
+    if plan.config["tracking"] == "sqlite" and folder.is_dir():
+        known = {run.info.run_id for run in runs_of(client, plan, list(plan.experiments))}
+        for name in plan.experiments:
+            for kept in (folder / plan.experiments[name].experiment.stem).glob("*"):
+                if kept.name not in known:
+                    shutil.rmtree(kept)
+
+
+def artifacts(plan: Plan) -> Path:
+    """Where the artifacts of a SQLite store lie."""
+    return database(plan).with_name("mlartifacts")
+
+
+def _experiment(client: Any, plan: Plan, experiment: Experiment) -> str:
+    known, note = client.get_experiment_by_name(experiment.stem), description_of(experiment)
     if known is None:
         local = plan.config["tracking"] == "sqlite"
         # without it, MLflow would put a folder wherever it happens to be started
-        place = (results(plan.scale) / "mlartifacts" / name).as_uri() if local else None
-        return client.create_experiment(name, artifact_location=place)
+        place = (artifacts(plan) / experiment.stem).as_uri() if local else None
+        return client.create_experiment(experiment.stem, artifact_location=place, tags={NOTE: note})
     if known.lifecycle_stage == "deleted":
         client.restore_experiment(known.experiment_id)
+    if known.tags.get(NOTE) != note:
+        client.set_experiment_tag(known.experiment_id, NOTE, note)
     return known.experiment_id
 
 

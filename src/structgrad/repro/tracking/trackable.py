@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from structgrad.experiments import Experiment
+from structgrad.experiments import PAPERS, Experiment
+from structgrad.repro.judging.cells import Cell
+from structgrad.repro.judging.numbers import fixed
 from structgrad.training.results import pooled, report_of
 
 
@@ -17,15 +19,74 @@ def params_of(record: Mapping[str, Any]) -> dict[str, str]:
     return {key: _text(value) for key, value in (shown | record["config"]).items()}
 
 
+def name_of(record: Mapping[str, Any], experiment: Experiment) -> str:
+    """``Table 1a | d=25 | Direct | replicas 0-199``: the place in the paper, and which replicas."""
+    parts = experiment.heading, record["setting"], experiment.arm(record["arm"]).column
+    unit = "trials" if experiment.searches(record["arm"]) else "replicas"
+    return " | ".join((*parts, f"{unit} {_span(record)}"))
+
+
+def description_of(experiment: Experiment) -> str:
+    """What the runs of an experiment are, and how their metrics are named."""
+    paper = PAPERS[experiment.paper]
+    metrics = "\n".join(f"- `{metric.name}`: {metric.title} ({metric.unit})" for metric in experiment.metrics)
+    return (
+        f"**{experiment.heading}: {experiment.title}** in {', '.join(paper.authors)}, "
+        f"{paper.title} ({paper.year}, {paper.url}).\n\n"
+        "A run is a record: the replicas of one column at one row, or a slice of them. The record itself is its "
+        "artifact, and counts; all else is derived from it.\n\n"
+        "- `cell/...` is the table's number over all records of the cell, `.low` and `.high` its 95 % interval, "
+        "`.published` the paper's number; the verdict is a tag\n"
+        "- `record/...` is the same over this record alone\n"
+        "- `replica/...` is one number per replica, so that its last value is the last replica's\n"
+        f"- `history/...` is by {experiment.clock}, a mean over replicas\n\n{metrics}"
+    )
+
+
+def verdicts_of(cells: Iterable[Cell]) -> dict[str, str]:
+    """Tags that say what the cells of a record come to: ours, the paper's number, and the verdict on it."""
+    tags = {}
+    for cell in cells:
+        ours, theirs, digits = cell.estimate, cell.published, cell.metric.digits
+        found = {
+            "cell": cell.id,
+            "ours": fixed(ours.value, digits) if ours else "",
+            "interval": f"[{fixed(ours.low, digits)}, {fixed(ours.high, digits)}]" if ours and ours.n > 1 else "",
+            "published": theirs.text if theirs else "",
+            "verdict": cell.judgement.verdict,
+            "reason": cell.judgement.reason,
+            "answer": "yes" if cell.is_answer else "",
+        }
+        tags |= {f"{key}.{cell.metric.name}": value for key, value in found.items() if value}
+    return tags
+
+
+def cell_metrics(cells: Iterable[Cell]) -> Iterator[tuple[str, float, int]]:
+    """(name, value, step 0) of the cells of a record: ours with its interval, and the paper's number."""
+    for cell in cells:
+        ours, theirs, name = cell.estimate, cell.published, f"cell/{cell.metric.name}"
+        numbers = {
+            name: ours and ours.value,
+            f"{name}.low": ours and ours.low,
+            f"{name}.high": ours and ours.high,
+            f"{name}.published": theirs and theirs.value,
+        }
+        yield from ((key, float(value), 0) for key, value in numbers.items() if value is not None)
+
+
 def tags_of(record: Mapping[str, Any], experiment: Experiment) -> dict[str, str]:
     """What finds a run again: its record, sources and place."""
     arm = experiment.arm(record["arm"])
-    made, ran, replicas = record["provenance"], record["run"], record["replicas"]
+    made, ran = record["provenance"], record["run"]
     tags = {
+        "paper": record["paper"],
+        "table": experiment.heading,
+        "row": record["setting"],
+        "column": arm.column,
         "structgrad.record": record["id"],
         "structgrad.digest": record["digest"],
         "structgrad.scale": record["scale"],
-        "structgrad.replicas": f"{replicas['first']}-{replicas['first'] + replicas['count'] - 1}",
+        "structgrad.replicas": _span(record),
         "structgrad.source": made["source_digest"],
         "structgrad.data": made["data_digest"],
         "structgrad.lock": made["lock_digest"],
@@ -41,8 +102,8 @@ def tags_of(record: Mapping[str, Any], experiment: Experiment) -> dict[str, str]
 
 
 def metrics_of(record: Mapping[str, Any], experiment: Experiment) -> Iterator[tuple[str, float, int]]:
-    """(name, value, step): pooled cells and costs at step 0, ``replica/...`` by replica, ``history/...`` by the
-    experiment's clock.
+    """(name, value, step): ``record/...``, pooled over its replicas, and costs at step 0, ``replica/...`` by replica,
+    ``history/...`` by the experiment's clock.
 
     Values are in the tables' units.
     """
@@ -53,7 +114,7 @@ def metrics_of(record: Mapping[str, Any], experiment: Experiment) -> Iterator[tu
             if metric.name in result["metrics"]
         }
         if reports:
-            yield metric.name, pooled(reports.values()) * metric.factor, 0
+            yield f"record/{metric.name}", pooled(reports.values()) * metric.factor, 0
         for replica, report in reports.items():
             yield f"replica/{metric.name}", report.value * metric.factor, replica
     for result in record["results"]:
@@ -67,6 +128,11 @@ def metrics_of(record: Mapping[str, Any], experiment: Experiment) -> Iterator[tu
                 yield f"history/{key}", float(value), int(step)
     for key in ("seconds", "peak_memory_mb"):
         yield key, float(record["run"][key]), 0
+
+
+def _span(record: Mapping[str, Any]) -> str:
+    first, count = record["replicas"]["first"], record["replicas"]["count"]
+    return f"{first}-{first + count - 1}"
 
 
 def _text(value: Any) -> str:

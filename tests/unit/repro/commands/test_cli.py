@@ -111,7 +111,7 @@ def test_list_for_machines(project):
 def test_a_new_record_says_its_level(project, monkeypatch, machine, level):
     monkeypatch.setattr("structgrad.repro.running.run.hardware", lambda device: {"machine": machine})
     arguments = ["run", "indelman_1a/d=5/no_solver/0-1", "--scale", "smoke", "--json"]
-    record = json.loads(CliRunner().invoke(cli, arguments, catch_exceptions=False).output)
+    record = json.loads(CliRunner().invoke(cli, arguments, catch_exceptions=False).stdout)
     assert (record["level"], record["run"]["device"]) == (level, "cpu")
     assert list(record).index("level") < list(record).index("config")
     assert digest(record) == record["digest"] != digest(record | {"level": 3})
@@ -128,3 +128,20 @@ def test_data_digests_guard_the_training(project):
     with pytest.raises(UserError, match="nothing was trained"):
         CliRunner().invoke(cli, ["run", "indelman_1a/d=5/direct/0-199", "--scale", "smoke"], catch_exceptions=False)
     assert not (project / "results/smoke/records").exists()
+
+
+@pytest.mark.parametrize("missing", ["click", "jsonschema"])
+def test_the_library_alone_names_the_extra(missing):
+    arguments = "sys.argv[1:] = ['list', '--shards']"
+    code = f"import sys\nsys.modules[{missing!r}] = None\n{arguments}\nfrom structgrad.__main__ import main\nmain()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"needs {missing}, which the library alone does not install" in done.stderr
+    assert "pip install 'structgrad[repro]'" in done.stderr
+
+
+def test_a_fault_of_ours_is_no_missing_extra():
+    code = "import sys\nsys.modules['structgrad.errors'] = None\nfrom structgrad.__main__ import main\nmain()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "Traceback" in done.stderr

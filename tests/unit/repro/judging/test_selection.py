@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from structgrad.repro.commands.run import TrainingBar
+from structgrad.repro.commands.training_bar import TrainingBar
 from structgrad.repro.evidence.records import RecordError
 from structgrad.repro.judging.cells import collect, collect_all
 from structgrad.repro.judging.intervals import expanded_level

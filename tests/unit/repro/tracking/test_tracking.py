@@ -22,6 +22,7 @@ from click.testing import CliRunner
 from structgrad.errors import UserError
 from structgrad.repro.commands.tracking import command
 from structgrad.repro.evidence.records import RecordError, load, save
+from structgrad.repro.judging.cells import collect
 from structgrad.repro.planning.paths import results
 from structgrad.repro.tracking import ingestion as tracking
 from structgrad.repro.tracking import mlflow_store
@@ -92,12 +93,64 @@ def test_one_run_a_record(ready):
     assert run["tags"]["mlflow.source.git.commit"] == "0" * 40
     assert (run["params"]["arm"], run["params"]["epsilon"], run["params"]["replicas.count"]) == ("direct", "-12.0", "3")
     metrics = run["metrics"]
-    assert metrics["percent_sequences_perfect"] == [(0, pytest.approx(200 / 3))]
+    assert metrics["record/percent_sequences_perfect"] == [(0, pytest.approx(200 / 3))]
     assert metrics["replica/percent_sequences_perfect"] == [(0, 100), (1, 0), (2, 100)]
     assert metrics["replica/prop_wrong_mean"] == [(0, 0), (1, pytest.approx(40)), (2, 0)]
     assert metrics["history/loss"] == [(0, 0.5), (1, 0.25)]
     assert metrics["replica/epochs"] == [(0, 7), (1, 7), (2, 7)]
     assert metrics["seconds"] == [(0, 60)]
+
+
+def test_a_run_says_where_in_the_paper_it_is_and_what_came_out(ready):
+    tracking.ingest(ready)
+    run = runs(ready)["indelman_1a/d=5/direct/0-2"]
+    assert run["name"] == "Table 1a | d=5 | Direct | replicas 0-2"
+    place = {key: run["tags"][key] for key in ("paper", "table", "row", "column")}
+    assert place == {"paper": "indelman", "table": "Table 1a", "row": "d=5", "column": "Direct"}
+    name = "percent_sequences_perfect"
+    (cell,) = (c for c in collect(ready, "indelman_1a") if c.id == f"indelman/1a/d=5/Direct/{name}")
+    assert cell.estimate is not None
+    assert cell.published is not None
+    tags = {key: run["tags"].get(f"{key}.{name}") for key in ("cell", "ours", "published", "verdict", "answer")}
+    verdict = cell.judgement.verdict
+    assert tags == {"cell": cell.id, "ours": "66.7", "published": "98.5", "verdict": verdict, "answer": "yes"}
+    assert run["tags"][f"reason.{name}"] == cell.judgement.reason
+    metrics = run["metrics"]
+    assert metrics[f"cell/{name}"] == [(0, cell.estimate.value)]
+    assert [metrics[f"cell/{name}.{end}"][0][1] for end in ("low", "high")] == [cell.estimate.low, cell.estimate.high]
+    assert metrics[f"cell/{name}.published"] == [(0, 98.5)]
+    assert name not in metrics  # nothing that a later step of the same name would hide
+    assert "answer.prop_wrong_mean_100" not in run["tags"]
+
+
+def test_the_record_is_the_artifact_and_goes_with_its_run(ready):
+    tracking.ingest(ready)
+    folder = mlflow_store.artifacts(ready) / "indelman_1a"
+    stored = sorted(folder.rglob("*.json"))
+    assert sorted(path.read_bytes() for path in stored) == sorted(s.path.read_bytes() for s in ready.shards)
+    (first, *_) = mlflow_store.runs_of(client(ready), ready, ["indelman_1a"])
+    (listed,) = client(ready).list_artifacts(first.info.run_id, "record")
+    assert (folder / first.info.run_id / "artifacts" / listed.path).is_file()
+    record = json.loads(ready.shards[0].path.read_text(encoding="utf-8"))
+    record["results"][1]["metrics"]["percent_sequences_perfect"]["successes"] = 1
+    save(record, ready.shards[0].path)
+    tracking.ingest(ready)
+    assert len(list(folder.glob("*"))) == 2
+    tracking.rebuild(ready)
+    assert len(list(folder.glob("*"))) == 2
+
+
+def test_an_experiment_is_described(ready):
+    tracking.ingest(ready)
+    note = client(ready).get_experiment_by_name("indelman_1a").tags["mlflow.note.content"]
+    assert "Table 1a: Learning to sort" in note
+    assert "`percent_sequences_perfect`: sequences sorted perfectly (%)" in note
+    identity = client(ready).get_experiment_by_name("indelman_1a").experiment_id
+    client(ready).set_experiment_tag(identity, "mlflow.note.content", "of an older version")
+    (run, *_) = mlflow_store.runs_of(client(ready), ready, ["indelman_1a"])
+    client(ready).set_tag(run.info.run_id, "structgrad.view", "of another verdict")
+    assert tracking.ingest(ready) == tracking.Ingested(added=0, replaced=1, kept=1, deleted=0)
+    assert client(ready).get_experiment_by_name("indelman_1a").tags["mlflow.note.content"] == note
 
 
 def test_a_search_counts_steps(searched):
@@ -131,7 +184,7 @@ def test_what_changes_or_goes_changes_or_goes_here(ready):
     assert tracking.status(ready)["current"] == 0
     assert tracking.ingest(ready) == tracking.Ingested(added=0, replaced=1, kept=0, deleted=1)
     (run,) = runs(ready).values()
-    assert run["metrics"]["percent_sequences_perfect"] == [(0, 100)]
+    assert run["metrics"]["record/percent_sequences_perfect"] == [(0, 100)]
 
 
 def test_a_run_left_half_written_is_done_again(ready):

@@ -28,6 +28,10 @@ class Rankers(Trainee):
     def active(self) -> int:
         return 0 if self.results else self.replicas
 
+    @property
+    def length(self) -> int:
+        return self.epochs
+
     def over(self) -> Tensor:
         """The mask of the replicas that are done: all or none."""
         return torch.full((self.replicas,), self.epoch >= self.epochs)

@@ -48,6 +48,10 @@ class Sorters(Trainee):
     def roles(self) -> tuple[str, ...]:
         return ("data", "init", "init_sigma", *self.noise_roles)
 
+    @property
+    def length(self) -> int:
+        return self.config.max_epochs
+
     @abstractmethod
     def update(self) -> Tensor:
         """One optimiser step on every replica; the monitored loss (R,) float64 before it."""

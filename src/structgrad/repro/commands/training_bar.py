@@ -1,0 +1,49 @@
+"""How far a training is, while it trains."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from structgrad.experiments import Experiment
+
+
+class TrainingBar:
+    """On a terminal a bar of the experiment's clock, epochs or steps, of the replica that trains longest; a search's
+    trials train one after the other, so it counts the steps of all. Elsewhere a line every so many seconds, so that
+    logs stay short.
+    """
+
+    def __init__(self, name: str, replicas: int, experiment: Experiment, every: float = 30.0) -> None:
+        from tqdm import tqdm
+
+        self.name, self.replicas, self.every = name, replicas, every
+        self.clock, self.unit = experiment.clock, "trial" if experiment.selected_by else "replica"
+        self.quiet = not sys.stderr.isatty()
+        self.total: int | None = None
+        self.bar = tqdm(desc=name, unit=f" {self.clock}s", disable=self.quiet, dynamic_ncols=True)
+        self.last_line = time.monotonic()
+
+    def expects(self, steps: int) -> None:
+        """Take ``steps`` for the end of the bar: a replica may be done before."""
+        self.total = self.bar.total = steps
+
+    def __call__(self, step: int, active: int, numbers: dict[str, float]) -> None:
+        """Show that ``active`` replicas still train after ``step`` ticks of the clock."""
+        shown = {key: f"{value:.3g}" for key, value in numbers.items()}
+        training = f"{active} of {self.replicas} {self.unit}s train"
+        self.bar.set_postfix_str(", ".join([training, *(f"{key} {value}" for key, value in shown.items())]), False)
+        if self.bar.n == 0:
+            self.bar.initial = self.bar.n = step - 1  # of a checkpoint; its time is not this run's
+        self.bar.update(step - self.bar.n)
+        if self.quiet and time.monotonic() - self.last_line > self.every:
+            self.last_line = time.monotonic()
+            at = f"{self.clock} {step}" + (f" of {self.total}" if self.total else "")
+            text = ", ".join(f"{key} {value}" for key, value in shown.items())
+            click.echo(f"{self.name}: {at}, {training}, {text}", err=True)
+
+    def close(self) -> None:
+        """Finish the bar."""
+        self.bar.close()
