@@ -222,7 +222,7 @@ KINDS = {
     "a network that is none": (lambda: NVIL(3), "network"),  # pyright: ignore[reportArgumentType]
     "a moving average's decay": (lambda: ScoreFunction(decay="slow"), "decay"),  # pyright: ignore[reportArgumentType]
     **{
-        f"an array for {name}": (lambda call=call: call(np.zeros((2, 3))), argument)
+        f"an array for {name}": (lambda call=call: call(np.zeros((2, 3))), argument)  # pyright: ignore[reportArgumentType]
         for name, call, argument in (
             ("a relaxation", SOFT, "theta"),
             ("a perturbed layer", lambda a: Perturbed(CUBE)(a, torch.Generator()), "theta"),

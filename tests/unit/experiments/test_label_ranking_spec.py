@@ -135,11 +135,12 @@ def test_a_table_of_ten_columns(plan):
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_the_terminal_shows_what_ran_and_no_number_cut(plan, width):
     table = tables(plan, collect_all(plan))["berthet_1"]
-    console = Console(width=width, file=io.StringIO())
+    screen = io.StringIO()
+    console = Console(width=width, file=screen)
     for further in (False, True):
         for drawn in draw(table, width, further):
             console.print(drawn)
-    text = console.file.getvalue()
+    text = screen.getvalue()
     assert max(map(len, text.splitlines())) <= width
     ran = Counter(f"paper {cell.published.text}" for cell in table.cells if cell.published and cell.estimate)
     assert Counter(re.findall(r"paper \d\.\d\d(?!\d)", text)) == ran

@@ -15,10 +15,11 @@ from structgrad.repro.tables.screen import draw, readings, tally
 
 
 def shown(table, width=80, further=False):
-    console = Console(width=width, file=io.StringIO())
+    screen = io.StringIO()
+    console = Console(width=width, file=screen)
     for drawn in draw(table, width, further):
         console.print(drawn)
-    text = console.file.getvalue()
+    text = screen.getvalue()
     assert max(map(len, text.splitlines()), default=0) <= width
     return text
 

@@ -142,15 +142,21 @@ def test_the_record_is_the_artifact_and_goes_with_its_run(ready):
 
 def test_an_experiment_is_described(ready):
     tracking.ingest(ready)
-    note = client(ready).get_experiment_by_name("indelman_1a").tags["mlflow.note.content"]
+
+    def experiment():
+        known = client(ready).get_experiment_by_name("indelman_1a")
+        assert known is not None
+        return known
+
+    note = experiment().tags["mlflow.note.content"]
     assert "Table 1a: Learning to sort" in note
     assert "`percent_sequences_perfect`: sequences sorted perfectly (%)" in note
-    identity = client(ready).get_experiment_by_name("indelman_1a").experiment_id
+    identity = experiment().experiment_id
     client(ready).set_experiment_tag(identity, "mlflow.note.content", "of an older version")
     (run, *_) = mlflow_store.runs_of(client(ready), ready, ["indelman_1a"])
     client(ready).set_tag(run.info.run_id, "structgrad.view", "of another verdict")
     assert tracking.ingest(ready) == tracking.Ingested(added=0, replaced=1, kept=1, deleted=0)
-    assert client(ready).get_experiment_by_name("indelman_1a").tags["mlflow.note.content"] == note
+    assert experiment().tags["mlflow.note.content"] == note
 
 
 def test_a_search_counts_steps(searched):
