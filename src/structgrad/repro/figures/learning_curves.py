@@ -52,6 +52,12 @@ def data(figure: LearningCurves, experiment: Experiment, cells: Iterable[Cell]) 
     return comma_separated(columns(experiment), rows).encode("utf-8")
 
 
+def has_ours(content: bytes) -> bool:
+    """Whether any of :func:`data` is ours; what is printed alone is no figure worth drawing."""
+    rows = list(csv.DictReader(content.decode("utf-8").splitlines()))
+    return bool(rows)
+
+
 def draw(content: bytes, figure: LearningCurves, experiment: Experiment, title: str) -> bytes:
     """The svg of :func:`data`: settings are columns, quantities rows with one vertical axis.
 

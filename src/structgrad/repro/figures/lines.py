@@ -75,6 +75,12 @@ def data(figure: Lines, experiment: Experiment, cells: Iterable[Cell]) -> bytes:
     return comma_separated(COLUMNS, rows).encode("utf-8")
 
 
+def has_ours(content: bytes) -> bool:
+    """Whether any of :func:`data` is ours; what is printed alone is no figure worth drawing."""
+    rows = list(csv.DictReader(content.decode("utf-8").splitlines()))
+    return any(row["value"] for row in rows)
+
+
 def draw(content: bytes, figure: Lines, experiment: Experiment, title: str) -> bytes:
     """The svg of :func:`data`: panels side by side, in the order in which they are declared.
 
