@@ -13,29 +13,31 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from statistics import median
 
 import torch
+from parameters import parameters_of
 from rich.console import Console
 from rich.table import Table
 
 from structgrad.data.images import SETS, data_set_of
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.indelman.nearest_neighbours import data as images
-from structgrad.experiments.indelman.nearest_neighbours.settings import points, resolved
+from structgrad.experiments.indelman.nearest_neighbours.settings import points
 from structgrad.experiments.indelman.nearest_neighbours.trial import NeighboursTrial
 from structgrad.experiments.paulus.graph_layout import data as layouts
 from structgrad.experiments.paulus.graph_layout.train import on_device
 from structgrad.experiments.paulus.graph_layout.trial import LayoutTrial
 from structgrad.experiments.paulus.listops import data as expressions
 from structgrad.experiments.paulus.listops.trial import ListOpsTrial
-from structgrad.training.search import Trial
+from structgrad.training.trial import Trial
 
 FEWER = {"train": 2000, "validation": 100, "test": 100}  # a step does not depend on how much data there is
 LAYOUT_POINT = {"learning_rate": 1e-3, "temperature": 0.5}
 ROLES = ("init", "shuffle", "noise", "dropout", "evaluation", "search", "queries", "candidates")
-SEEDS = dict.fromkeys(ROLES, 1)
+SEEDS: dict[str, int] = dict.fromkeys(ROLES, 1)
 Case = tuple[str, str, Trial, int]  # setting, arm, and how many steps its training takes
 
 
@@ -43,28 +45,29 @@ def graph_layouts(device: str, only: str) -> Iterator[Case]:
     table = REGISTRY["paulus_1"]
     for setting in table.settings:
         for arm in (arm.name for arm in table.arms if not arm.reference and only in arm.name):
-            config = table.config_of(arm) | FEWER
-            data = on_device(layouts.make(config, setting, 1), device)
-            yield f"paulus 1 {setting}", arm, LayoutTrial(config, data, LAYOUT_POINT, SEEDS, device), config["steps"]
+            config = parameters_of(table, arm, setting, **FEWER)
+            data = on_device(layouts.make(config, setting, [1]), device)
+            yield f"paulus 1 {setting}", arm, LayoutTrial(config, data, LAYOUT_POINT, SEEDS, device), config.steps
 
 
 def list_operations(device: str, only: str) -> Iterator[Case]:
     table = REGISTRY["paulus_2"]
     for arm in (arm.name for arm in table.arms if not arm.reference and only in arm.name):
-        config = table.config_of(arm) | FEWER
-        yield "paulus 2", arm, ListOpsTrial(config, expressions.make(config, [1]), SEEDS, device), config["steps"]
+        config = parameters_of(table, arm, "ListOps", **FEWER)
+        data = expressions.make(config, "ListOps", [1])
+        yield "paulus 2", arm, ListOpsTrial(config, data, SEEDS, device), config.steps
 
 
 def neighbours(device: str, only: str, setting: str, source: str) -> Iterator[Case]:
     table = REGISTRY["indelman_2"]
     for arm in (arm.name for arm in table.arms if only in arm.name):
-        config = resolved(table.config_of(arm) | {"source": source}, setting)
-        learned_from = SETS[data_set_of(setting)].train - config["validation"]  # of the published images
+        config = parameters_of(table, arm, setting, source=source)
+        learned_from = SETS[data_set_of(setting)].train - config.validation  # of the published images
         if source == "stand_in":
-            config |= {"validation": 100}
-        point = points(config["grid"])[0]
-        trial = NeighboursTrial(config, images.make(config, setting, 1).to(device), point, SEEDS, device)
-        yield f"indelman 2 {setting}", arm, trial, round(config["epochs"] * learned_from / config["queries"])
+            config = replace(config, validation=100)
+        point = points(config.grid)[0]
+        trial = NeighboursTrial(config, images.make(config, setting, [1]).to(device), point, SEEDS, device)
+        yield f"indelman 2 {setting}", arm, trial, round(config.epochs * learned_from / config.queries)
 
 
 def step_seconds(trial: Trial, device: str, steps: int) -> float:

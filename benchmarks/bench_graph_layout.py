@@ -16,11 +16,12 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 
 import torch
 from measure import Candidate, Spread, in_child, peak_growth, take_turns
+from parameters import parameters_of
 from plain_graph_layout import Plain
 
 from structgrad.experiments.paulus.graph_layout.data import make
@@ -52,14 +53,14 @@ PARTS = {  # of the profiler's names, what they are called here; all else is the
 
 
 def frames_of(setting: str, batch: int) -> torch.Tensor:
-    config = TABLE_1.config | {"train": batch, "validation": 1, "test": 1}
-    return make(config, setting, 0).train.frames
+    config = parameters_of(TABLE_1, "spanning_tree", setting, train=batch, validation=1, test=1)
+    return make(config, setting, [0]).train.frames
 
 
 def ours(kind: str, setting: str, rollout: str, width: int, batch: int) -> Callable[[], None]:
     """A step of ours."""
-    config, frames = TABLE_1.config_of(kind) | {"width": width}, frames_of(setting, batch)
-    steps = config["rollout_steps"][setting] if rollout == "unrolled" else 1
+    config, frames = parameters_of(TABLE_1, kind, setting, width=width), frames_of(setting, batch)
+    steps = config.rollout_steps[setting] if rollout == "unrolled" else 1
     model = Softmax(config, frames.shape[2], steps, 1.0, torch.Generator().manual_seed(1))
     optimizer, noise = torch.optim.Adam(model.parameters(), 5e-4), torch.Generator().manual_seed(2)
 
@@ -114,10 +115,11 @@ def shares(case: tuple) -> str:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], acc_events=True) as profile:
         for _ in range(3):
             step()
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
     for event in profile.key_averages():
         spent[PARTS.get(event.key.removeprefix("aten::"), "rest")] += event.self_cpu_time_total
-    return ", ".join(f"{name} {100 * part / spent.total():.0f}" for name, part in spent.most_common())
+    total, ordered = sum(spent.values()), sorted(spent.items(), key=lambda part: -part[1])
+    return ", ".join(f"{name} {100 * part / total:.0f}" for name, part in ordered)
 
 
 def batched(width: int, trials: int = 2, rows: int = 2880) -> float:

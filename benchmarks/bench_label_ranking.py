@@ -24,7 +24,7 @@ import gc
 import multiprocessing
 import os
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from statistics import median
@@ -34,14 +34,16 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from measure import in_child, peak_growth
+from parameters import parameters_of
 from plain_label_ranking import Plain
 
 from structgrad.data.label_ranking import LabelRanking, stand_in
 from structgrad.experiments.berthet.label_ranking.data import OUTER_FOLDS, fold
-from structgrad.experiments.berthet.label_ranking.learner import Learner
+from structgrad.experiments.berthet.label_ranking.hyper_parameters import LabelRankingParameters
+from structgrad.experiments.berthet.label_ranking.rankers import FoldRankers
 from structgrad.experiments.berthet.label_ranking.spec import BERTHET_2
 from structgrad.experiments.berthet.rankings.grid import Grid
-from structgrad.experiments.berthet.rankings.objectives import objective
+from structgrad.experiments.berthet.rankings.losses import LOSSES
 from structgrad.noise import Normal
 from structgrad.parallel import set_threads
 from structgrad.polytopes.permutahedron import Permutahedron
@@ -65,22 +67,22 @@ def data_set(name: str) -> LabelRanking:
     return LabelRanking(features, scores.argsort(1).argsort(1))
 
 
-def config_of(arm: str, epochs: int) -> dict:
-    return BERTHET_2.config_of(arm) | {"epochs": epochs}
+def config_of(arm: str, epochs: int) -> LabelRankingParameters:
+    return parameters_of(BERTHET_2, arm, "iris", epochs=epochs)
 
 
-def learner(data: LabelRanking, arm: str, epochs: int) -> Learner:
+def rankers(data: LabelRanking, arm: str, epochs: int) -> FoldRankers:
     """Our batch of all models."""
     config = config_of(arm, epochs)
     seeds = {
         role: [seed_for("bench", "any", None, number, role) for number in range(OUTER_FOLDS)]
         for role in ("init", "shuffle", "noise")
     }
-    folds = [fold(len(data.features), 0, number, config["inner_folds"]) for number in range(OUTER_FOLDS)]
-    return Learner(config, data, folds, objective(config, data.ranks.shape[1]), seeds)
+    folds = [fold(len(data.features), 0, number, config.inner_folds) for number in range(OUTER_FOLDS)]
+    return FoldRankers(config, data, folds, LOSSES[config.loss](config, data.ranks.shape[1]), seeds)
 
 
-def train(batch: Learner) -> None:
+def train(batch: FoldRankers) -> None:
     for _ in range(batch.epochs):
         batch.step()
     batch.finish(torch.ones(OUTER_FOLDS, dtype=torch.bool))
@@ -88,7 +90,7 @@ def train(batch: Learner) -> None:
 
 def ours(data: LabelRanking, arm: str, epochs: int) -> float:
     """CPU seconds for all models."""
-    batch = learner(data, arm, epochs)
+    batch = rankers(data, arm, epochs)
     start = time.process_time()
     train(batch)
     return time.process_time() - start
@@ -100,7 +102,7 @@ def side_by_side(data: LabelRanking, arm: str, epochs: int, jobs: int) -> float:
     ready, times = context.Barrier(jobs), context.Queue()
 
     def work() -> None:
-        batch = learner(data, arm, epochs)
+        batch = rankers(data, arm, epochs)
         gc.collect()  # else it falls into the measured fraction of a second
         ready.wait()
         start = time.perf_counter()
@@ -110,17 +112,17 @@ def side_by_side(data: LabelRanking, arm: str, epochs: int, jobs: int) -> float:
     processes = [context.Process(target=work) for _ in range(jobs)]
     for process in processes:
         process.start()
-    found = [times.get() for _ in processes]
+    seconds = [times.get() for _ in processes]
     for process in processes:
         process.join()
-    return max(found)
+    return max(seconds)
 
 
 def peer(data: LabelRanking, arm: str, epochs: int) -> Plain:
     config = config_of(arm, epochs)
     x, y = torch.from_numpy(data.features).float(), torch.from_numpy(data.ranks).float()
-    values = config.get("epsilons") or config.get("lambdas") or [0.0]
-    return Plain(x, y, config["loss"], config["learning_rates"], values, epochs, config["inner_folds"])
+    values = list(config.epsilons or config.lambdas) or [0.0]
+    return Plain(x, y, config.loss, list(config.learning_rates), values, epochs, config.inner_folds)
 
 
 def some_models(plain: Plain, first: int) -> None:
@@ -140,14 +142,14 @@ def memory(data: LabelRanking, arm: str, of_ours: bool) -> float:
     """MiB by which an epoch of training raises the peak; one on a few rows has loaded the code."""
     small = LabelRanking(data.features[:60], data.ranks[:60])
     if of_ours:
-        train(learner(small, arm, 1))
-        return peak_growth(lambda: train(learner(data, arm, 1)))
+        train(rankers(small, arm, 1))
+        return peak_growth(lambda: train(rankers(data, arm, 1)))
     some_models(peer(small, arm, 1), 0)
     return peak_growth(lambda: some_models(peer(data, arm, 1), 0))
 
 
 @contextmanager
-def own_time(spent: Counter[str], inside: list[float], name: str, owner: Any, attribute: str) -> Iterator[None]:
+def own_time(spent: dict[str, float], inside: list[float], name: str, owner: Any, attribute: str) -> Iterator[None]:
     """Add the CPU time of a function to ``spent[name]``, less that of timed functions that it calls."""
     inner = getattr(owner, attribute)
 
@@ -175,17 +177,19 @@ def shares(data: LabelRanking, arm: str, epochs: int) -> str:
         ("forward", Grid, "scores"),
         ("backward", torch.Tensor, "backward"),
         ("Adam", Adam, "step"),
-        ("validation", Learner, "validation"),
-        ("shuffles", Learner, "_order"),
+        ("validation", FoldRankers, "validation"),
+        ("shuffles", FoldRankers, "_order"),
     )
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
     inside: list[float] = []
     with ExitStack() as stack:
         for part in parts:
             stack.enter_context(own_time(spent, inside, *part))
         total = ours(data, arm, epochs)
-    spent["rest"] = total - spent.total()
-    return ", ".join(f"{name} {100 * seconds / total:.0f}" for name, seconds in spent.most_common())
+    spent["rest"] = total - sum(spent.values())
+    return ", ".join(
+        f"{name} {100 * seconds / total:.0f}" for name, seconds in sorted(spent.items(), key=lambda part: -part[1])
+    )
 
 
 def main() -> None:

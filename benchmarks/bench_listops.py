@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from bench_label_ranking import own_time
 from measure import Candidate, Spread, in_child, peak_growth, take_turns
+from parameters import parameters_of
 from plain_listops import plain as plain_network
 
 from structgrad.experiments.paulus.listops import trial as trials
@@ -63,14 +64,15 @@ PARTS: tuple[tuple[str, Any, str], ...] = (  # what is timed, without what is ti
 
 
 def data_of(expressions: int = SIZES["train"]) -> Data:
-    whole = make(TABLE_2.config | SIZES, [0])
+    whole = make(parameters_of(TABLE_2, "lstm", "ListOps", **SIZES), "ListOps", [0])
     return Data(whole.train[:expressions], whole.validation, whole.test)
 
 
 def ours(arm: str, data: Data) -> Callable[[], None]:
     """An epoch of ours."""
     boxes = {name: [value, value] for name, value in POINT.items()}
-    trial = trials.ListOpsTrial(TABLE_2.config_of(arm) | {"search": boxes}, data, dict.fromkeys(ROLES, 1))
+    config = parameters_of(TABLE_2, arm, "ListOps", search=boxes)
+    trial = trials.ListOpsTrial(config, data, dict.fromkeys(ROLES, 1))
 
     def epoch() -> None:
         for _ in range(-(-len(data.train) // SIZE)):
@@ -81,11 +83,11 @@ def ours(arm: str, data: Data) -> Callable[[], None]:
 
 def plain(arm: str, data: Data, pooled: bool = False) -> Callable[[], None]:
     """An epoch of the plain form."""
-    config, draws = TABLE_2.config_of(arm), torch.Generator().manual_seed(1)
-    network = plain_network(arm, config["width"], config["rounds"], POINT["temperature"])
+    config, draws = parameters_of(TABLE_2, arm, "ListOps"), torch.Generator().manual_seed(1)
+    network = plain_network(arm, config.width, config.rounds, POINT["temperature"])
     optimizer = torch.optim.AdamW(network.parameters(), POINT["learning_rate"], weight_decay=POINT["weight_decay"])
     order = Shuffle(data.train.lengths, SIZE, STEPS if pooled else 1, draws)
-    noise, kept = NOISES.get(config.get("noise", "")), 1 - config["dropout"]
+    noise, kept = NOISES.get(config.noise), 1 - config.dropout
 
     def epoch() -> None:
         for _ in range(-(-len(data.train) // SIZE)):
@@ -94,7 +96,7 @@ def plain(arm: str, data: Data, pooled: bool = False) -> Callable[[], None]:
             z = None if noise is None else noise.sample((rows, n, n), draws)
             if z is not None and arm == "spanning_tree":
                 z = z.triu(1) + z.triu(1).mT
-            factors = torch.ones(rows, 1, config["width"]).bernoulli_(kept, generator=draws) / kept
+            factors = torch.ones(rows, 1, config.width).bernoulli_(kept, generator=draws) / kept
             optimizer.zero_grad()
             torch.nn.functional.cross_entropy(network(batch, z, factors), batch.values).backward()
             optimizer.step()
@@ -125,7 +127,7 @@ def shares(arm: str) -> str:
     """Where our time goes, in percent."""
     epoch = ours(arm, data_of())
     epoch()
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
     inside: list[float] = []
     with ExitStack() as stack:
         for part in PARTS:
@@ -134,8 +136,10 @@ def shares(arm: str) -> str:
         for _ in range(3):
             epoch()
         total = time.process_time() - start
-    spent["rest"] = total - spent.total()
-    return ", ".join(f"{name} {100 * part / total:.0f}" for name, part in spent.most_common())
+    spent["rest"] = total - sum(spent.values())
+    return ", ".join(
+        f"{name} {100 * part / total:.0f}" for name, part in sorted(spent.items(), key=lambda part: -part[1])
+    )
 
 
 def main() -> None:

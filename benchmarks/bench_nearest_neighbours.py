@@ -21,7 +21,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ import numpy as np
 import torch
 from bench_label_ranking import own_time
 from measure import Candidate, Spread, in_child, peak_growth, take_turns
+from parameters import parameters_of
 from plain_nearest_neighbours import Plain
 
-from structgrad.experiments.indelman.nearest_neighbours import objectives
+from structgrad.experiments.indelman.nearest_neighbours import losses
 from structgrad.experiments.indelman.nearest_neighbours.data import Data, Labelled, make
-from structgrad.experiments.indelman.nearest_neighbours.objectives import Batch, Objective
-from structgrad.experiments.indelman.nearest_neighbours.settings import resolved
+from structgrad.experiments.indelman.nearest_neighbours.losses import Batch, NeighbourLoss
 from structgrad.experiments.indelman.nearest_neighbours.spec import TABLE_2
 from structgrad.experiments.indelman.nearest_neighbours.stream import Stream
 from structgrad.experiments.indelman.nearest_neighbours.trial import NeighboursTrial
@@ -65,8 +65,8 @@ OBJECTIVE = ("distances", "noise", "solver", "relaxation", "loss", "loss backwar
 PARTS: tuple[tuple[str, Any, str], ...] = (  # what is timed, without what is timed inside; all else is the rest
     ("network forward", NeighboursTrial, "_embeddings"),
     ("network backward", torch.Tensor, "backward"),
-    ("distances", objectives, "euclidean"),
-    ("distances", objectives, "squared"),
+    ("distances", losses, "euclidean"),
+    ("distances", losses, "squared"),
     ("noise", Gumbel, "sample"),
     ("solver", Subset, "argmax_pair"),
     ("solver", Subset, "argmax"),
@@ -113,8 +113,8 @@ Form = Callable[[Case, Data, Weights], Step]
 
 
 def trial_of(arm: str, k: int, candidates: int, data: Data, point: dict[str, float]) -> NeighboursTrial:
-    config = TABLE_2.config_of(arm) | {"queries": QUERIES, "candidates": candidates}
-    return NeighboursTrial(resolved(config, f"MNIST k={k}"), data, point, SEEDS)
+    config = parameters_of(TABLE_2, arm, f"MNIST k={k}", queries=QUERIES, candidates=candidates)
+    return NeighboursTrial(config, data, point, SEEDS)
 
 
 def trained(k: int, data: Data, steps: int) -> Weights:
@@ -131,7 +131,7 @@ def still(case: Case, data: Data, weights: Weights) -> NeighboursTrial:
     trial = trial_of(case.arm, case.k, case.candidates, data, STILL)
     weights.load(trial.network)
     if case.arm in DIRECT:
-        trial.objective.restore({"epsilon": weights.epsilon})
+        trial.objective.restore({"epsilon": torch.tensor([weights.epsilon], dtype=torch.float64)})
     return trial
 
 
@@ -173,10 +173,10 @@ def memory(case: Case, data: Data, weights: Weights, form: Form) -> float:
     return peak_growth(form(case, data, weights))
 
 
-class Apart(Objective):
-    """Another objective with its gradient taken at once, apart from that of the networks, and its moved embeddings."""
+class Apart(NeighbourLoss):
+    """Another loss with its gradient taken at once, apart from that of the networks, and its moved embeddings."""
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: NeighbourLoss) -> None:
         self.objective, self.sparse = objective, objective.sparse
         self.moved: list[int] = []
 
@@ -200,7 +200,7 @@ def shares(case: Case, data: Data, weights: Weights, seconds: float) -> tuple[di
     trial = still(case, data, weights)
     trial.objective = apart = Apart(trial.objective)
     trial.update()
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
     inside: list[float] = []
     parts = [*PARTS, ("loss", Apart, "__call__"), ("loss backward", Apart, "back")]
     if trial.network.sigma is not None:
@@ -214,8 +214,8 @@ def shares(case: Case, data: Data, weights: Weights, seconds: float) -> tuple[di
             if count >= 3 and time.process_time() - start > seconds / 3:
                 break
         total = time.process_time() - start
-    found = dict(spent) | {"rest": total - spent.total()}
-    return {name: 100 * part / total for name, part in found.items()}, float(np.mean(apart.moved))
+    parts_of_it = dict(spent) | {"rest": total - sum(spent.values())}
+    return {name: 100 * part / total for name, part in parts_of_it.items()}, float(np.mean(apart.moved))
 
 
 def row(case: Case, data: Data, weights: Weights, seconds: float, threads: int) -> list[str]:
@@ -242,9 +242,9 @@ HEADERS = (
 def cases(steps: int, heavy: bool) -> list[Case]:
     """Direct arms with random and trained weights; the relaxations also with the candidates that they train with."""
     starts = ("random", *((f"{steps} steps",) if steps else ()))
-    found = [Case(arm, k, MANY, start) for arm in DIRECT for k in NEIGHBOURS for start in starts]
-    found += [Case(arm, k, count, starts[-1]) for arm in RELAXED for count in (FEW, MANY) for k in NEIGHBOURS]
-    return [case for case in found if heavy or (case.arm, case.candidates) != HEAVY]
+    rows = [Case(arm, k, MANY, start) for arm in DIRECT for k in NEIGHBOURS for start in starts]
+    rows += [Case(arm, k, count, starts[-1]) for arm in RELAXED for count in (FEW, MANY) for k in NEIGHBOURS]
+    return [case for case in rows if heavy or (case.arm, case.candidates) != HEAVY]
 
 
 def main() -> None:
@@ -259,7 +259,8 @@ def main() -> None:
     options = parser.parse_args()
     set_threads(1)
     keep_freed_memory()  # as every job does; both sides gain
-    data = make(TABLE_2.config_of(TEACHER) | SIZES[options.source] | {"source": options.source}, "MNIST k=1", 0)
+    config = parameters_of(TABLE_2, TEACHER, "MNIST k=1", source=options.source, **SIZES[options.source])
+    data = make(config, "MNIST k=1", [0])
     print(f"{options.source}; {options.threads} threads; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
     chosen = [case for case in cases(options.steps, options.heavy) if options.case in case.name]
     weights = {

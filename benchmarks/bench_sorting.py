@@ -14,19 +14,20 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
 import torch
+from parameters import parameters_of
 from plain_sorting import PlainDirect
 
 from structgrad import noise as noise_module
 from structgrad.experiments.indelman.sorting import direct as direct_module
 from structgrad.experiments.indelman.sorting.data import make
-from structgrad.experiments.indelman.sorting.direct import DirectLearner
+from structgrad.experiments.indelman.sorting.direct import DirectSorters
 from structgrad.experiments.indelman.sorting.model import MeanScores
 from structgrad.experiments.indelman.sorting.spec import TABLE_1A
 from structgrad.parallel import set_threads
@@ -37,16 +38,16 @@ ROLES = ("data", "init", "init_sigma", "noise")
 WORK = {5: (100, 100), 10: (100, 100), 25: (40, 100), 40: (20, 100), 60: (10, 100), 100: (4, 100)}
 
 
-def learner(d: int, replicas: int) -> DirectLearner:
+def sorters(d: int, replicas: int) -> DirectSorters:
     """Our batch of replicas, patience off."""
-    config = TABLE_1A.config_of("direct_stochastic") | {"patience": None, "extra_test_sequences": 1}
+    config = parameters_of(TABLE_1A, "direct_stochastic", f"d={d}", patience=None, extra_test_sequences=1)
     seeds = {role: [seed_for("bench", f"d={d}", None, r, role) for r in range(replicas)] for role in ROLES}
-    return DirectLearner(config, make(config, f"d={d}", seeds["data"]), seeds)
+    return DirectSorters(config, make(config, f"d={d}", seeds["data"]), seeds)
 
 
 def ours(d: int, replicas: int, epochs: int, clock: Callable[[], float] = time.process_time) -> float:
     """Milliseconds a replica-epoch."""
-    batch = learner(d, replicas)
+    batch = sorters(d, replicas)
     start = clock()
     for _ in range(epochs):
         batch.step()
@@ -63,7 +64,7 @@ def plain(d: int, epochs: int, seed: int) -> float:
 
 
 @contextmanager
-def timed(spent: Counter[str], name: str, owner: Any, attribute: str) -> Iterator[None]:
+def timed(spent: dict[str, float], name: str, owner: Any, attribute: str) -> Iterator[None]:
     """Add the CPU time of a function to ``spent[name]``."""
     inner = getattr(owner, attribute)
 
@@ -80,17 +81,19 @@ def timed(spent: Counter[str], name: str, owner: Any, attribute: str) -> Iterato
 
 def shares(d: int, replicas: int, epochs: int) -> str:
     """Where the time of our step goes, in percent."""
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
     with (
         timed(spent, "assignment", matching_module, "assign_pair"),
         timed(spent, "noise", noise_module.Gumbel, "sample"),
         timed(spent, "network forward", MeanScores, "__call__"),
         timed(spent, "backward", torch.Tensor, "backward"),
-        timed(spent, "task loss", direct_module.DirectLearner, "_task_loss"),
+        timed(spent, "task loss", direct_module.DirectSorters, "_task_loss"),
     ):
         total = ours(d, replicas, epochs) * replicas * epochs / 1e3
     spent["rest"] = total - sum(spent.values())
-    return ", ".join(f"{name} {100 * seconds / total:.0f}" for name, seconds in spent.most_common())
+    return ", ".join(
+        f"{name} {100 * seconds / total:.0f}" for name, seconds in sorted(spent.items(), key=lambda part: -part[1])
+    )
 
 
 def main() -> None:

@@ -3,11 +3,10 @@
 In double precision, so that what remains is rounding: the loss and the gradient of every weight.
 """
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
+from plain_forms import plain_form
+from trainings import parameters
 
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.paulus.graph_layout.data import make
@@ -16,17 +15,14 @@ from structgrad.noise import Gumbel
 from structgrad.parallel import set_threads
 from structgrad.polytopes import SpanningTree
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "plain_graph_layout.py"
 KINDS = ("indep_directed", "top_k", "spanning_tree")
 N, WIDTH, BATCH = 5, 6, 7
+SMALL = {"vertices": N, "width": WIDTH, "train": BATCH, "validation": 1, "test": 1}
 
 
 @pytest.fixture(scope="module")
 def plain():
-    spec = importlib.util.spec_from_file_location("plain_graph_layout", BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return plain_form("plain_graph_layout")
 
 
 @pytest.fixture(autouse=True)
@@ -57,9 +53,8 @@ def names(ours):
 @pytest.mark.parametrize(("setting", "steps"), [("T=4", 1), ("T=6", 2), ("T=6", 5), ("T=6", 3)])
 @pytest.mark.parametrize("temperature", [0.4, 2.0])
 def test_loss_and_every_gradient_are_the_plain_ones(plain, kind, setting, steps, temperature):
-    config = REGISTRY["paulus_1"].config_of(kind)
-    config |= {"vertices": N, "width": WIDTH, "train": BATCH, "validation": 1, "test": 1}
-    frames = make(config, setting, 3).train.frames.double()
+    config = parameters(REGISTRY["paulus_1"], kind, setting, SMALL)
+    frames = make(config, setting, [3]).train.frames.double()
     count = frames.shape[2]
     ours = Softmax(config, count, steps, temperature, torch.Generator().manual_seed(1))
     peer = plain.Plain(kind, N, count, WIDTH, temperature)
@@ -79,17 +74,16 @@ def test_loss_and_every_gradient_are_the_plain_ones(plain, kind, setting, steps,
     loss.backward()
     expected.backward()
     for a, b, part in pairs:
-        found, wanted = mine[a].grad, theirs[b].grad
+        gradient, wanted = mine[a].grad, theirs[b].grad
         torch.testing.assert_close(
-            found if part is None else found[part], wanted, rtol=1e-8, atol=1e-8 * float(wanted.abs().max())
+            gradient if part is None else gradient[part], wanted, rtol=1e-8, atol=1e-8 * float(wanted.abs().max())
         )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_evaluation_of_ours_is_the_plain_one_with_hard_edges(plain, kind):
-    config = REGISTRY["paulus_1"].config_of(kind)
-    config |= {"vertices": N, "width": WIDTH, "train": BATCH, "validation": 1, "test": 1}
-    frames = make(config, "T=5", 3).train.frames.double()
+    config = parameters(REGISTRY["paulus_1"], kind, "T=5", SMALL)
+    frames = make(config, "T=5", [3]).train.frames.double()
     ours = Softmax(config, 5, 4, 1.0, torch.Generator().manual_seed(1)).eval()
     with torch.no_grad():
         scores, _ = ours.infer(frames)

@@ -1,4 +1,4 @@
-"""The batched learner against one linear model at a time, by hand (``benchmarks/plain_label_ranking.py``).
+"""The batched rankers against one linear model at a time, by hand (``benchmarks/plain_label_ranking.py``).
 
 Both start from the same weights and see the same batches and the same noise: ours is trained first, and what it drew is
 replayed. Whole trainings are compared in double precision, because ranks jump: two scores that single precision cannot
@@ -7,22 +7,21 @@ one step is compared, at scores that are exact.
 """
 
 import functools
-import importlib.util
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from plain_forms import plain_form
+from trainings import mean, parameters
 
 from structgrad.data.label_ranking import stand_in
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.berthet.label_ranking.data import fold
-from structgrad.experiments.berthet.label_ranking.learner import Learner
-from structgrad.experiments.berthet.rankings.objectives import objective
+from structgrad.experiments.berthet.label_ranking.rankers import FoldRankers
+from structgrad.experiments.berthet.rankings.losses import LOSSES
 from structgrad.layers import _draws
 from structgrad.parallel import set_threads
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "plain_label_ranking.py"
 NUMBERS = (0, 3, 9)  # outer folds
 ARMS = {
     "perturbed_fy": {"epsilons": [0.01, 1.0]},
@@ -37,10 +36,7 @@ ARMS = {
 
 @pytest.fixture(scope="module")
 def plain():
-    spec = importlib.util.spec_from_file_location("plain_label_ranking", BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return plain_form("plain_label_ranking")
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +65,7 @@ class Descent:
 
 
 class Ours:
-    """Our learner, trained for some epochs, and what the peer needs in order to do the same.
+    """Our rankers, trained for some epochs, and what the peer needs in order to do the same.
 
     The features are iris' moved by a little: it repeats its rows, and a sum over a batch that is zero but for rounding
     would be a step of Adam of its own. If ``exact``, they and the initial weights are small binary fractions instead,
@@ -78,46 +74,46 @@ class Ours:
 
     def __init__(self, monkeypatch, arm, epochs, exact=False):
         small = {"learning_rates": [0.01, 0.1], "inner_folds": 3, "samples": 4, "epochs": epochs}
-        self.config = REGISTRY["berthet_2"].config_of(arm) | small | ARMS[arm]
+        self.config = parameters(REGISTRY["berthet_2"], arm, "iris", small | ARMS[arm])
         data = stand_in("iris")
         self.folds = {number: fold(len(data.features), 11, number, 3) for number in NUMBERS}
         seeds = {role: [100 * i + number for number in NUMBERS] for i, role in enumerate(("init", "shuffle", "noise"))}
-        loss = objective(self.config, data.ranks.shape[1])
-        self.learner = learner = Learner(self.config, data, list(self.folds.values()), loss, seeds)
+        loss = LOSSES[self.config.loss](self.config, data.ranks.shape[1])
+        self.rankers = rankers = FoldRankers(self.config, data, list(self.folds.values()), loss, seeds)
         features = data.features + 0.01 * np.random.default_rng(1).random(data.features.shape)
-        learner.x, learner.y = (torch.from_numpy(a).to(torch.get_default_dtype()) for a in (features, data.ranks))
+        rankers.x, rankers.y = (torch.from_numpy(a).to(torch.get_default_dtype()) for a in (features, data.ranks))
         if exact:
-            learner.x, learner.steps, learner.grid.adam = (learner.x * 16).round() / 16, 1, Descent(learner.grid)
-            for model in learner.grid.models:
+            rankers.x, rankers.steps, rankers.grid.adam = (rankers.x * 16).round() / 16, 1, Descent(rankers.grid)
+            for model in rankers.grid.models:
                 model.flat.data.mul_(256).round_().div_(256)
-        self.starts = [self.weights(number, fit, (0, 0)) for number in NUMBERS for fit in range(learner.fits)]
+        self.starts = [self.weights(number, fit, (0, 0)) for number in NUMBERS for fit in range(rankers.fits)]
         self.batches, self.draws = {number: [] for number in NUMBERS}, {number: [] for number in NUMBERS}
         self._record(monkeypatch)
         for _ in range(epochs):
-            learner.step()
-        learner.finish(torch.ones(len(NUMBERS), dtype=torch.bool))
+            rankers.step()
+        rankers.finish(torch.ones(len(NUMBERS), dtype=torch.bool))
 
     def _record(self, monkeypatch):
-        order, draw = self.learner._order, _draws.draw
+        order, draw = self.rankers._order, _draws.draw
 
         def recorded_order(replica):
-            found = order(replica)
-            self.batches[NUMBERS[replica]].extend(found.unbind(1))
-            return found
+            rows = order(replica)
+            self.batches[NUMBERS[replica]].extend(rows.unbind(1))
+            return rows
 
         def recorded_draw(noise, shape, generators, dtype):
-            found = draw(noise, shape, generators, dtype)
-            for generator, z in zip(generators, found, strict=True):
-                self.draws[NUMBERS[self.learner.noise.index(generator)]].append(z.clone())
-            return found
+            drawn = draw(noise, shape, generators, dtype)
+            for generator, z in zip(generators, drawn, strict=True):
+                self.draws[NUMBERS[self.rankers.noise.index(generator)]].append(z.clone())
+            return drawn
 
-        monkeypatch.setattr(self.learner, "_order", recorded_order)
+        monkeypatch.setattr(self.rankers, "_order", recorded_order)
         monkeypatch.setattr(_draws, "draw", recorded_draw)
 
     def weights(self, number, fit, point):
         """One model's matrix, the bias its last row."""
-        labels = self.learner.y.shape[1]
-        every = self.learner.grid.models[point[0]]["scores"][NUMBERS.index(number) * self.learner.fits + fit]
+        labels = self.rankers.y.shape[1]
+        every = self.rankers.grid.models[point[0]]["scores"][NUMBERS.index(number) * self.rankers.fits + fit]
         return every[:, point[1] * labels : (point[1] + 1) * labels].detach().clone()
 
     def peer(self, plain):
@@ -140,7 +136,7 @@ class Ours:
 
             def model(self, number, fit):
                 model = super().model(number, fit)
-                start = ours.starts[NUMBERS.index(number) * ours.learner.fits + fit]
+                start = ours.starts[NUMBERS.index(number) * ours.rankers.fits + fit]
                 with torch.no_grad():
                     model.weight.copy_(start[:-1].T)
                     model.bias.copy_(start[-1])
@@ -162,26 +158,26 @@ class Ours:
 
                 return replay
 
-        config, learner = self.config, self.learner
-        x, y, loss = learner.x, learner.y, config["loss"]
-        grid = config["learning_rates"], list(learner.grid.objective.values)
-        replay = Replay(x, y, loss, *grid, config["epochs"], config["inner_folds"], config["samples"])
-        replay.steps = config["epochs"] * learner.steps
+        config, rankers = self.config, self.rankers
+        x, y, loss = rankers.x, rankers.y, config.loss
+        grid = list(config.learning_rates), list(rankers.grid.loss.values)
+        replay = Replay(x, y, loss, *grid, config.epochs, config.inner_folds, config.samples)
+        replay.steps = config.epochs * rankers.steps
         return replay
 
 
 def assert_same_weights(ours, peer, tolerance, rounding=0.0):
     """Of every model, to ``tolerance`` times the furthest that a weight of it has moved, and to ``rounding``."""
     for number in NUMBERS:
-        for fit in range(ours.learner.fits):
+        for fit in range(ours.rankers.fits):
             for point in ((r, v) for r in range(len(peer.rates)) for v in range(len(peer.values))):
                 model = peer.train(number, fit, point, peer.folds(number)[fit][0])
                 expected = torch.cat([model.weight.T, model.bias[None]]).detach()
-                found = ours.weights(number, fit, point)
-                start = ours.starts[NUMBERS.index(number) * ours.learner.fits + fit]
+                weights = ours.weights(number, fit, point)
+                start = ours.starts[NUMBERS.index(number) * ours.rankers.fits + fit]
                 moved = float((expected - start).abs().max())
                 assert moved > 1e-4
-                assert torch.allclose(found, expected, rtol=0, atol=tolerance * moved + rounding)
+                assert torch.allclose(weights, expected, rtol=0, atol=tolerance * moved + rounding)
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -192,21 +188,20 @@ def test_a_whole_training_ends_alike(plain, monkeypatch, arm):
     peer = ours.peer(plain)
     assert peer.steps == 4 * 4
     assert_same_weights(ours, peer, 1e-10)
-    validation = ours.learner.validation()
+    validation = ours.rankers.validation()
     for replica, number in enumerate(NUMBERS):
         for fit in range(peer.inner):
             for rate in range(len(peer.rates)):
                 for value in range(len(peer.values)):
                     expected = peer.evaluate(number, fit, (rate, value))
                     assert float(validation[replica, fit, rate, value]) == pytest.approx(expected, abs=1e-12)
-        (rate, value), mean, test = peer.run(number)
-        assert mean == pytest.approx(float(validation[replica].mean(0).max()), abs=1e-12)
-        result = ours.learner.results[replica]
-        assert result["final"]["learning_rate"] == peer.rates[rate]
-        if ours.learner.grid.objective.name:
-            assert result["final"][ours.learner.grid.objective.name] == peer.values[value]
-        report = result["metrics"]["spearman"]
-        assert report["sum"] / report["count"] == pytest.approx(test, abs=1e-12)
+        (rate, value), best, test = peer.run(number)
+        assert best == pytest.approx(float(validation[replica].mean(0).max()), abs=1e-12)
+        result = ours.rankers.results[replica]
+        assert result.final["learning_rate"] == peer.rates[rate]
+        if ours.rankers.grid.loss.name:
+            assert result.final[ours.rankers.grid.loss.name] == peer.values[value]
+        assert mean(result.metrics["spearman"]).value == pytest.approx(test, abs=1e-12)
     assert len(validation.unique()) > 10, "points and folds must differ for the comparison to say anything"
 
 
@@ -214,7 +209,7 @@ def test_a_whole_training_ends_alike(plain, monkeypatch, arm):
 def test_a_step_in_single_precision(plain, monkeypatch, arm):
     """Weights of at most 1 are rounded by 6e-8; the gradients behind the steps are right to some 1e-6."""
     ours = Ours(monkeypatch, arm, epochs=1, exact=True)
-    assert ours.learner.grid.models[0].flat.dtype == torch.float32
+    assert ours.rankers.grid.models[0].flat.dtype == torch.float32
     monkeypatch.setattr(torch.optim, "Adam", torch.optim.SGD)
     assert_same_weights(ours, ours.peer(plain), 1e-5, rounding=1.2e-7)
 

@@ -3,12 +3,11 @@
 In double precision, so that what remains is rounding: the logits, the loss and the gradient of every weight.
 """
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from plain_forms import plain_form
+from trainings import parameters
 
 from structgrad.experiments.paulus.listops.batches import batch_of
 from structgrad.experiments.paulus.listops.data import make
@@ -19,17 +18,13 @@ from structgrad.parallel import set_threads
 from structgrad.polytopes import SpanningTree
 from structgrad.training.initial import initialise
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "plain_listops.py"
 ARMS = ("lstm", "ground_truth", "indep_directed", "spanning_tree", "arborescence_gumbel")
 WIDTH, BATCH, DROPPED = 6, 15, 0.3
 
 
 @pytest.fixture(scope="module")
 def plain():
-    spec = importlib.util.spec_from_file_location("plain_listops", BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return plain_form("plain_listops")
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +66,9 @@ def noise_of(arm, n, generator):
 @pytest.mark.parametrize(("rounds", "temperature"), [(1, 0.4), (3, 0.4), (3, 2.0)])
 def test_logits_loss_and_every_gradient_are_the_plain_ones(plain, arm, rounds, temperature):
     sizes = {"train": BATCH, "validation": 1, "test": 1, "max_depth": 3, "max_length": 20}
-    config = TABLE_2.config_of(arm) | sizes | {"width": WIDTH, "rounds": rounds, "dropout": DROPPED}
-    batch = batch_of(make(config, [5]).train, np.arange(BATCH))
+    sizes |= {"width": WIDTH, "rounds": rounds, "dropout": DROPPED}
+    config = parameters(TABLE_2, arm, "ListOps", sizes)
+    batch = batch_of(make(config, "ListOps", [5]).train, np.arange(BATCH))
     n = batch.tokens.shape[1]
     assert len(batch.lengths.unique()) > 3  # there is padding
     ours, peer = build(config, temperature), plain.plain(arm, WIDTH, rounds, temperature)

@@ -6,15 +6,13 @@ other, either may win, and the gradient goes its way. Single precision finds suc
 wins is the processor's choice; double precision finds none.
 """
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
+from plain_forms import plain_form
+from trainings import parameters
 
 from structgrad.data.digits import digits
 from structgrad.experiments.indelman.nearest_neighbours.data import Data, Labelled
-from structgrad.experiments.indelman.nearest_neighbours.settings import resolved
 from structgrad.experiments.indelman.nearest_neighbours.spec import TABLE_2
 from structgrad.experiments.indelman.nearest_neighbours.stream import Stream
 from structgrad.experiments.indelman.nearest_neighbours.trial import NeighboursTrial
@@ -22,7 +20,6 @@ from structgrad.losses.direct import BLOCK
 from structgrad.noise import Gumbel
 from structgrad.parallel import set_threads
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "plain_nearest_neighbours.py"
 DIRECT = (
     "direct", "direct_stochastic_1", "direct_stochastic_5", "fixed_sigma", "direct_additive",
     "direct_stochastic_additive",
@@ -46,24 +43,22 @@ def _double(monkeypatch):
 @pytest.fixture
 def plain():
     """With noise as ours draws it, in one piece."""
-    spec = importlib.util.spec_from_file_location("plain_nearest_neighbours", BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = plain_form("plain_nearest_neighbours")
     module.gumbel = lambda shape, generator: Gumbel(centred=False).sample(shape, generator, torch.float64)
     return module
 
 
 def data(count):
     """Of so few training images that queries are among their own candidates."""
-    found = digits()
-    train = Labelled(torch.from_numpy(found.train[:count]), torch.from_numpy(found.train_labels[:count]))
+    whole = digits()
+    train = Labelled(torch.from_numpy(whole.train[:count]), torch.from_numpy(whole.train_labels[:count]))
     return Data(train, train[:1], train[:1], torch.zeros(1, 1, 1), torch.ones(1, 1, 1))
 
 
 def both(plain, arm, k, images, queries=QUERIES, candidates=CANDIDATES):
     """Our trial, the plain one, and the batches that ours will see."""
-    config = TABLE_2.config_of(arm) | {"queries": queries, "candidates": candidates}
-    ours = NeighboursTrial(resolved(config, f"MNIST k={k}"), images, POINT, SEEDS)
+    config = parameters(TABLE_2, arm, f"MNIST k={k}", {"queries": queries, "candidates": candidates})
+    ours = NeighboursTrial(config, images, POINT, SEEDS)
     return ours, plain.Plain(arm, k, POINT), batches(images.train, queries, candidates)
 
 
@@ -91,10 +86,10 @@ def compare(ours, peer):
     """
     mine = dict(ours.network.named_parameters())
     for name, theirs in peer.named_parameters():
-        found, wanted = mine[name].grad, theirs.grad
-        assert found.dtype == wanted.dtype == torch.float64
+        gradient, wanted = mine[name].grad, theirs.grad
+        assert gradient.dtype == wanted.dtype == torch.float64
         scale = float(wanted.abs().max())
-        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-7 * scale)
+        torch.testing.assert_close(gradient, wanted, rtol=0, atol=1e-7 * scale)
         large = wanted.abs() > 1e-3 * scale
         torch.testing.assert_close(mine[name][large], theirs[large], rtol=0, atol=1e-4 * POINT["learning_rate"])
     return {name.split(".")[0] for name, theirs in peer.named_parameters() if bool(theirs.grad.any())}

@@ -1,4 +1,4 @@
-"""The batched learners against one replica at a time as one would write it by hand (``benchmarks/plain_sorting.py``).
+"""The batched sorters against one replica at a time as one would write it by hand (``benchmarks/plain_sorting.py``).
 
 Both start from the same weights and data and see the same noise. In double precision: some gradients vanish in exact
 arithmetic (what raises all rows of a column alike changes no matching: the biases of hidden units that are always on,
@@ -6,29 +6,27 @@ and the last ones), and Adam blows what rounding leaves of them in single precis
 of either sign in either implementation.
 """
 
-import importlib.util
-from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from plain_forms import plain_form
+from trainings import parameters
 
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.indelman.sorting.data import Data, sequences
-from structgrad.experiments.indelman.sorting.direct import DirectLearner
-from structgrad.experiments.indelman.sorting.sinkhorn import SinkhornLearner
+from structgrad.experiments.indelman.sorting.direct import DirectSorters
+from structgrad.experiments.indelman.sorting.train import METHODS
 from structgrad.noise import EULER_GAMMA, Gumbel
 from structgrad.parallel import set_threads
+from structgrad.training.results import Proportion
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "plain_sorting.py"
 NOISE_SEED = 1000
 
 
 @pytest.fixture(scope="module")
 def plain():
-    spec = importlib.util.spec_from_file_location("plain_sorting", BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return plain_form("plain_sorting")
 
 
 @pytest.fixture(autouse=True)
@@ -44,20 +42,19 @@ def matrix(layer, take=lambda p: p.detach()):
     return torch.cat([take(layer.weight).T, take(layer.bias)[None]])
 
 
-def learner_like(peers, arm, **changes):
-    """Our learner of an arm with the data and the initial weights of its peers, one a replica."""
-    config = REGISTRY["indelman_1a"].config_of(arm) | changes
+def sorters_like(peers, arm, **changes) -> Any:
+    """Our sorters of an arm with the data and the initial weights of their peers, one a replica."""
+    config = parameters(REGISTRY["indelman_1a"], arm, "d=5", changes)
     train = sequences(torch.stack([peer.x for peer in peers]))
     roles = ("init", "init_sigma", "noise", "fresh")
     seeds = {role: [NOISE_SEED + r for r in range(len(peers))] for role in roles}
-    kind = SinkhornLearner if "sinkhorn" in arm else DirectLearner
-    learner = kind(config, Data(train, train, train), seeds)
+    sorters = METHODS[config.method](config, Data(train, train, train), seeds)
     for r, peer in enumerate(peers):
-        learner.mean.parameters.fill(r, "first", matrix(peer.mean[0]))
-        learner.mean.parameters.fill(r, "second", matrix(peer.mean[2]))
-        if kind is DirectLearner:
-            learner.magnitude.parameters.fill(r, "only", matrix(peer.magnitude[0]))
-    return learner
+        sorters.mean.parameters.fill(r, "first", matrix(peer.mean[0]))
+        sorters.mean.parameters.fill(r, "second", matrix(peer.mean[2]))
+        if isinstance(sorters, DirectSorters):
+            sorters.magnitude.fill(r, "only", matrix(peer.magnitude[0]))
+    return sorters
 
 
 def block(parameters, name, flat, width):
@@ -66,13 +63,13 @@ def block(parameters, name, flat, width):
     return flat[:, start : start + rows * columns].reshape(-1, rows, columns)[..., :width]
 
 
-def assert_alike(learner, peers, take, tolerance, factor=1.0):
-    parameters = learner.mean.parameters
-    for name, index, width in (("first", 0, 32), ("second", 2, learner.d)):
-        found = block(parameters, name, take(parameters.flat), width)
+def assert_alike(sorters, peers, take, tolerance, factor=1.0):
+    parameters = sorters.mean.parameters
+    for name, index, width in (("first", 0, 32), ("second", 2, sorters.d)):
+        ours = block(parameters, name, take(parameters.flat), width)
         expected = torch.stack([matrix(peer.mean[index], take) for peer in peers])
-        assert found.any()
-        assert torch.allclose(factor * found, expected, rtol=tolerance, atol=tolerance)
+        assert ours.any()
+        assert torch.allclose(factor * ours, expected, rtol=tolerance, atol=tolerance)
 
 
 def weights(parameter):
@@ -115,35 +112,35 @@ def direct_noise(noise, shape):
 @pytest.mark.parametrize("d", [5, 25])
 def test_direct_without_noise(plain, d):
     peers = [plain.PlainDirect(d, 10, seed) for seed in range(3)]
-    learner = learner_like(peers, "direct")
+    sorters = sorters_like(peers, "direct")
     for _ in range(20):
         expected = torch.tensor([peer.epoch() for peer in peers])
-        assert torch.allclose(learner.update(), expected, rtol=1e-9, atol=1e-12)
-    assert_alike(learner, peers, weights, 1e-6)
-    assert (-learner.epsilon).tolist() == pytest.approx([peer.epsilon for peer in peers], rel=1e-12)
+        assert torch.allclose(sorters.update(), expected, rtol=1e-9, atol=1e-12)
+    assert_alike(sorters, peers, weights, 1e-6)
+    assert (-sorters.epsilon).tolist() == pytest.approx([peer.epsilon for peer in peers], rel=1e-12)
 
 
 def test_direct_in_single_precision(plain):
     """What the experiments run in: loss and gradients of a step agree to rounding."""
     torch.set_default_dtype(torch.float32)
     peers = [plain.PlainDirect(10, 10, seed) for seed in range(3)]
-    learner = learner_like(peers, "direct")
-    assert learner.mean.parameters.flat.dtype == torch.float32
+    sorters = sorters_like(peers, "direct")
+    assert sorters.mean.parameters.flat.dtype == torch.float32
     expected = torch.tensor([peer.epoch() for peer in peers])
-    assert torch.allclose(learner.update().float(), expected, rtol=1e-5)
-    assert_alike(learner, peers, gradients, 1e-5, factor=1 + 1 / (10 * 10**2))
+    assert torch.allclose(sorters.update().float(), expected, rtol=1e-5)
+    assert_alike(sorters, peers, gradients, 1e-5, factor=1 + 1 / (10 * 10**2))
 
 
 def test_epsilon_grows_alike(plain):
     """One sequence and a small epsilon: the ten per cent rule fires."""
     peers = [plain.PlainDirect(5, 1, seed, epsilon=0.02) for seed in range(4)]
-    learner = learner_like(peers, "direct", epsilon=-0.02)
+    sorters = sorters_like(peers, "direct", epsilon=-0.02)
     for _ in range(20):
         expected = torch.tensor([peer.epoch() for peer in peers])
-        assert torch.allclose(learner.update(), expected, rtol=1e-9, atol=1e-12)
-        assert (-learner.epsilon).tolist() == pytest.approx([peer.epsilon for peer in peers], rel=1e-12)
+        assert torch.allclose(sorters.update(), expected, rtol=1e-9, atol=1e-12)
+        assert (-sorters.epsilon).tolist() == pytest.approx([peer.epsilon for peer in peers], rel=1e-12)
     assert len({peer.epsilon for peer in peers}) > 2
-    assert_alike(learner, peers, weights, 1e-4)  # our epsilon, no round number now, passes through single precision
+    assert_alike(sorters, peers, weights, 1e-4)  # our epsilon, no round number now, passes through single precision
 
 
 @pytest.mark.parametrize(("d", "n"), [(5, 10), (12, 3)])
@@ -151,26 +148,26 @@ def test_direct_with_noise_and_sigma(plain, monkeypatch, d, n):
     """The gradients of one step, then the losses and weights of some more."""
     samples = 5
     peers = [plain.PlainDirect(d, n, seed, samples=samples) for seed in range(3)]
-    learner = learner_like(peers, "direct_stochastic", samples=samples)
+    sorters = sorters_like(peers, "direct_stochastic", samples=samples)
     before = [matrix(peer.magnitude[0]) for peer in peers]
     give_both_the_same_noise(monkeypatch, "losses.direct", direct_noise)
 
     def step_of_each(epoch):
-        for generator in learner.noise["noise"]:
+        for generator in sorters.noise["noise"]:
             generator.manual_seed(generator.initial_seed() + 10)  # new noise in every epoch
-        found = learner.update()
+        ours = sorters.update()
         expected = []
-        for peer, generator in zip(peers, learner.noise["noise"], strict=True):
+        for peer, generator in zip(peers, sorters.noise["noise"], strict=True):
             torch.manual_seed(generator.initial_seed())
             expected.append(peer.epoch())
-        assert torch.allclose(found, torch.tensor(expected), rtol=1e-9, atol=1e-12), f"epoch {epoch}"
+        assert torch.allclose(ours, torch.tensor(expected), rtol=1e-9, atol=1e-12), f"epoch {epoch}"
 
     step_of_each(0)
     # both backward passes of theirs reach everything: (1 + 1/(S n d^2)) times the sum; Adam does not see the factor,
     # so ours leaves it out for mu, and puts it into the rate of sigma
     factor = 1 + 1 / (samples * n * d**2)
-    assert_alike(learner, peers, gradients, 1e-10, factor)
-    magnitude = learner.magnitude.parameters
+    assert_alike(sorters, peers, gradients, 1e-10, factor)
+    magnitude = sorters.magnitude
     by_sigma = factor * block(magnitude, "only", magnitude.flat.grad, 1)
     expected = torch.stack([matrix(peer.magnitude[0], gradients) for peer in peers])
     assert torch.allclose(by_sigma, expected, rtol=1e-6)
@@ -181,7 +178,7 @@ def test_direct_with_noise_and_sigma(plain, monkeypatch, d, n):
 
     for epoch in range(1, 12):
         step_of_each(epoch)
-    assert_alike(learner, peers, weights, 1e-6)
+    assert_alike(sorters, peers, weights, 1e-6)
     only = block(magnitude, "only", magnitude.flat.detach(), 1)
     expected = torch.stack([matrix(peer.magnitude[0]) for peer in peers])
     assert torch.allclose(only, expected, rtol=1e-9, atol=1e-12)
@@ -192,7 +189,7 @@ def test_direct_with_noise_and_sigma(plain, monkeypatch, d, n):
 @pytest.mark.parametrize(("d", "n"), [(5, 10), (11, 4)])
 def test_gumbel_sinkhorn(plain, monkeypatch, d, n, fresh):
     peers = [plain.PlainSinkhorn(d, n, seed, fresh) for seed in range(3)]
-    learner = learner_like(peers, "gumbel_sinkhorn" if fresh else "gumbel_sinkhorn_fixed")
+    sorters = sorters_like(peers, "gumbel_sinkhorn" if fresh else "gumbel_sinkhorn_fixed")
 
     def draw(noise, shape):
         assert noise == Gumbel(1.0, centred=False)
@@ -204,16 +201,16 @@ def test_gumbel_sinkhorn(plain, monkeypatch, d, n, fresh):
     for epoch in range(12):
         for r in range(3):
             for role in ("noise", "fresh"):
-                learner.noise[role][r].manual_seed(NOISE_SEED + 100 * epoch + r)
-        found = learner.update()
+                sorters.noise[role][r].manual_seed(NOISE_SEED + 100 * epoch + r)
+        ours = sorters.update()
         expected = []
         for r, peer in enumerate(peers):
             torch.manual_seed(NOISE_SEED + 100 * epoch + r)
             expected.append(peer.epoch())
-        assert torch.allclose(found, torch.tensor(expected), rtol=1e-8, atol=1e-12), f"epoch {epoch}"
+        assert torch.allclose(ours, torch.tensor(expected), rtol=1e-8, atol=1e-12), f"epoch {epoch}"
         if epoch == 0:
-            assert_alike(learner, peers, gradients, 1e-10)
-    assert_alike(learner, peers, weights, 1e-5)
+            assert_alike(sorters, peers, gradients, 1e-10)
+    assert_alike(sorters, peers, weights, 1e-5)
 
 
 def test_the_evaluation(plain):
@@ -221,13 +218,12 @@ def test_the_evaluation(plain):
     d, peer = 6, plain.PlainDirect(6, 10, 0)
     for _ in range(4):
         peer.epoch()
-    learner = learner_like([peer], "direct")
+    sorters = sorters_like([peer], "direct")
     torch.manual_seed(5)
     theirs = peer.percent_perfect(100)
     torch.manual_seed(5)
     x = torch.rand(100, d)
-    learner.data = Data(learner.data.train, learner.data.test, sequences(x[None]))
-    learner.finish(torch.tensor([True]))
-    report = learner.results[0]["metrics"]["percent_sequences_perfect_100"]
-    assert report == {"successes": round(theirs), "trials": 100}
+    sorters.data = Data(sorters.data.train, sorters.data.test, sequences(x[None]))
+    sorters.finish(torch.tensor([True]))
+    assert sorters.results[0].metrics["percent_sequences_perfect_100"] == Proportion(round(theirs), 100)
     assert 0 < theirs < 100

@@ -79,7 +79,7 @@ def fabricate() -> Fabricate:
             "arm": shard.arm,
             "replicas": {"first": shard.first, "count": shard.count},
             "level": part.experiment.level,
-            "config": part.config_of(shard.arm),
+            "config": part.config_of(shard.setting, shard.arm),
             "seeds": {"data": list(seeds or (1000 + r for r in replicas)), "init": list(replicas)},
             "results": [
                 {"replica": r, "epochs": 7, "stopped": "patience", "metrics": dict(m), "final": {}}

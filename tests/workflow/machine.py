@@ -20,10 +20,12 @@ import torch
 
 from structgrad.experiments import REGISTRY
 from structgrad.parallel import set_threads
+from structgrad.repro.planning.hyper_parameters import read
 from structgrad.repro.planning.resolve import digester, trainer
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job
 from structgrad.training.loop import Limits
+from structgrad.training.results import Result
 
 RANKING = {"source": "stand_in", "epochs": 2}
 ARTIFICIAL = {"train": 96, "validation": 20, "test": 20, "epochs": 2, "curve_points": 2}
@@ -65,6 +67,8 @@ def _hash(value: Any, into: Any) -> None:
     elif isinstance(value, list | tuple):
         for part in value:
             _hash(part, into)
+    elif isinstance(value, Result):
+        _hash(value.content("epoch"), into)
     else:
         into.update(value.hex().encode() if isinstance(value, float) else str(value).encode())
 
@@ -72,12 +76,12 @@ def _hash(value: Any, into: Any) -> None:
 def trained(experiment: str, setting: str, arm: str, count: int, changes: dict[str, Any]) -> str:
     """A sha256 of one short training, from its data to its last weights."""
     spec, witness = REGISTRY[experiment], Witness()
-    config = {**spec.config_of(arm), **changes}
+    config = read(spec, spec.config_of(arm) | changes, setting)
     limits = Limits(checkpoint_every=-1.0)  # after every step
     job = Job(
         spec.seed_name, setting, arm, 0, count, config, witness, limits, lambda *_: None, one_data_set=spec.shares_data
     )
-    witness.seen.update(digester(spec)(config, setting, job.seeds("data", None)).encode())
+    witness.seen.update(digester(spec)(config, setting, job.seeds(["data"])["data"]).encode())
     outcome = trainer(spec)(job)
     _hash([outcome.seeds, outcome.results, outcome.history], witness.seen)
     return witness.seen.hexdigest()
@@ -107,12 +111,12 @@ def libraries() -> dict[str, str]:
 def main(threads: int) -> None:
     """Print the JSON object."""
     set_threads(threads)
-    found = {
+    digests = {
         f"{experiment} {setting} {arm.name}": trained(experiment, setting, arm.name, count, changes)
         for experiment, setting, count, changes in CASES
         for arm in REGISTRY[experiment].arms
     }
-    print(json.dumps({"trained": found, "libraries": libraries()}))
+    print(json.dumps({"trained": digests, "libraries": libraries()}))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def test_its_table_stands_beside_the_printed_number(reproduced, clone):
     assert len(rows) == 4
     cell = rows["n=6", "Perturbed FY"]
     assert (cell["published"], cell["n"]) == ("93.0", "3")
-    assert cell["verdict"] in ("reproduced", "close", "differs")
+    assert cell["verdict"] in ("reproduced", "inconclusive", "shifted", "differs")
     assert rows["n=4", "Perturbed FY"]["verdict"] == "not_comparable"  # the paper prints none
     assert float(cell["value"]) > 50 > 100 / 16  # of 6^4 trees chance finds one in 1296
 

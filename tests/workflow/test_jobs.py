@@ -40,7 +40,8 @@ EXPERIMENT = Experiment(
 from pathlib import Path
 
 from structgrad.errors import UserError
-from structgrad.training.job import Outcome
+from structgrad.training.job import Trained
+from structgrad.training.results import Mean, Result
 
 
 def train(job):
@@ -51,9 +52,8 @@ def train(job):
             raise UserError("the toy refuses")
         if os.environ.get("TOY") == "crash":
             raise RuntimeError("the toy crashes")
-    score = {"sum": 1.0, "sum_squares": 1.0, "count": 1}
-    result = {"epochs": 0, "stopped": "untrained", "metrics": {"score": score}, "final": {}}
-    return Outcome({"data": job.seeds("data", arm=None)}, [result] * job.count, {})
+    score = Mean(1.0, 1.0, 1)
+    return Trained(job.seeds(["data"]), [Result(0, "untrained", {"score": score})] * job.count, {})
 """,
 }
 SMALL = ("experiments=[indelman_1a]", "arms=[direct_stochastic,gumbel_sinkhorn]", "settings=[d=5]", "replicas=2")

@@ -20,6 +20,7 @@ import torch
 from numpy._core._multiarray_umath import __cpu_dispatch__
 
 from structgrad.experiments import REGISTRY
+from structgrad.repro.planning.hyper_parameters import read
 from structgrad.repro.planning.resolve import trainer
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.job import Job
@@ -116,11 +117,11 @@ def test_a_committed_record_comes_out_again_here(tmp_path):
         record["arm"],
         0,
         count,
-        record["config"],
+        read(spec, record["config"], record["setting"]),
         checkpoint,
         Limits(),
         lambda *_: None,
     )
     outcome = trainer(spec)(job)
-    again = [{"replica": replica, **result} for replica, result in enumerate(outcome.results)]
+    again = [{"replica": replica, **result.content(spec.clock)} for replica, result in enumerate(outcome.results)]
     assert json.loads(json.dumps([again, outcome.history])) == [record["results"], record["history"]]

@@ -24,7 +24,6 @@ EXPERIMENT = Experiment(
     metrics=(Metric("score", "score", "mean", unit="bytes", factor=1.0, digits=0, bounds=(0.0, 1e9)),),
     package=str(__package__),
     level=2,
-    config={"epochs": 0},
     scales={
         "smoke": {
             "comparable": True,
@@ -55,13 +54,13 @@ def digest(config, setting, seeds):
 """,
     "train": """from structgrad.data.store import fetch
 from structgrad.experiments.berthet.toy.files import FILES
-from structgrad.training.job import Outcome
+from structgrad.training.job import Trained
+from structgrad.training.results import Mean, Result
 
 
 def train(job):
-    score = {"sum": float(len(fetch(FILES[job.setting]).content)), "sum_squares": 1e9, "count": 1}
-    result = {"epochs": 0, "stopped": "untrained", "metrics": {"score": score}, "final": {}}
-    return Outcome({"data": job.seeds("data", arm=None)}, [result] * job.count, {})
+    score = Mean(float(len(fetch(FILES[job.setting]).content)), 1e9, 1)
+    return Trained(job.seeds(["data"]), [Result(0, "untrained", {"score": score})] * job.count, {})
 """,
 }
 CONTENT = {"one": b"one\n", "two": b"number two\n"}

@@ -31,7 +31,6 @@ EXPERIMENT = Experiment(
     metrics=(Metric("score", "score", "mean", factor=1.0, digits=0),),
     package=str(__package__),
     level=2,
-    config={"epochs": 0},
     scales={
         "smoke": {
             "comparable": True,
@@ -47,7 +46,8 @@ EXPERIMENT = Experiment(
     "train": """import os
 import signal
 
-from structgrad.training.job import Outcome
+from structgrad.training.job import Trained
+from structgrad.training.results import Mean, Result
 
 
 def train(job):
@@ -55,9 +55,8 @@ def train(job):
         with open(os.environ["TOY_PIPE"], "w") as pipe:
             print(os.getpid(), file=pipe, flush=True)
             signal.pause()
-    score = {"sum": 1.0, "sum_squares": 1.0, "count": 1}
-    result = {"epochs": 0, "stopped": "untrained", "metrics": {"score": score}, "final": {}}
-    return Outcome({"data": job.seeds("data", arm=None)}, [result] * job.count, {})
+    score = Mean(1.0, 1.0, 1)
+    return Trained(job.seeds(["data"]), [Result(0, "untrained", {"score": score})] * job.count, {})
 """,
 }
 REPRODUCE = ("structgrad", "reproduce", "--cores", "1", "--set", "experiments=[toy]")

@@ -21,4 +21,4 @@ class HyperParameters:
     (:mod:`structgrad.repro.planning.hyper_parameters`). Trainers see nothing else.
     """
 
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "strict": True}
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}

@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "train one arm of one table column and write its record",
     "data": "fetch, make or check the data that the experiments use",
     "tables": "build the tables and figures from the records",
+    "summary": "what became of every number that the papers print",
     "claims": "test the papers' sentences against the cells",
     "explain": "where one number comes from",
     "tracking": "fill the MLflow store from the records",

@@ -41,8 +41,10 @@ def _saved(value: Any) -> Any:
             return value.state()
         case Tensor():
             return value.detach()
-        case list() | tuple():
+        case list():
             return [_saved(part) for part in value]
+        case tuple():
+            return tuple(map(_saved, value))
         case dict():
             return {key: _saved(part) for key, part in value.items()}
     return value

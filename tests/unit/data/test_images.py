@@ -18,7 +18,7 @@ import pytest
 
 from structgrad.data import images, store
 from structgrad.data.digits import digits
-from structgrad.data.images import SETS, ImageSet, data_set_of, files_of, load, needed
+from structgrad.data.images import SETS, ImageSet, data_set_of, files_of, load
 from structgrad.data.ranking_format import FormatError
 from structgrad.errors import UserError
 
@@ -209,8 +209,6 @@ def test_a_setting_begins_with_its_data_set():
         ("CIFAR-10 k=9", "CIFAR-10"),
     ):
         assert data_set_of(setting) == name
-        assert needed({"source": "published"}, setting) == files_of(name)
-        assert needed({"source": "stand_in"}, setting) == ()
 
 
 def test_all_files_are_pinned():
@@ -270,7 +268,10 @@ def test_torchvision_is_asked_only_for_what_is_not_at_hand(rng, have, monkeypatc
 
 def test_planning_imports_neither_torch_nor_torchvision():
     script = (
-        "import sys; from structgrad.data.images import needed; needed({'source': 'published'}, 'CIFAR-10 k=1');"
+        "import sys; from structgrad.experiments import REGISTRY; from structgrad.repro.planning.resolve import files; "
+        "from structgrad.repro.planning.hyper_parameters import read; table = REGISTRY['indelman_2'];"
+        "setting = 'CIFAR-10 k=1'; parameters = read(table, table.config_of('direct'), setting);"
+        "assert files(table)(parameters, setting);"
         "import structgrad.data.digits; print({'torch', 'torchvision', 'sklearn', 'scipy'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

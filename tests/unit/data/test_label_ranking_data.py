@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from structgrad.data import label_ranking, store
-from structgrad.data.label_ranking import FILES, SETS, load, needed, stand_in
+from structgrad.data.label_ranking import FILES, SETS, load, stand_in
 from structgrad.data.ranking_format import FormatError, canonical, parse
 from structgrad.errors import UserError
 
@@ -84,11 +84,6 @@ def test_all_files_are_pinned():
         assert file.path == f"label_ranking/{name}.txt"
         assert file.addresses
         assert all(address.startswith("https://raw.githubusercontent.com/") for address in file.places)
-
-
-def test_only_the_published_source_needs_a_file():
-    assert needed({"source": "published"}, "wine") == (FILES["wine"],)
-    assert needed({"source": "stand_in"}, "wine") == ()
 
 
 @pytest.fixture

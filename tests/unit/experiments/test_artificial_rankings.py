@@ -1,24 +1,25 @@
 """Artificial rankings: data that is what it says, scores by hand, selection on validation rows, a batch of any size."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
+from trainings import job_of, mean, parameters, proportion
 
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.berthet.artificial_rankings.data import digest, make, noise_level
-from structgrad.experiments.berthet.artificial_rankings.learner import Learner, _spread
+from structgrad.experiments.berthet.artificial_rankings.rankers import ArtificialRankers, _spread
 from structgrad.experiments.berthet.artificial_rankings.scores import METRICS, averages, report, right_labels
 from structgrad.experiments.berthet.artificial_rankings.train import train
-from structgrad.experiments.berthet.rankings.objectives import objective
+from structgrad.experiments.berthet.rankings.losses import LOSSES
 from structgrad.experiments.berthet.rankings.spearman import spearman
 from structgrad.parallel import set_threads
-from structgrad.training.checkpoint import Checkpoint
-from structgrad.training.job import Job
-from structgrad.training.loop import Limits, OutOfTimeError
+from structgrad.training.loop import OutOfTimeError
+from structgrad.training.results import Mean, Proportion
 from structgrad.training.seeds import seed_for
 
 FIGURE = REGISTRY["berthet_artificial"]
@@ -37,19 +38,21 @@ def _one_thread():
 
 
 def job(tmp_path, arm, first=0, count=3, budget=None, setting="sigma=0.1334", device="cpu", **changes):
-    config = FIGURE.config_of(arm) | SMALL | changes
-    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
-    limits = Limits(1e9, budget)
-    return Job(FIGURE.seed_name, setting, arm, first, count, config, checkpoint, limits, lambda *_: None, device)
+    return job_of(FIGURE, arm, setting, tmp_path, SMALL | changes, first, count, budget, device=device)
 
 
-def learner(arm, data, count=2, **changes):
-    config = FIGURE.config_of(arm) | SMALL | changes
+def sized(arm, changes=SMALL):
+    """Hyper-parameters, of which data depends on none but the sizes."""
+    return parameters(FIGURE, arm, "sigma=10", changes)
+
+
+def rankers(arm, data, count=2, **changes):
+    config = sized(arm, SMALL | changes)
     seeds = {
         role: [seed_for("test", "any", None, number, role) for number in range(count)]
         for role in ("init", "shuffle", "noise")
     }
-    return Learner(config, data, objective(config, config["labels"]), seeds)
+    return ArtificialRankers(config, data, LOSSES[config.loss](config, config.labels), seeds)
 
 
 def run(batch):
@@ -64,7 +67,7 @@ def run(batch):
 
 
 def test_ranks_are_those_of_the_scores_with_noise_and_without():
-    config = FIGURE.config_of("squared") | {"train": 3000, "validation": 100, "test": 200}
+    config = sized("squared", {"train": 3000, "validation": 100, "test": 200})
     for sigma in ("sigma=0.01", "sigma=10"):
         data = make(config, sigma, [5])
         assert set(data.w0.unique().tolist()) == {-1.0, 1.0}
@@ -76,13 +79,13 @@ def test_ranks_are_those_of_the_scores_with_noise_and_without():
     clean = draw.normal(0, 50**0.5, (3000, 100))
     moved = clean + 10 * draw.normal(size=clean.shape)
     expected = [stats.spearmanr(a, b).statistic for a, b in zip(clean[:500], moved[:500], strict=True)]
-    found = spearman(data.train.noisy[0].double(), data.train.clean[0])
-    error = np.hypot(np.std(expected) / 500**0.5, float(found.std()) / 3000**0.5)
-    assert abs(float(found.mean()) - np.mean(expected)) < 5 * error
+    correlations = spearman(data.train.noisy[0].double(), data.train.clean[0])
+    error = np.hypot(np.std(expected) / 500**0.5, float(correlations.std()) / 3000**0.5)
+    assert abs(float(correlations.mean()) - np.mean(expected)) < 5 * error
 
 
 def test_features_are_standard_normal_and_the_parts_share_no_row():
-    data = make(FIGURE.config_of("squared"), "sigma=1000", [1, 2])
+    data = make(sized("squared", {}), "sigma=1000", [1, 2])
     x = data.train.x.double()
     assert abs(float(x.mean())) < 5 / x.numel() ** 0.5
     assert abs(float(x.var()) - 1) < 5 * (2 / x.numel()) ** 0.5
@@ -92,7 +95,7 @@ def test_features_are_standard_normal_and_the_parts_share_no_row():
 
 
 def test_a_data_set_depends_on_its_seed_alone_and_the_digest_on_all_of_it():
-    config = FIGURE.config_of("squared") | SMALL
+    config = sized("squared")
     both, one = make(config, "sigma=10", [3, 4]), make(config, "sigma=10", [4])
     assert both.train.noisy[1].equal(one.train.noisy[0])
     known = digest(config, "sigma=10", [3, 4])
@@ -117,10 +120,10 @@ def test_scores_by_hand():
     right = right_labels(theta, clean, noisy)
     assert right.tolist() == [[4, 4], [2, 4], [0, 0]]
     reports = report(right, 4)
-    assert reports["perfect_clean"] == {"successes": 1, "trials": 3}
-    assert reports["perfect_noisy"] == {"successes": 2, "trials": 3}
-    assert reports["partial_clean"] == {"sum": 1.5, "sum_squares": 1.25, "count": 3}
-    assert reports["partial_noisy"] == {"sum": 2.0, "sum_squares": 2.0, "count": 3}
+    assert reports["perfect_clean"] == Proportion(1, 3)
+    assert reports["perfect_noisy"] == Proportion(2, 3)
+    assert reports["partial_clean"] == Mean(1.5, 1.25, 3)
+    assert reports["partial_noisy"] == Mean(2.0, 2.0, 3)
     assert dict(zip(METRICS, averages(right, 4).tolist(), strict=True)) == pytest.approx(
         {"perfect_clean": 1 / 3, "partial_clean": 0.5, "perfect_noisy": 2 / 3, "partial_noisy": 2 / 3}
     )
@@ -135,16 +138,15 @@ def test_the_correlation_is_scipys():
 
 def test_the_reference_is_right_without_noise_and_as_far_as_the_noise_lets_it(tmp_path):
     """A simulation of w0 against noisy labels had 11.8 % perfect at sigma = 0.01 and 59.6 % of labels at 0.1334."""
-    sizes = {"labels": 100, "features": 50, "train": 1, "validation": 1, "test": 2000}
+    sizes: dict[str, Any] = {"labels": 100, "features": 50, "train": 1, "validation": 1, "test": 2000}
     for setting, metric, expected, error in (
         ("sigma=0.01", "perfect_noisy", 0.118, 0.03),
         ("sigma=0.1334", "partial_noisy", 0.596, 0.005),
         ("sigma=0.7449", "partial_noisy", 0.185, 0.005),
     ):
         results = train(job(tmp_path, "bayes", count=3, setting=setting, **sizes)).results
-        assert [result["metrics"]["perfect_clean"]["successes"] for result in results] == [2000] * 3
-        found = [result["metrics"][metric] for result in results]
-        shares = [r["successes"] / r["trials"] if "trials" in r else r["sum"] / r["count"] for r in found]
+        assert [proportion(result.metrics["perfect_clean"]).successes for result in results] == [2000] * 3
+        shares = [result.metrics[metric].value for result in results]
         assert np.mean(shares) == pytest.approx(expected, abs=error)
 
 
@@ -153,26 +155,25 @@ def test_the_reference_is_right_without_noise_and_as_far_as_the_noise_lets_it(tm
 
 @pytest.mark.parametrize("arm", LEARNING)
 def test_what_the_test_rows_hold_changes_the_scores_and_nothing_else(arm):
-    config = FIGURE.config_of(arm) | SMALL
-    data = make(config, "sigma=0.1334", [1, 2])
+    data = make(sized(arm), "sigma=0.1334", [1, 2])
     test = data.test
     planted = dataclasses.replace(data, test=dataclasses.replace(test, clean=5 - test.clean, noisy=5 - test.noisy))
-    honest, other = run(learner(arm, data)), run(learner(arm, planted))
+    honest, other = run(rankers(arm, data)), run(rankers(arm, planted))
     for own, its in zip(honest.grid.models, other.grid.models, strict=True):
         assert own.flat.equal(its.flat)
     for own, its in zip(honest.results, other.results, strict=True):
-        assert own["final"] == its["final"]
-        assert own["metrics"] != its["metrics"]
+        assert own.final == its.final
+        assert own.metrics != its.metrics
 
 
 @pytest.mark.parametrize("arm", LEARNING)
 def test_the_selected_point_is_the_best_on_noisy_validation_labels_and_its_score_is_reported(arm):
-    data = make(FIGURE.config_of(arm) | SMALL, "sigma=0.1334", [1, 2])
-    batch = run(learner(arm, data))
+    data = make(sized(arm), "sigma=0.1334", [1, 2])
+    batch = run(rankers(arm, data))
     for replica, result in enumerate(batch.results):
-        final = result["final"]
+        final = result.final
         rate = batch.grid.rates.index(final["learning_rate"])
-        value = batch.grid.values.index(final.get(batch.grid.objective.name, batch.grid.values[0]))
+        value = batch.grid.values.index(final.get(str(batch.grid.loss.name), batch.grid.values[0]))
         weights = [
             [batch.grid.weights(replica, 0, i, j)[:-1].double() for j in range(len(batch.grid.values))]
             for i in range(len(batch.grid.rates))
@@ -185,13 +186,13 @@ def test_the_selected_point_is_the_best_on_noisy_validation_labels_and_its_score
         assert final["validation"] == pytest.approx(scores[rate][value])
         test, w = data.test, weights[rate][value]
         right = right_labels(test.x[replica].double() @ w, test.clean[replica], test.noisy[replica])
-        assert result["metrics"] == report(right, 6)
+        assert result.metrics == report(right, 6)
         assert final["weight_norm"] == pytest.approx(float(w.norm()))
 
 
 def test_the_model_has_no_bias_and_one_start_for_the_whole_grid():
-    data = make(FIGURE.config_of("perturbed_fy") | SMALL, "sigma=0.1334", [1, 2])
-    batch = learner("perturbed_fy", data)
+    data = make(sized("perturbed_fy"), "sigma=0.1334", [1, 2])
+    batch = rankers("perturbed_fy", data)
     starts = [batch.grid.weights(0, 0, rate, value) for rate in range(2) for value in range(4)]
     assert all(start.equal(starts[0]) for start in starts)
     assert not batch.grid.weights(1, 0, 0, 0).equal(starts[0])
@@ -204,8 +205,8 @@ def test_the_model_has_no_bias_and_one_start_for_the_whole_grid():
 def test_squared_loss_takes_adams_steps():
     """One data set, one learning rate, without shuffling's freedom: every row in one batch."""
     changes = {"batch_size": 96, "learning_rates": [0.05], "epochs": 5}
-    data = make(FIGURE.config_of("squared") | SMALL, "sigma=0.1334", [1])
-    batch = learner("squared", data, 1, **changes)
+    data = make(sized("squared"), "sigma=0.1334", [1])
+    batch = rankers("squared", data, 1, **changes)
     weights = batch.grid.weights(0, 0, 0, 0)[:-1].clone().requires_grad_()
     adam = torch.optim.Adam([weights], lr=0.05)
     for _ in range(5):
@@ -221,7 +222,7 @@ def test_without_label_noise_to_speak_of_every_loss_learns(tmp_path):
     chance = 1 / 6
     for arm in LEARNING:
         results = train(job(tmp_path, arm, setting="sigma=0.01", epochs=20)).results
-        partial = np.mean([r["metrics"]["partial_clean"]["sum"] / 50 for r in results])
+        partial = np.mean([mean(result.metrics["partial_clean"]).sum / 50 for result in results])
         assert partial > 2 * chance, arm
 
 
@@ -234,9 +235,9 @@ def test_the_curve_ends_where_the_scores_are_and_starts_after_the_first_epoch(tm
     assert history["epoch"] == [1.0, 2.0, 4.0]
     assert {len(values) for values in history.values()} == {3}
     for name in ("partial_clean", "partial_noisy"):
-        ends = [result["metrics"][name]["sum"] / 50 for result in outcome.results]
+        ends = [mean(result.metrics[name]).sum / 50 for result in outcome.results]
         assert history[name][-1] == pytest.approx(np.mean(ends))
-    ends = [result["metrics"]["perfect_clean"]["successes"] / 50 for result in outcome.results]
+    ends = [proportion(result.metrics["perfect_clean"]).successes / 50 for result in outcome.results]
     assert history["perfect_clean"][-1] == pytest.approx(np.mean(ends))
 
 

@@ -5,6 +5,7 @@ import math
 import networkx as nx
 import pytest
 import torch
+from trainings import job_of, mean, parameters, silent
 
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.paulus.graph_layout.data import Graphs, make
@@ -14,9 +15,8 @@ from structgrad.experiments.paulus.graph_layout.train import train
 from structgrad.experiments.paulus.graph_layout.trial import LayoutTrial
 from structgrad.parallel import set_threads
 from structgrad.repro.judging.published import lookup
-from structgrad.training.checkpoint import Checkpoint
-from structgrad.training.job import Job
-from structgrad.training.loop import Limits, OutOfTimeError
+from structgrad.training.loop import OutOfTimeError
+from structgrad.training.results import Mean
 
 TABLE = REGISTRY["paulus_1"]
 LEARNING = tuple(arm.name for arm in TABLE.arms if not arm.reference)
@@ -33,17 +33,15 @@ def _one_thread():
     set_threads(1)
 
 
-def job(tmp_path, arm, first=0, count=2, budget=None, setting="T=10", show=lambda *_: None, **changes):
-    config = TABLE.config_of(arm) | SMALL | changes
-    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
-    return Job(TABLE.seed_name, setting, arm, first, count, config, checkpoint, Limits(1e9, budget), show, "cpu", True)
+def job(tmp_path, arm, first=0, count=2, budget=None, setting="T=10", show=silent, **changes):
+    return job_of(TABLE, arm, setting, tmp_path, SMALL | changes, first, count, budget, show)
 
 
 def trial(arm, data=None, point=None, **changes):
-    config = TABLE.config_of(arm) | SMALL | changes
+    config = parameters(TABLE, arm, "T=10", SMALL | changes)
     point = point or {"learning_rate": 1e-3, "temperature": 0.5}
     seeds = {"init": 1, "noise": 2, "evaluation": 3}
-    return LayoutTrial(config, data or make(config, "T=10", 4), point, seeds, "cpu")
+    return LayoutTrial(config, data or make(config, "T=10", [4]), point, seeds, "cpu")
 
 
 # Metrics
@@ -51,59 +49,59 @@ def trial(arm, data=None, point=None, **changes):
 
 def test_precision_and_recall_by_hand_in_both_readings():
     edges = torch.tensor([[1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 0, 0, 0]], dtype=torch.bool)
-    found = torch.tensor([[1, 0, 1, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]], dtype=torch.bool)
-    precision, recall = recovery(found, edges)
+    chosen = torch.tensor([[1, 0, 1, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]], dtype=torch.bool)
+    precision, recall = recovery(chosen, edges)
     assert precision[0].tolist() == pytest.approx([1 / 2, math.nan, 2 / 5], nan_ok=True)
     assert precision[1].tolist() == pytest.approx([1 / 3, 2 / 5, math.nan], nan_ok=True)
     assert recall.tolist() == [[0.5, 0.0, 1.0], [0.5, 1.0, 0.0]]
-    found = report(precision, recall, torch.tensor([-1.0, -2.0, -3.0]))
-    assert found["edge_precision"] == {"sum": 0.9, "sum_squares": pytest.approx(0.41), "count": 2}
-    assert found["edge_recall"] == {"sum": 1.5, "sum_squares": 1.25, "count": 3}
-    assert found["elbo"] == {"sum": -6.0, "sum_squares": 14.0, "count": 3}
-    assert averages(found) == pytest.approx({"edge_precision": 0.45, "edge_recall": 0.5, "elbo": -2})
+    reports = report(precision, recall, torch.tensor([-1.0, -2.0, -3.0]))
+    assert reports["edge_precision"] == Mean.of([0.5, 0.4])
+    assert reports["edge_recall"] == Mean(1.5, 1.25, 3)
+    assert reports["elbo"] == Mean(-6.0, 14.0, 3)
+    assert averages(reports) == pytest.approx({"edge_precision": 0.45, "edge_recall": 0.5, "elbo": -2})
 
 
 def test_the_reading_is_that_of_the_higher_mean_precision_of_all_graphs_together():
     edges = torch.tensor([[1, 0, 0, 0], [1, 0, 0, 0]], dtype=torch.bool)
-    found = torch.tensor([[1, 0, 0, 0], [0, 1, 1, 1]], dtype=torch.bool)  # the two readings tie in each other's graph
-    assert report(*recovery(found, edges))["edge_recall"]["sum"] == 1.0
-    found = torch.tensor([[0, 1, 1, 1], [0, 1, 1, 1]], dtype=torch.bool)
-    assert report(*recovery(found, edges))["edge_precision"] == {"sum": 2.0, "sum_squares": 2.0, "count": 2}
+    chosen = torch.tensor([[1, 0, 0, 0], [0, 1, 1, 1]], dtype=torch.bool)  # the two readings tie in each other's graph
+    assert report(*recovery(chosen, edges))["edge_recall"].sum == 1.0
+    chosen = torch.tensor([[0, 1, 1, 1], [0, 1, 1, 1]], dtype=torch.bool)
+    assert report(*recovery(chosen, edges))["edge_precision"] == Mean(2.0, 2.0, 2)
 
 
 def test_a_graph_without_edges_does_not_take_the_reading_from_the_others():
     edges = torch.tensor([[1, 0, 0, 0], [1, 0, 0, 0]], dtype=torch.bool)
-    found = torch.tensor([[1, 0, 0, 0], [0, 0, 0, 0]], dtype=torch.bool)  # precision 1 and none; of the rest 0 and 1/4
-    assert report(*recovery(found, edges))["edge_precision"] == {"sum": 1.0, "sum_squares": 1.0, "count": 1}
+    chosen = torch.tensor([[1, 0, 0, 0], [0, 0, 0, 0]], dtype=torch.bool)  # precision 1 and none; of the rest 0 and 1/4
+    assert report(*recovery(chosen, edges))["edge_precision"] == Mean(1.0, 1.0, 1)
 
 
 @pytest.mark.parametrize("value", [False, True])
 def test_no_edge_at_all_or_every_edge_is_no_nan(value):
     edges = torch.tensor([[1, 0, 0, 0], [1, 0, 0, 0]], dtype=torch.bool)
-    found = report(*recovery(torch.full_like(edges, value), edges))
-    assert found["edge_precision"] == {"sum": 0.5, "sum_squares": 0.125, "count": 2}
-    assert found["edge_recall"]["sum"] == 2.0
+    reports = report(*recovery(torch.full_like(edges, value), edges))
+    assert reports["edge_precision"] == Mean(0.5, 0.125, 2)
+    assert reports["edge_recall"].sum == 2.0
 
 
 # References
 
 
 def test_references_are_the_measured_ones():
-    config = TABLE.config_of("chance") | {"train": 1, "validation": 1, "test": 4000}
+    sizes = {"train": 1, "validation": 1, "test": 4000}
     for setting, tree, pairs in (("T=10", 0.815, 0.739), ("T=20", 0.884, 0.814)):
-        test = make(config, setting, 11).test
+        test = make(parameters(TABLE, "chance", setting, sizes), setting, [11]).test
         for name, expected in (("nearest_tree", tree), ("closest_pairs", pairs), ("chance", 0.2)):
-            found = reference(name, test, torch.Generator().manual_seed(1))
-            assert set(found) == {"edge_precision", "edge_recall"}
-            precision = found["edge_precision"]
-            mean = precision["sum"] / precision["count"]
-            error = math.sqrt((precision["sum_squares"] / 4000 - mean**2) / 4000)
-            assert abs(mean - expected) < 4 * error + 0.0005
-            assert found["edge_recall"] == precision  # as many edges as there are
+            reports = reference(name, test, torch.Generator().manual_seed(1))
+            assert set(reports) == {"edge_precision", "edge_recall"}
+            precision = reports["edge_precision"]
+            assert precision.count == 4000
+            error = math.sqrt((precision.sum_squares / 4000 - precision.value**2) / 4000)
+            assert abs(precision.value - expected) < 4 * error + 0.0005
+            assert reports["edge_recall"] == precision  # as many edges as there are
 
 
 def test_the_nearest_tree_is_networkx_minimum_of_the_last_frame():
-    graphs = make(TABLE.config_of("chance") | SMALL, "T=10", 3).test
+    graphs = make(parameters(TABLE, "chance", "T=10", SMALL), "T=10", [3]).test
     right = 0
     for frames, tree in zip(graphs.frames.double(), graphs.trees, strict=True):
         graph = nx.Graph()
@@ -112,8 +110,8 @@ def test_the_nearest_tree_is_networkx_minimum_of_the_last_frame():
             graph.add_edge(i, j, weight=math.dist(frames[i, -1].tolist(), frames[j, -1].tolist()))
         best = {tuple(sorted(edge)) for edge in nx.minimum_spanning_tree(graph).edges}
         right += sum(1 for pair, used in zip(pairs, tree.tolist(), strict=True) if used and tuple(pair) in best)
-    found = reference("nearest_tree", graphs, torch.Generator())["edge_precision"]
-    assert found["sum"] == pytest.approx(right / 4)
+    precision = reference("nearest_tree", graphs, torch.Generator())["edge_precision"]
+    assert precision.sum == pytest.approx(right / 4)
 
 
 # Trials
@@ -161,8 +159,8 @@ def test_the_structure_of_the_hard_draw_is_what_is_scored():
     one = trial("spanning_tree")
     graphs = one.data.test
     one.model.infer = lambda frames: (1000.0 * graphs.trees.float(), None)
-    found = averages(one.test())
-    assert found["edge_precision"] == found["edge_recall"] == 1.0
+    reports = one.test()
+    assert reports["edge_precision"].value == reports["edge_recall"].value == 1.0
 
 
 @pytest.mark.parametrize("arm", ["indep_directed", "spanning_tree_unrolled", "reinforce_top_k", "nvil_spanning_tree"])
@@ -171,14 +169,14 @@ def test_a_job_that_is_stopped_ends_as_one_that_is_not(tmp_path, arm):
     stopped = 0
     while True:
         try:
-            found = train(job(tmp_path / "cut", arm, budget=0.0))
+            cut = train(job(tmp_path / "cut", arm, budget=0.0))
             break
         except OutOfTimeError:
             stopped += 1
     assert stopped == 11
-    assert found.results == whole.results
-    assert found.history == whole.history
-    assert [result["stopped"] for result in whole.results] == ["max_steps"] * 2
+    assert cut.results == whole.results
+    assert cut.history == whole.history
+    assert [result.stopped for result in whole.results] == ["max_steps"] * 2
     assert whole.history["step"] == [2.0, 4.0, 6.0]
 
 
@@ -186,7 +184,7 @@ def test_trials_share_data_and_no_trial_depends_on_its_siblings(tmp_path):
     both, alone = train(job(tmp_path, "top_k", 0, 2)), train(job(tmp_path, "top_k", 1, 1))
     assert both.results[1] == alone.results[0]
     assert both.seeds["data"][0] == both.seeds["data"][1] == alone.seeds["data"][0]
-    finals = [result["final"] for result in both.results]
+    finals = [result.final for result in both.results]
     assert finals[0]["learning_rate"] != finals[1]["learning_rate"]
     for final in finals:
         assert 1e-4 <= final["learning_rate"] <= 3e-3
@@ -194,25 +192,26 @@ def test_trials_share_data_and_no_trial_depends_on_its_siblings(tmp_path):
 
 
 def test_only_what_an_arm_has_is_searched(tmp_path):
-    final = train(job(tmp_path, "reinforce_top_k", count=1)).results[0]["final"]
+    final = train(job(tmp_path, "reinforce_top_k", count=1)).results[0].final
     assert set(final) == {"learning_rate", "validation", "best_step"}
     boxes = {"learning_rate": [1e-4, 3e-3], "temperature": [0.1, 10.0], "difference": [1e-3, 1.0]}
-    final = train(job(tmp_path, "top_k", count=1, search=boxes, searched=list(boxes))).results[0]["final"]
+    final = train(job(tmp_path, "top_k", count=1, search=boxes, searched=list(boxes))).results[0].final
     assert 1e-3 <= final["difference"] <= 1
 
 
 def test_a_trial_that_diverges_is_recorded_and_its_sibling_goes_on(tmp_path):
     wild = {"learning_rate": [1e30, 1e30], "temperature": [1.0, 1.0]}
-    found = train(job(tmp_path, "spanning_tree", search=wild))
-    assert [result["stopped"] for result in found.results] == ["diverged"] * 2
-    assert all(0 < result["steps"] <= 6 for result in found.results)
-    assert all(math.isfinite(v) for r in found.results for m in r["metrics"].values() for v in m.values())
+    results = train(job(tmp_path, "spanning_tree", search=wild)).results
+    assert [result.stopped for result in results] == ["diverged"] * 2
+    assert all(0 < result.length <= 6 for result in results)
+    reports = [mean(report) for result in results for report in result.metrics.values()]
+    assert all(math.isfinite(report.sum) and math.isfinite(report.sum_squares) for report in reports)
 
 
 def test_a_reference_has_a_record_without_steps(tmp_path):
     outcome = train(job(tmp_path, "nearest_tree", count=1))
     (result,) = outcome.results
-    assert (result["steps"], result["stopped"], result["final"]) == (0, "untrained", {})
+    assert (result.length, result.stopped, result.final) == (0, "untrained", {})
     assert outcome.seeds.keys() == {"data"}
 
 
@@ -225,10 +224,10 @@ def test_published_columns_are_answered_twice_and_the_rest_by_nobody():
     for arm in TABLE.arms:
         for setting in TABLE.settings:
             for metric in TABLE.metrics:
-                found = lookup("paulus", "1", setting, arm.answers, metric.published)
-                assert (found is not None) == (arm.answers is not None)
-                if found is not None:
-                    assert found.unit == metric.unit
+                printed = lookup("paulus", "1", setting, arm.answers, metric.published)
+                assert (printed is not None) == (arm.answers is not None)
+                if printed is not None:
+                    assert printed.unit == metric.unit
         assert arm.answers is None or arm.name.removesuffix("_unrolled") in arm.config["edges"]
 
 
@@ -240,6 +239,6 @@ def test_rollouts_are_named_and_differ_where_they_should():
 
 
 def test_graphs_slice_together():
-    graphs = make(TABLE.config_of("chance") | SMALL, "T=10", 3).test
+    graphs = make(parameters(TABLE, "chance", "T=10", SMALL), "T=10", [3]).test
     assert isinstance(graphs[2:4], Graphs)
     assert graphs[2:4].trees.equal(graphs.trees[2:4])

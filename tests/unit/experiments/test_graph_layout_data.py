@@ -7,13 +7,21 @@ import networkx as nx
 import numpy as np
 import pytest
 import torch
+from trainings import parameters
 
+from structgrad.experiments import REGISTRY
 from structgrad.experiments.paulus.graph_layout.data import digest, frames_of, layout, make
 from structgrad.experiments.paulus.graph_layout.pairs import both_ways, directed, undirected_of
 from structgrad.parallel import set_threads
 from structgrad.polytopes import SpanningTree
 
-CONFIG = {"vertices": 10, "train": 60, "validation": 20, "test": 30}
+
+def sizes(train=60):
+    counts = {"vertices": 10, "train": train, "validation": 20, "test": 30}
+    return parameters(REGISTRY["paulus_1"], "chance", "T=10", counts)
+
+
+CONFIG = sizes()
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +53,7 @@ def test_every_step_is_one_of_networkx(n):
 
 
 def test_one_step_is_that_of_networkx_to_rounding():
-    data = make(CONFIG, "T=6", 1)
+    data = make(CONFIG, "T=6", [1])
     row, column = np.triu_indices(10, 1)
     trees, frames = data.train.trees, data.train.frames.double().numpy()
     after = layout(trees.double(), np.ascontiguousarray(frames[:, :, 2]), 1, np.float64)[:, :, 0]
@@ -66,7 +74,7 @@ def test_trees_are_maximal_for_gumbels_from_the_same_uniforms():
     draw = np.random.default_rng(7)
     uniforms = draw.random((110, 45))
     row, column = np.triu_indices(10, 1)
-    trees = torch.cat([part.trees for part in vars(make(CONFIG, "T=2", 7)).values()]).numpy()
+    trees = torch.cat([part.trees for part in vars(make(CONFIG, "T=2", [7])).values()]).numpy()
     for u, tree in zip(uniforms, trees, strict=True):
         graph = nx.Graph()
         graph.add_weighted_edges_from(zip(row, column, -np.log(-np.log(u)), strict=True))
@@ -75,20 +83,20 @@ def test_trees_are_maximal_for_gumbels_from_the_same_uniforms():
 
 
 def test_starts_are_standard_normal_and_no_frame():
-    data = make(CONFIG | {"train": 3000}, "T=2", 7)
+    data = make(sizes(3000), "T=2", [7])
     draw = np.random.default_rng(7)
     draw.random((3050, 45))
     start = draw.standard_normal((3050, 10, 2))
     trees = torch.cat([part.trees for part in vars(data).values()])
-    found = torch.cat([part.frames for part in vars(data).values()])
-    assert found.numpy() == pytest.approx(layout(trees.double(), start, 2), abs=0)
-    assert found.dtype == torch.float32
-    assert abs(start.std() - 1) < 0.02 < np.abs(found.numpy()[:, :, 0] - start).min(axis=(1, 2)).max()
+    frames = torch.cat([part.frames for part in vars(data).values()])
+    assert frames.numpy() == pytest.approx(layout(trees.double(), start, 2), abs=0)
+    assert frames.dtype == torch.float32
+    assert abs(start.std() - 1) < 0.02 < np.abs(frames.numpy()[:, :, 0] - start).min(axis=(1, 2)).max()
 
 
 def test_the_rms_of_a_step_and_copying_the_last_frame_are_the_measured_ones():
     for setting, expected in (("T=10", 2843), ("T=20", 5455)):
-        frames = make(CONFIG | {"train": 5000}, setting, 3).train.frames.double()
+        frames = make(sizes(5000), setting, [3]).train.frames.double()
         move = frames[:, :, 1:] - frames[:, :, :-1]
         copied = move.square().sum((1, 2, 3)) / (2 * 5e-5 * 10)
         assert abs(float(copied.mean()) - expected) < 4 * float(copied.std()) / 5000**0.5
@@ -96,7 +104,7 @@ def test_the_rms_of_a_step_and_copying_the_last_frame_are_the_measured_ones():
 
 
 def test_parts_are_apart_and_directed_edges_are_symmetric():
-    data = make(CONFIG, "T=10", 1)
+    data = make(CONFIG, "T=10", [1])
     assert [len(part) for part in vars(data).values()] == [60, 20, 30]
     every = torch.cat([part.frames for part in vars(data).values()]).flatten(1)
     assert len(every.unique(dim=0)) == 110
@@ -119,7 +127,7 @@ def test_directed_edges_come_receiver_by_receiver_and_know_their_undirected_one(
 
 
 def test_the_digest_is_that_of_the_content_and_changes_with_each_part():
-    data = make(CONFIG, "T=3", 5)
+    data = make(CONFIG, "T=3", [5])
     content = hashlib.sha256((5).to_bytes(8, "little"))
     for part in (data.train, data.validation, data.test):
         content.update(bytes(part.trees.flatten().tolist()))
@@ -129,8 +137,8 @@ def test_the_digest_is_that_of_the_content_and_changes_with_each_part():
 
 
 def test_threads_change_nothing():
-    one = make(CONFIG, "T=3", 5)
+    one = make(CONFIG, "T=3", [5])
     set_threads(2)
-    two = make(CONFIG, "T=3", 5)
+    two = make(CONFIG, "T=3", [5])
     assert one.train.frames.equal(two.train.frames)
     assert one.test.trees.equal(two.test.trees)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch.func import functional_call
+from trainings import parameters
 
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.paulus.graph_layout import messages as messages_module
@@ -16,7 +17,7 @@ from structgrad.experiments.paulus.graph_layout.objective import ESTIMATORS, nll
 from structgrad.experiments.paulus.graph_layout.pairs import directed
 from structgrad.noise import Gumbel
 from structgrad.parallel import set_threads
-from structgrad.training.search import DivergedError
+from structgrad.training.trial import DivergedError
 
 TABLE = REGISTRY["paulus_1"]
 KINDS = tuple(EDGES)
@@ -36,7 +37,7 @@ def seeded(seed):
 
 def model(kind, estimator="softmax", frames=4, steps=1, temperature=1.0, n=4, width=5, seed=0, **changes):
     arm = kind if estimator == "softmax" else f"{estimator}_{kind}"
-    config = TABLE.config_of(arm) | {"vertices": n, "width": width} | changes
+    config = parameters(TABLE, arm, "T=10", {"vertices": n, "width": width} | changes)
     return ESTIMATORS[estimator](config, frames, steps, temperature, seeded(seed))
 
 

@@ -5,19 +5,18 @@ import dataclasses
 import pytest
 import torch
 from scipy import stats
+from trainings import job_of, mean, parameters
 
 from structgrad.data.label_ranking import stand_in
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.berthet.label_ranking import train as train_module
 from structgrad.experiments.berthet.label_ranking.data import OUTER_FOLDS, fold
-from structgrad.experiments.berthet.label_ranking.learner import Learner
+from structgrad.experiments.berthet.label_ranking.rankers import FoldRankers
 from structgrad.experiments.berthet.label_ranking.train import train
-from structgrad.experiments.berthet.rankings.objectives import objective
+from structgrad.experiments.berthet.rankings.losses import LOSSES
 from structgrad.parallel import set_threads
-from structgrad.training.checkpoint import Checkpoint
-from structgrad.training.job import Job
-from structgrad.training.loop import Limits, OutOfTimeError
+from structgrad.training.loop import OutOfTimeError
 from structgrad.training.seeds import seed_for
 
 TABLE = REGISTRY["berthet_2"]
@@ -41,24 +40,19 @@ def _one_thread():
 
 
 def job(tmp_path, arm, first=0, count=10, budget=None, **changes):
-    config = TABLE.config_of(arm) | SMALL | changes
-    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
-    return Job(
-        "label_ranking", "iris", arm, first, count, config, checkpoint, Limits(1e9, budget), lambda *_: None,
-        one_data_set=True,
-    )  # fmt: skip
+    return job_of(TABLE, arm, "iris", tmp_path, SMALL | changes, first, count, budget)
 
 
-def learner(arm, numbers, data=None, **changes):
-    config = TABLE.config_of(arm) | SMALL | changes
+def rankers(arm, numbers, data=None, **changes):
+    config = parameters(TABLE, arm, "iris", SMALL | changes)
     data = data or stand_in("iris")
     cut = seed_for("label_ranking", "iris", None, 0, "data")
-    folds = [fold(len(data.features), cut, number, config["inner_folds"]) for number in numbers]
+    folds = [fold(len(data.features), cut, number, config.inner_folds) for number in numbers]
     seeds = {
         role: [seed_for("label_ranking", "iris", "any", number, role) for number in numbers]
         for role in ("init", "shuffle", "noise")
     }
-    return Learner(config, data, folds, objective(config, data.ranks.shape[1]), seeds)
+    return FoldRankers(config, data, folds, LOSSES[config.loss](config, data.ranks.shape[1]), seeds)
 
 
 # Folds
@@ -89,11 +83,11 @@ def test_all_folds_of_a_set_cut_one_permutation_and_another_seed_cuts_another():
 def test_planted_test_labels_change_the_score_and_nothing_else(arm):
     """Reversing every ranking of a test fold must not reach weights, validation or the chosen point."""
     data = stand_in("iris")
-    honest = learner(arm, [4], data)
+    honest = rankers(arm, [4], data)
     ranks = data.ranks.copy()
     rows = honest.folds[0].test.numpy()
     ranks[rows] = ranks.shape[1] - 1 - ranks[rows]
-    planted = learner(arm, [4], dataclasses.replace(data, ranks=ranks))
+    planted = rankers(arm, [4], dataclasses.replace(data, ranks=ranks))
     for batch in (honest, planted):
         for _ in range(batch.epochs):
             batch.step()
@@ -101,22 +95,22 @@ def test_planted_test_labels_change_the_score_and_nothing_else(arm):
     assert honest.validation().equal(planted.validation())
     for own, other in zip(honest.grid.models, planted.grid.models, strict=True):
         assert own.flat.equal(other.flat)
-    assert honest.results[0]["final"] == planted.results[0]["final"]
-    scores = [batch.results[0]["metrics"]["spearman"]["sum"] for batch in (honest, planted)]
+    assert honest.results[0].final == planted.results[0].final
+    scores = [batch.results[0].metrics["spearman"].value for batch in (honest, planted)]
     assert scores[0] == pytest.approx(-scores[1])
     assert scores[0] != pytest.approx(scores[1])
 
 
 def test_the_chosen_point_is_the_best_on_the_inner_folds():
-    batch = learner("perturbed_fy", range(10), epochs=6)
+    batch = rankers("perturbed_fy", range(10), epochs=6)
     for _ in range(batch.epochs):
         batch.step()
     batch.finish(torch.ones(10, dtype=torch.bool))
-    mean = batch.validation().mean(1)
+    validation = batch.validation().mean(1)
     for replica, result in enumerate(batch.results):
-        rate = batch.grid.rates.index(result["final"]["learning_rate"])
-        value = batch.grid.values.index(result["final"]["epsilon"])
-        assert mean[replica, rate, value] == mean[replica].max()
+        rate = batch.grid.rates.index(result.final["learning_rate"])
+        value = batch.grid.values.index(result.final["epsilon"])
+        assert validation[replica, rate, value] == validation[replica].max()
 
 
 # Scores
@@ -124,20 +118,20 @@ def test_the_chosen_point_is_the_best_on_the_inner_folds():
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_the_score_is_scipys_spearman_correlation(arm):
-    batch = learner(arm, [0, 1])
+    batch = rankers(arm, [0, 1])
     batch.step()
     batch.finish(torch.ones(2, dtype=torch.bool))
     last, labels = batch.fits - 1, batch.y.shape[1]
     for replica, result in enumerate(batch.results):
         rows = batch.folds[replica].test
-        rate = batch.grid.rates.index(result["final"]["learning_rate"])
-        value = batch.grid.values.index(result["final"].get(batch.grid.objective.name, batch.grid.values[0]))
+        rate = batch.grid.rates.index(result.final["learning_rate"])
+        value = batch.grid.values.index(result.final.get(str(batch.grid.loss.name), batch.grid.values[0]))
         weights = batch.grid.models[rate]["scores"][replica * batch.fits + last].detach()
         weights = weights[:, value * labels : (value + 1) * labels].double()
         theta = batch.x[rows].double() @ weights[:-1] + weights[-1]
         expected = [stats.spearmanr(t, y).statistic for t, y in zip(theta, batch.y[rows], strict=True)]
-        assert result["metrics"]["spearman"]["sum"] == pytest.approx(sum(expected))
-        assert result["metrics"]["spearman"]["count"] == len(rows)
+        assert mean(result.metrics["spearman"]).sum == pytest.approx(sum(expected))
+        assert mean(result.metrics["spearman"]).count == len(rows)
 
 
 # The batch
@@ -169,7 +163,7 @@ def test_a_training_that_was_interrupted_ends_with_the_same_bits(tmp_path, arm):
 
 
 def test_every_fit_takes_as_many_steps_from_whole_shuffles_of_its_own_rows():
-    batch = learner("squared", [2])
+    batch = rankers("squared", [2])
     order = batch._order(0)
     assert order.shape == (batch.fits, batch.steps, batch.batch)
     assert batch.steps == 135 // 32
@@ -182,11 +176,11 @@ def test_every_fit_takes_as_many_steps_from_whole_shuffles_of_its_own_rows():
 def test_lambda_of_the_batch_is_as_many_times_that_of_an_item_as_the_batch_has_items(tmp_path):
     of_batch = train(job(tmp_path, "blackbox_of_batch", 0, 2, lambdas=[3.2, 32.0]))
     of_item = train(job(tmp_path, "blackbox_tuned", 0, 2, lambdas=[0.1, 1.0]))
-    assert [result["metrics"] for result in of_batch.results] == [result["metrics"] for result in of_item.results]
+    assert [result.metrics for result in of_batch.results] == [result.metrics for result in of_item.results]
 
 
 def test_the_points_of_the_grid_start_alike():
-    batch = learner("perturbed_fy", [0, 1])
+    batch = rankers("perturbed_fy", [0, 1])
     labels = batch.y.shape[1]
     first = batch.grid.models[0]["scores"][..., :labels]
     for model in batch.grid.models:
@@ -204,8 +198,8 @@ def test_it_learns(tmp_path):
         if arm.startswith("perturbed_squared"):
             changes["epsilons"] = [0.5]
         results = train(job(tmp_path, arm, 0, 2, **changes)).results
-        metrics = [result["metrics"]["spearman"] for result in results]
-        assert sum(m["sum"] for m in metrics) / sum(m["count"] for m in metrics) > 0.6, arm
+        scores = [mean(result.metrics["spearman"]) for result in results]
+        assert sum(score.sum for score in scores) / sum(score.count for score in scores) > 0.6, arm
 
 
 def test_a_device_that_it_would_not_use_is_refused(tmp_path):
@@ -216,5 +210,5 @@ def test_a_device_that_it_would_not_use_is_refused(tmp_path):
 def test_the_record_names_real_data_unless_the_scale_says_otherwise(monkeypatch):
     asked = []
     monkeypatch.setattr("structgrad.experiments.berthet.label_ranking.data.load", lambda name: asked.append(name))
-    train_module.published({"source": "published"}, "wine")
+    train_module.published(parameters(TABLE, "squared", "wine", {}), "wine")
     assert asked == ["wine"]

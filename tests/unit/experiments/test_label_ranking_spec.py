@@ -10,8 +10,11 @@ from collections import Counter
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
+from trainings import parameters
 
+from structgrad.data.label_ranking import FILES
 from structgrad.experiments import REGISTRY
+from structgrad.experiments.berthet.label_ranking.files import needed
 from structgrad.repro.cli import cli
 from structgrad.repro.commands.run import summary
 from structgrad.repro.judging.cells import collect_all, find
@@ -67,6 +70,14 @@ def test_lambda_is_tuned_on_the_grid_of_epsilon():
         assert REGISTRY[name].arm("blackbox_tuned").answers == REGISTRY[name].arm("blackbox").answers == "Blackbox loss"
 
 
+@pytest.mark.parametrize("name", ["berthet_1", "berthet_2"])
+def test_only_the_published_source_needs_a_file(name):
+    table = REGISTRY[name]
+    for setting in table.settings:
+        assert needed(parameters(table, "squared", setting, {}), setting) == (FILES[setting],)
+        assert needed(parameters(table, "squared", setting, {"source": "stand_in"}), setting) == ()
+
+
 @pytest.mark.parametrize("scale", ["desktop", "paper"])
 def test_the_whole_protocol_is_planned(project, scale):
     plan = load_plan(scale)
@@ -75,20 +86,23 @@ def test_the_whole_protocol_is_planned(project, scale):
         assert plan.experiments[name].comparable
         assert len(plan.shards_of(name)) == 21 * len(experiment.arms)
         assert {shard.count for shard in plan.shards_of(name)} == {10}
-        assert plan.experiments[name].config_of("squared")["source"] == "published"
+        assert plan.experiments[name].config_of("iris", "squared")["source"] == "published"
 
 
-def test_smoke_needs_no_network_and_has_points_for_every_figure(project):
+def test_smoke_has_stand_ins_with_points_for_every_figure_and_one_published_set(project):
     plan = load_plan("smoke")
     for name in ("berthet_1", "berthet_2"):
         part = plan.experiments[name]
         assert not part.comparable
         assert "stand-in" in part.reason
-        assert {shard.setting for shard in plan.shards_of(name)} <= {"iris", "wine"}
-        trained = {shard.arm for shard in plan.shards_of(name)}
-        assert {part.config_of(arm)["source"] for arm in trained} == {"stand_in"}
+        cut = {(shard.setting, shard.arm) for shard in plan.shards_of(name) if part.cut(shard.setting, shard.arm)}
+        assert {setting for setting, _ in cut} <= {"iris", "wine"}
+        assert {part.config_of(*place)["source"] for place in cut} == {"stand_in"}
+        trained = {arm for _, arm in cut}
         (figure,) = part.experiment.figures
         assert any(trained.issuperset(pair) for pair in figure.pairs)
+    glass = plan.experiments["berthet_1"].config_of("glass", "squared")
+    assert (glass["source"], glass["max_steps"], glass["epochs"]) == ("published", None, 100)
 
 
 def test_a_cell_with_a_name_a_comma_and_spaces(plan):
@@ -135,7 +149,7 @@ def test_the_terminal_shows_every_column_and_no_number_cut(plan, width):
 def test_the_command_lists_names(project):
     text = CliRunner().invoke(cli, ["list", "--scale", "smoke"]).output
     assert "berthet_1  berthet Table 1: Label ranking, learning rate tuned" in text
-    assert "settings iris (published: authorship, bodyfat" in text
+    assert "settings glass, iris (published: authorship, bodyfat" in text
 
 
 def test_a_training_says_what_came_out(plan, fabricate, ranked_report):

@@ -10,6 +10,7 @@ import torch
 from scipy import stats
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from trainings import job_of, mean, parameters, proportion
 
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.paulus.listops import trial as trials
@@ -26,11 +27,9 @@ from structgrad.experiments.paulus.listops.vocabulary import CLOSE, PAD
 from structgrad.parallel import set_threads
 from structgrad.polytopes.arborescence import Arborescence
 from structgrad.polytopes.spanning_tree import SpanningTree
-from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.initial import initialise
-from structgrad.training.job import Job
-from structgrad.training.loop import Limits, OutOfTimeError
-from structgrad.training.search import DivergedError
+from structgrad.training.loop import OutOfTimeError
+from structgrad.training.trial import DivergedError
 
 TABLE = REGISTRY["paulus_2"]
 SMALL = {
@@ -38,7 +37,7 @@ SMALL = {
     "batch_size": 20, "pool": 3, "steps": 6, "validate_every": 3,
 }  # fmt: skip
 LEARNING = [arm.name for arm in TABLE.arms if not arm.reference]
-SEEDS = dict.fromkeys(("init", "shuffle", "noise", "dropout", "evaluation", "search"), 5)
+SEEDS: dict[str, int] = dict.fromkeys(("init", "shuffle", "noise", "dropout", "evaluation", "search"), 5)
 
 
 @pytest.fixture(autouse=True)
@@ -58,17 +57,12 @@ def drawn(network, seed=0):
 
 
 def a_batch(count=12, depth=3, length=14, seed=0):
-    (found,) = balanced((count,), depth, length, seed)
-    return batch_of(found, np.arange(count))
+    (expressions,) = balanced((count,), depth, length, seed)
+    return batch_of(expressions, np.arange(count))
 
 
 def job(tmp_path, arm, first=0, count=2, budget=None, **changes):
-    config = TABLE.config_of(arm) | SMALL | changes
-    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
-    return Job(
-        TABLE.seed_name, "ListOps", arm, first, count, config, checkpoint, Limits(1e9, budget), lambda *_: None,
-        one_data_set=True,
-    )  # fmt: skip
+    return job_of(TABLE, arm, "ListOps", tmp_path, SMALL | changes, first, count, budget)
 
 
 # LSTMs
@@ -206,13 +200,13 @@ def vertices(structure, n):
     if structure == "spanning_tree":
         return SpanningTree(n).matrix(SpanningTree(n).vertices())
     pairs = [(i, j) for i in range(n) for j in range(n) if (i != j if structure == "directed" else i < j)]
-    found = torch.zeros(2 ** len(pairs), n, n, dtype=torch.float64)
-    for graph, chosen in zip(found, product((0.0, 1.0), repeat=len(pairs)), strict=True):
+    graphs = torch.zeros(2 ** len(pairs), n, n, dtype=torch.float64)
+    for graph, chosen in zip(graphs, product((0.0, 1.0), repeat=len(pairs)), strict=True):
         for (i, j), edge in zip(pairs, chosen, strict=True):
             graph[i, j] = edge
             if structure == "undirected":
                 graph[j, i] = edge
-    return found
+    return graphs
 
 
 CASES = [
@@ -286,9 +280,9 @@ def test_metrics_are_those_of_loops():
         macro.append((both / len(guess) if guess else 0.0, both / len(truth)))
         counts = [total + new for total, new in zip(counts, (len(guess), len(truth), both), strict=True)]
         right += int(logits[row].argmax()) == int(batch.values[row])
-    found = averages(tally(batch, logits, edges))
+    shares = averages(tally(batch, logits, edges))
     precision, recall = np.mean(macro, 0)
-    assert found == pytest.approx(
+    assert shares == pytest.approx(
         {
             "task_accuracy": right / 20,
             "edge_precision": precision,
@@ -298,7 +292,7 @@ def test_metrics_are_those_of_loops():
         }
     )
     squares = sum(first**2 for first, _ in macro)
-    assert report(tally(batch, None, edges))["edge_precision"]["sum_squares"] == pytest.approx(squares)
+    assert mean(report(tally(batch, None, edges))["edge_precision"]).sum_squares == pytest.approx(squares)
     assert set(report(tally(batch, logits, None))) == {"task_accuracy"}
 
 
@@ -313,10 +307,10 @@ def test_the_parse_scores_all_and_both_its_directions_half_in_precision():
 
 
 def test_tallies_of_batches_add_up():
-    (found,) = balanced((50,), 2, 12, 0)
-    whole = batch_of(found, np.argsort(found.lengths, kind="stable"))
+    (expressions,) = balanced((50,), 2, 12, 0)
+    whole = batch_of(expressions, np.argsort(expressions.lengths, kind="stable"))
     every = joined(
-        tally(batch, None, edges_of("all_to_root", batch, generator())) for batch in sorted_batches(found, 7)
+        tally(batch, None, edges_of("all_to_root", batch, generator())) for batch in sorted_batches(expressions, 7)
     )
     assert every == Tally(None, every.edges)
     assert every.edges.equal(tally(whole, None, edges_of("all_to_root", whole, generator())).edges)
@@ -353,11 +347,11 @@ def test_references_score_what_the_protocol_measured(tmp_path):
     for arm, scores in expected.items():
         outcome = train(job(tmp_path, arm, count=1, **sizes))
         (result,) = outcome.results
-        assert (result["steps"], result["stopped"]) == (0, "untrained")
+        assert (result.length, result.stopped) == (0, "untrained")
         for name, score in zip(("edge_precision", "edge_recall"), scores, strict=True):
-            found = result["metrics"][name]["sum"] / result["metrics"][name]["count"]
-            assert found == pytest.approx(score, abs=0.012)
-            assert outcome.history[name] == [found]
+            share = mean(result.metrics[name]).value
+            assert share == pytest.approx(score, abs=0.012)
+            assert outcome.history[name] == [share]
 
 
 # Trials
@@ -382,25 +376,25 @@ def test_a_trial_stands_alone_and_a_job_that_was_cut_off_ends_as_one_that_was_no
     assert resumed.resumed == 4
     (tmp_path / "second").mkdir()
     assert train(job(tmp_path / "second", arm, first=1, count=1)).results == whole.results[1:]
-    assert whole.results[0]["final"]["learning_rate"] != whole.results[1]["final"]["learning_rate"]
+    assert whole.results[0].final["learning_rate"] != whole.results[1].final["learning_rate"]
     assert whole.history["step"] == [3.0, 6.0]
     assert ("edge_precision" in whole.history) == (arm != "lstm")
 
 
 def test_all_trials_and_arms_have_the_same_data(tmp_path):
-    seeds = {seed for arm in LEARNING for seed in job(tmp_path, arm, count=3).seeds("data", arm=None)}
+    seeds = {seed for arm in LEARNING for seed in job(tmp_path, arm, count=3).seeds(["data"])["data"]}
     assert len(seeds) == 1
 
 
 def test_what_the_test_set_holds_changes_the_scores_and_nothing_else():
-    config = TABLE.config_of("arborescence_gumbel") | SMALL
-    data = make(config, [1])
+    config = parameters(TABLE, "arborescence_gumbel", "ListOps", SMALL)
+    data = make(config, "ListOps", [1])
     planted = Data(data.train, data.validation, replace(data.test, values=9 - data.test.values))
-    found = [trials.ListOpsTrial(config, its, SEEDS) for its in (data, planted)]
-    for trial in found:
+    honest, other = (trials.ListOpsTrial(config, its, SEEDS) for its in (data, planted))
+    for trial in (honest, other):
         trial.update()
-    assert found[0].validate() == found[1].validate() == found[0].validate()
-    scores, others = found[0].test(), found[1].test()
+    assert honest.validate() == other.validate() == honest.validate()
+    scores, others = honest.test(), other.test()
     assert scores["edge_precision"] == others["edge_precision"]
     assert scores["task_accuracy"] != others["task_accuracy"]
 
@@ -414,11 +408,11 @@ def test_a_trial_that_diverges_is_recorded_and_its_sibling_goes_on(tmp_path, mon
         return update(self)
 
     whole = train(job(tmp_path, "arborescence_gumbel")).results
-    rates = [result["final"]["learning_rate"] for result in whole]
+    rates = [result.final["learning_rate"] for result in whole]
     monkeypatch.setattr(trials.ListOpsTrial, "update", poisoned)
     first, second = train(job(tmp_path, "arborescence_gumbel")).results
-    assert (first["stopped"], first["steps"]) == ("diverged", 0)
-    assert first["metrics"]["task_accuracy"]["trials"] == 60  # at the weights of its best validation, the first
+    assert (first.stopped, first.length) == ("diverged", 0)
+    assert proportion(first.metrics["task_accuracy"]).trials == 60  # at the weights of its best validation, the first
     assert second == whole[1]
 
 
@@ -429,5 +423,5 @@ def test_easy_expressions_are_learned(tmp_path, arm):
         name: [value] * 2 for name, value in (("learning_rate", 1e-2), ("weight_decay", 1e-6), ("temperature", 1))
     }
     (result,) = train(job(tmp_path, arm, count=1, validate_every=200, search=search, **easy)).results
-    assert result["metrics"]["task_accuracy"]["successes"] > 0.6 * 60  # chance and the mode: 0.12
-    assert PAD not in make(TABLE.config | SMALL | easy, [1]).train.tokens[:, :4]
+    assert proportion(result.metrics["task_accuracy"]).successes > 0.6 * 60  # chance and the mode: 0.12
+    assert PAD not in make(parameters(TABLE, arm, "ListOps", SMALL | easy), "ListOps", [1]).train.tokens[:, :4]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from trainings import parameters
 
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
@@ -17,8 +18,14 @@ from structgrad.experiments.paulus.listops.data import digest, make
 from structgrad.experiments.paulus.listops.expressions import balanced, of_tokens
 from structgrad.experiments.paulus.listops.vocabulary import CLOSE, COUNT, IDS, MED, MIN, PAD, SM, SYMBOLS
 
-CONFIG = REGISTRY["paulus_2"].config
-SMALL = CONFIG | {"train": 500, "validation": 100, "test": 100, "max_depth": 3, "max_length": 20}
+FEW = {"train": 500, "validation": 100, "test": 100, "max_depth": 3, "max_length": 20}
+
+
+def config(**changes):
+    return parameters(REGISTRY["paulus_2"], "lstm", "ListOps", changes)
+
+
+SMALL = config(**FEW)
 
 
 def words(tokens):
@@ -163,7 +170,7 @@ def test_there_must_be_room_and_enough_expressions():
 def test_the_digest_depends_on_the_seed_and_every_size():
     known = digest(SMALL, "ListOps", [1])
     assert known == digest(SMALL, "ListOps", [1, 1])
-    others = [digest(SMALL | change, "ListOps", [1]) for change in ({"train": 501}, {"max_length": 21})]
+    others = [digest(config(**FEW | change), "ListOps", [1]) for change in ({"train": 501}, {"max_length": 21})]
     assert len({known, digest(SMALL, "ListOps", [2]), *others}) == 4
 
 
@@ -225,23 +232,23 @@ def test_the_caps_hold_for_original_data_too(tmp_path):
     inside = int(((found.heights <= 2) & (found.lengths <= 12)).sum())
     write(tmp_path / "train_d20s.tsv", [*lines, "3\t3"])
     write(tmp_path / "test_d20s.tsv", lines[:200])
-    config = CONFIG | {"tsv": str(tmp_path), "train": inside - 20, "validation": 20, "test": 50, "max_depth": 2}
-    config |= {"max_length": 12}
-    data = make(config, [1])
+    asked = {"tsv": str(tmp_path), "train": inside - 20, "validation": 20, "test": 50, "max_depth": 2}
+    asked |= {"max_length": 12}
+    data = make(config(**asked), "ListOps", [1])
     assert [len(part) for part in (data.train, data.validation, data.test)] == [inside - 20, 20, 50]
     for part in (data.train, data.validation, data.test):
         assert set(part.heights.tolist()) == {1, 2}
         assert part.tokens.shape[1] == 12
         assert (of_tokens(part.tokens).values == part.values).all()
     with pytest.raises(UserError, match=f"has {inside} and .* expressions of depth 1 to 2 and length at most 12"):
-        make(config | {"train": inside}, [1])
+        make(config(**asked | {"train": inside}), "ListOps", [1])
 
 
 # Batches
 
 
 def test_an_epoch_has_every_row_once_and_little_padding():
-    lengths = make(CONFIG | {"train": 5000, "validation": 5, "test": 5}, [1]).train.lengths
+    lengths = make(config(train=5000, validation=5, test=5), "ListOps", [1]).train.lengths
     batches = Shuffle(lengths, 100, 10, torch.Generator().manual_seed(0))
     for _ in range(2):
         epoch = [batches.next() for _ in range(50)]
@@ -265,7 +272,7 @@ def test_a_place_in_the_epoch_can_be_restored():
 
 
 def test_the_matrices_of_a_batch_are_those_of_loops():
-    data = make(SMALL, [1]).test
+    data = make(SMALL, "ListOps", [1]).test
     batch = batch_of(data, np.arange(40))
     for place in range(40):
         symbols = words(data.tokens[place])
@@ -279,7 +286,7 @@ def test_the_matrices_of_a_batch_are_those_of_loops():
 
 
 def test_evaluation_sees_every_expression_once():
-    data = make(SMALL, [1]).test
+    data = make(SMALL, "ListOps", [1]).test
     batches = list(sorted_batches(data, 30))
     assert sum(len(batch.values) for batch in batches) == len(data)
     assert sum(int(batch.lengths.sum()) for batch in batches) == data.lengths.sum()

@@ -1,4 +1,4 @@
-"""indelman Table 2, the parts: distances, exact neighbours, objectives, networks."""
+"""indelman Table 2, the parts: distances, exact neighbours, losses, networks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch.nn.functional import cross_entropy
 
 from structgrad.experiments.indelman.nearest_neighbours.distances import euclidean, squared
+from structgrad.experiments.indelman.nearest_neighbours.losses import Batch, Classification, Direct, SoftTopK
 from structgrad.experiments.indelman.nearest_neighbours.neighbours import classify
 from structgrad.experiments.indelman.nearest_neighbours.networks import EMBEDDINGS, Network, sigma_net
-from structgrad.experiments.indelman.nearest_neighbours.objectives import Batch, Classification, Direct, SoftTopK
 from structgrad.experiments.indelman.nearest_neighbours.stream import Stream
 from structgrad.noise import Gumbel
 from structgrad.polytopes.subset import Subset
@@ -54,9 +54,9 @@ def test_a_few_gradients_are_as_good_as_all():
 
 def test_a_candidate_that_is_the_query_has_distance_and_derivative_zero():
     same = (100 + points(4, 500).float()).requires_grad_()
-    found = euclidean(same, same)
-    assert found.diagonal().eq(0).all()
-    (gradient,) = torch.autograd.grad(found.diagonal().sum(), same)
+    distances = euclidean(same, same)
+    assert distances.diagonal().eq(0).all()
+    (gradient,) = torch.autograd.grad(distances.diagonal().sum(), same)
     assert gradient.eq(0).all()
     (gradient,) = torch.autograd.grad(euclidean(same, same).sum(), same)
     assert torch.isfinite(gradient).all()
@@ -87,7 +87,7 @@ def test_of_equally_near_rows_the_first_are_taken_and_of_classes_the_smallest():
     assert classify(nowhere[:4] + 1.5, nowhere, labels, 3).tolist() == [7] * 4
 
 
-# Objectives
+# Losses
 
 
 def batch(queries=4, candidates=6, classes=2, seed=0, dtype=torch.float64):
@@ -100,15 +100,15 @@ def direct(k=2, cost="multiplicative", epsilon=-0.5, growth=1.0, cap=0.9999, sam
     return Direct(k, cost, epsilon, growth, cap, samples)
 
 
-def by_enumeration(found, k, cost, epsilon, gamma, sigma):
+def by_enumeration(embedded, k, cost, epsilon, gamma, sigma):
     """Gradient in the scores and in sigma of the mean over queries, argmax by argmax over all subsets."""
-    q, c = (part.detach() for part in found.pair)
+    q, c = (part.detach() for part in embedded.pair)
     vertices = Subset(len(c), k).vertices()
     in_scores, in_sigma, wrong = torch.zeros(len(q), len(c)), torch.zeros(len(q)), []
     samples = 1 if gamma is None else gamma.shape[1]
     for i, query in enumerate(q):
         distances = torch.tensor([float(torch.linalg.norm(query - candidate)) for candidate in c])
-        right = found.labels[: len(q)][i] == found.labels[len(q) :]
+        right = embedded.labels[: len(q)][i] == embedded.labels[len(q) :]
         for s in range(samples):
             noise = torch.zeros(len(c)) if gamma is None else gamma[i, s]
             theta = -distances + sigma[i] * noise
@@ -123,16 +123,16 @@ def by_enumeration(found, k, cost, epsilon, gamma, sigma):
 @pytest.mark.parametrize("cost", ["multiplicative", "additive"])
 @pytest.mark.parametrize("samples", [0, 1, 5])
 def test_direct_loss_is_the_difference_of_enumerated_argmaxes(cost, samples):
-    found, epsilon = batch(seed=3), -0.9 if cost == "multiplicative" else -3.0
+    embedded, epsilon = batch(seed=3), -0.9 if cost == "multiplicative" else -3.0
     sigma = torch.tensor([0.5, 1.0, 2.0, 0.1], dtype=torch.float64, requires_grad=True) if samples else None
     gamma = Gumbel().sample((4, samples, 6), generator(5), torch.float64) if samples else None
-    total, loss = direct(2, cost, epsilon, samples=samples)(found, sigma, generator(5))
-    scores, in_sigma, wrong = by_enumeration(found, 2, cost, epsilon, gamma, [1.0] * 4 if sigma is None else sigma)
+    total, loss = direct(2, cost, epsilon, samples=samples)(embedded, sigma, generator(5))
+    scores, in_sigma, wrong = by_enumeration(embedded, 2, cost, epsilon, gamma, [1.0] * 4 if sigma is None else sigma)
     assert float(loss) == pytest.approx(wrong)
     assert scores.abs().sum() > 0
-    expected = torch.autograd.grad(-euclidean(*found.pair), found.embeddings, scores)
+    expected = torch.autograd.grad(-euclidean(*embedded.pair), embedded.embeddings, scores)
     torch.testing.assert_close(
-        torch.autograd.grad(total, found.embeddings, retain_graph=True)[0], expected[0], atol=1e-6, rtol=1e-6
+        torch.autograd.grad(total, embedded.embeddings, retain_graph=True)[0], expected[0], atol=1e-6, rtol=1e-6
     )
     if sigma is not None:
         torch.testing.assert_close(torch.autograd.grad(total, sigma)[0], in_sigma, atol=1e-6, rtol=1e-6)
@@ -141,10 +141,10 @@ def test_direct_loss_is_the_difference_of_enumerated_argmaxes(cost, samples):
 @pytest.mark.parametrize("cost", ["multiplicative", "additive"])
 def test_a_step_of_direct_loss_draws_the_right_neighbour_near_and_pushes_the_wrong_one_away(cost):
     embeddings = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.2], [3.0, 3.0]], dtype=torch.float64)
-    found = Batch(embeddings.requires_grad_(), torch.tensor([1, 0, 1, 1]), 1)
-    total, loss = direct(1, cost, epsilon=-0.5)(found, None, generator())
+    embedded = Batch(embeddings.requires_grad_(), torch.tensor([1, 0, 1, 1]), 1)
+    total, loss = direct(1, cost, epsilon=-0.5)(embedded, None, generator())
     assert float(loss) == 1.0
-    (gradient,) = torch.autograd.grad(total, found.embeddings)
+    (gradient,) = torch.autograd.grad(total, embedded.embeddings)
     before, after = (
         euclidean(moved[:1], moved[1:])[0] for moved in (embeddings.detach(), (embeddings - 0.01 * gradient).detach())
     )
@@ -157,21 +157,21 @@ def test_a_step_of_direct_loss_draws_the_right_neighbour_near_and_pushes_the_wro
 def test_epsilon_grows_only_while_wrong_neighbours_leave_no_gradient_and_never_past_its_cap():
     far = torch.tensor([[0.0], [1.0], [100.0]], dtype=torch.float64)
     stuck = Batch(far.requires_grad_(), torch.tensor([1, 0, 1]), 1)
-    objective = direct(1, epsilon=-0.2, growth=1.1)
-    total, _ = objective(stuck, None, generator())  # 100 (1 - 0.9999) is less than 1, so the cap is needed
-    assert objective.final() == {"epsilon": -0.9999}
+    loss = direct(1, epsilon=-0.2, growth=1.1)
+    total, _ = loss(stuck, None, generator())  # 100 (1 - 0.9999) is less than 1, so the cap is needed
+    assert loss.final() == {"epsilon": -0.9999}
     assert torch.autograd.grad(total, stuck.embeddings)[0].abs().sum() > 0
     right = Batch(far.detach().requires_grad_(), torch.tensor([1, 1, 0]), 1)
-    objective = direct(1, epsilon=-0.2, growth=1.1)
-    objective(right, None, generator())
-    assert objective.final() == {"epsilon": -0.2}
+    loss = direct(1, epsilon=-0.2, growth=1.1)
+    loss(right, None, generator())
+    assert loss.final() == {"epsilon": -0.2}
     near = Batch(torch.tensor([[0.0], [1.0], [1.5]], requires_grad=True), torch.tensor([1, 0, 1]), 1)
-    objective = direct(1, epsilon=-0.2, growth=1.1)
-    objective(near, None, generator())
-    assert objective.final()["epsilon"] == pytest.approx(-0.2 * 1.1**6)  # the first below 1 / 1.5 - 1
+    loss = direct(1, epsilon=-0.2, growth=1.1)
+    loss(near, None, generator())
+    assert loss.final()["epsilon"] == pytest.approx(-0.2 * 1.1**6)  # the first below 1 / 1.5 - 1
     again = direct(1, epsilon=-0.1)
-    again.restore(objective.final())
-    assert again.final() == objective.final()
+    again.restore(loss.state())
+    assert again.final() == loss.final()
 
 
 def softmax_rows(scores, k, temperature):
@@ -183,9 +183,9 @@ def softmax_rows(scores, k, temperature):
 
 @pytest.mark.parametrize("samples", [0, 5])
 def test_neural_sort_is_minus_the_mass_on_right_neighbours(samples):
-    found = batch(seed=3)
-    total, shown = SoftTopK(3, "neural_sort", 4.0, samples)(found, None, generator(9))
-    scores = -(torch.cdist(*found.pair) ** 2)
+    embedded = batch(seed=3)
+    total, shown = SoftTopK(3, "neural_sort", 4.0, samples)(embedded, None, generator(9))
+    scores = -(torch.cdist(*embedded.pair) ** 2)
     expected = 0.0
     for i in range(4):
         noise = torch.zeros(1, 6)
@@ -193,26 +193,26 @@ def test_neural_sort_is_minus_the_mass_on_right_neighbours(samples):
             noise = Gumbel(centred=False).sample((4, samples, 6), generator(9), torch.float64)[i]
         for gamma in noise:
             rows = softmax_rows(scores[i] + gamma, 3, 4.0)
-            expected -= (torch.stack(rows) * found.same[i]).sum() / len(noise) / 4
+            expected -= (torch.stack(rows) * embedded.same[i]).sum() / len(noise) / 4
     torch.testing.assert_close(total, expected, atol=1e-6, rtol=1e-6)
     assert float(shown) == pytest.approx(1 + float(expected.detach()) / 3, abs=1e-6)
-    ours, theirs = (torch.autograd.grad(value, found.embeddings)[0] for value in (total, expected))
+    ours, theirs = (torch.autograd.grad(value, embedded.embeddings)[0] for value in (total, expected))
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
 
 
 def test_relax_subsample_takes_one_softmax_after_the_other():
-    found = batch(seed=3)
-    total, _ = SoftTopK(2, "soft_sub", 5.0, 1)(found, None, generator(9))
-    scores = -(torch.cdist(*found.pair) ** 2) + Gumbel(centred=False).sample((4, 6), generator(9), torch.float64)
+    embedded = batch(seed=3)
+    total, _ = SoftTopK(2, "soft_sub", 5.0, 1)(embedded, None, generator(9))
+    scores = -(torch.cdist(*embedded.pair) ** 2) + Gumbel(centred=False).sample((4, 6), generator(9), torch.float64)
     first = torch.softmax(scores / 5.0, -1)
     second = torch.softmax((scores + torch.log(1 - first)) / 5.0, -1)
-    torch.testing.assert_close(total, -((first + second) * found.same).sum(-1).mean(), atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(total, -((first + second) * embedded.same).sum(-1).mean(), atol=1e-6, rtol=1e-6)
 
 
 def test_classification_is_cross_entropy_over_queries_and_candidates():
-    found, layer = batch(), torch.nn.Linear(3, 10).double()
-    total, shown = Classification(layer)(found, None, generator())
-    expected = cross_entropy(layer(found.embeddings), found.labels).detach()
+    embedded, layer = batch(), torch.nn.Linear(3, 10).double()
+    total, shown = Classification(layer)(embedded, None, generator())
+    expected = cross_entropy(layer(embedded.embeddings), embedded.labels).detach()
     assert float(total.detach()) == float(shown) == float(expected)
 
 
@@ -241,9 +241,9 @@ def test_the_embeddings_have_the_published_size(name, channels, parameters):
 def test_sigma_is_one_positive_number_a_query(channels, side):
     network = sigma_net(channels)
     initialise(network, generator())
-    found = network(torch.rand(5, channels, side, side, generator=generator()))
-    assert found.shape == (5, 1)
-    assert (found > 0).all()
+    sigma = network(torch.rand(5, channels, side, side, generator=generator()))
+    assert sigma.shape == (5, 1)
+    assert (sigma > 0).all()
     linears = [module for module in network if isinstance(module, torch.nn.Linear)]
     assert [layer.in_features for layer in linears] == ([800, 500] if channels == 1 else [3920])
 

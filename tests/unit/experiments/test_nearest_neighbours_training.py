@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import prod
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from trainings import job_of, parameters, proportion, silent
 
+from structgrad.data.images import data_set_of, files_of
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.indelman.nearest_neighbours.data import NORMALISATION, Labelled, digest, make
+from structgrad.experiments.indelman.nearest_neighbours.files import needed
 from structgrad.experiments.indelman.nearest_neighbours.settings import points, resolved
 from structgrad.experiments.indelman.nearest_neighbours.train import train
 from structgrad.experiments.indelman.nearest_neighbours.trial import NeighboursTrial
 from structgrad.repro.judging.published import numbers
-from structgrad.training.checkpoint import Checkpoint
-from structgrad.training.job import Job
-from structgrad.training.loop import Limits
 
 TABLE = REGISTRY["indelman_2"]
 SMALL = {"source": "stand_in", "train": 300, "validation": 100, "test": 100, "queries": 20, "candidates": 40}
@@ -26,13 +27,13 @@ SEEDS = {"init": 1, "queries": 2, "candidates": 3, "noise": 4}
 POINT = {"learning_rate": 1e-3, "epsilon": -0.2, "sigma_learning_rate": 1e-3, "temperature": 16.0}
 
 
-def config(arm, **changes):
-    return TABLE.config_of(arm) | SMALL | changes
+def config(arm, setting="MNIST k=3", **changes):
+    return parameters(TABLE, arm, setting, SMALL | changes)
 
 
 def trial(arm, setting="MNIST k=3", **changes):
-    found = config(arm, **changes)
-    return NeighboursTrial(resolved(found, setting), make(found, setting, 0), POINT, SEEDS)
+    small = config(arm, setting, **changes)
+    return NeighboursTrial(small, make(small, setting, [0]), POINT, SEEDS)
 
 
 # Data
@@ -40,34 +41,43 @@ def trial(arm, setting="MNIST k=3", **changes):
 
 def test_validation_is_held_out_of_training_and_the_test_set_of_both():
     full = config("direct", train=None, test=None)
-    data = make(full, "MNIST k=1", 3)
+    data = make(full, "MNIST k=1", [3])
     assert [len(part) for part in (data.train, data.validation, data.test)] == [1397, 100, 300]
     rows = {part: {row.tobytes() for row in getattr(data, part).images.numpy()} for part in ("train", "validation")}
     together = len(rows["train"] | rows["validation"])
     assert together == len(rows["train"]) + len(rows["validation"])
-    other = make(full, "MNIST k=1", 4)
+    other = make(full, "MNIST k=1", [4])
     assert torch.equal(other.test.images, data.test.images)
     assert not torch.equal(other.validation.images, data.validation.images)
-    fewer = make(config("direct"), "MNIST k=9", 3)
+    fewer = make(config("direct"), "MNIST k=9", [3, 5])
     assert torch.equal(fewer.train.images, data.train.images[:300])
     assert torch.equal(fewer.validation.images, data.validation.images)
 
 
+@pytest.mark.parametrize("setting", TABLE.settings)
+def test_only_the_published_source_needs_files(setting):
+    files = needed(parameters(TABLE, "direct", setting, {}), setting)
+    assert len(files) > 0
+    assert files == files_of(data_set_of(setting))
+    assert needed(config("direct", setting), setting) == ()
+
+
 def test_the_digest_is_of_pixels_labels_and_split():
-    found = {digest(config("direct", **change), "MNIST k=1", [3]) for change in ({}, {"train": 299}, {"test": 99})}
-    assert len(found | {digest(config("direct"), "MNIST k=1", [4])}) == 4
-    assert digest(config("neural_sort"), "MNIST k=9", [3, 5]) in found
+    small: list[dict[str, Any]] = [{}, {"train": 299}, {"test": 99}]
+    digests = {digest(config("direct", **change), "MNIST k=1", [3]) for change in small}
+    assert len(digests | {digest(config("direct"), "MNIST k=1", [4])}) == 4
+    assert digest(config("neural_sort"), "MNIST k=9", [3, 5]) in digests
 
 
 def test_more_images_than_there_are_are_refused():
     with pytest.raises(UserError, match="MNIST has 1497 training and 300 test images, but 1400 \\+ 100"):
-        make(config("direct", train=1400), "MNIST k=1", 0)
+        make(config("direct", train=1400), "MNIST k=1", [0])
     with pytest.raises(UserError, match="at least 1 \\+ 100 and 301"):
-        make(config("direct", train=None, test=301), "MNIST k=1", 0)
+        make(config("direct", train=None, test=301), "MNIST k=1", [0])
 
 
 def test_pixels_are_normalised_by_channel():
-    data = make(config("direct"), "Fashion-MNIST k=1", 0)
+    data = make(config("direct"), "Fashion-MNIST k=1", [0])
     (mean,), (deviation,) = NORMALISATION["Fashion-MNIST"]
     expected = (data.test.images[:5].numpy() / 255 - mean) / deviation
     np.testing.assert_allclose(data.normalised(data.test.images[:5]).numpy(), expected, atol=1e-6)
@@ -90,27 +100,28 @@ def test_pixels_are_normalised_by_channel():
     ],
 )
 def test_the_grid_is_the_published_one(arm, setting, size):
-    lists = resolved(TABLE.config_of(arm), setting)["grid"]
-    found = points(lists)
-    assert len(found) == len({tuple(point.items()) for point in found}) == size
+    lists = parameters(TABLE, arm, setting, {}).grid
+    grid = points(lists)
+    assert len(grid) == len({tuple(point.items()) for point in grid}) == size
     assert size == prod(len(values) for values in lists.values())
-    assert all(set(point) == set(TABLE.config_of(arm)["grid"]) for point in found)
+    assert all(set(point) == set(TABLE.config_of(arm)["grid"]) for point in grid)
 
 
 def test_the_embedding_follows_the_setting():
-    found = {setting: resolved(TABLE.config_of("direct"), setting)["network"] for setting in TABLE.settings}
-    assert {setting for setting, network in found.items() if network == "convnet"} == {
-        setting for setting in found if setting.startswith("MNIST") or "ConvNet" in setting
+    networks = {setting: parameters(TABLE, "direct", setting, {}).network for setting in TABLE.settings}
+    assert {setting for setting, network in networks.items() if network == "convnet"} == {
+        setting for setting in networks if setting.startswith("MNIST") or "ConvNet" in setting
     }
-    assert set(found.values()) == {"convnet", "resnet18"}
+    assert set(networks.values()) == {"convnet", "resnet18"}
 
 
 def test_a_value_is_that_of_the_column_else_of_the_data_set_else_of_all():
-    own = config("direct", epochs={"Fashion-MNIST": 1, "Fashion-MNIST ConvNet": 2, "MNIST": 3}, queries=7)
+    epochs = {"Fashion-MNIST": 1, "Fashion-MNIST ConvNet": 2, "MNIST": 3}
+    own = TABLE.config_of("direct") | SMALL | {"epochs": epochs, "queries": 7}
     chosen = {setting: resolved(own, setting) for setting in TABLE.settings[:12]}
-    assert [found["epochs"] for found in chosen.values()] == [3] * 4 + [1] * 4 + [2] * 4
-    assert {found["queries"] for found in chosen.values()} == {7}
-    assert [found["k"] for found in chosen.values()] == [1, 3, 5, 9] * 3
+    assert [each["epochs"] for each in chosen.values()] == [3] * 4 + [1] * 4 + [2] * 4
+    assert {each["queries"] for each in chosen.values()} == {7}
+    assert [each["k"] for each in chosen.values()] == [1, 3, 5, 9] * 3
     assert chosen["MNIST k=1"]["candidates"] == 40
     assert chosen["Fashion-MNIST ConvNet k=1"]["grid"]["epsilon"] == [-0.1, -0.2]
     with pytest.raises(UserError, match="epochs has no value for CIFAR-10 k=3, only for Fashion-MNIST, Fashion-MNIST"):
@@ -192,7 +203,7 @@ def test_arms_share_initial_weights_and_batches():
 def test_every_arm_learns(arm):
     """The first batches cost far less with the last weights than they did, under the same noise. Of images that it has
     not seen, most are known: as many as before, by neighbours, and far more than one in ten, by classes."""
-    changes = {"train": 400, "candidates": 100, "queries": 50, "test": 300}
+    changes: dict[str, Any] = {"train": 400, "candidates": 100, "queries": 50, "test": 300}
     if "momentum" in TABLE.config_of(arm):
         changes["optimizer"] = "adam"
     learner, again = (trial(arm, "MNIST k=9", **changes) for _ in range(2))
@@ -201,9 +212,9 @@ def test_every_arm_learns(arm):
     before = [learner.update() for _ in range(25)][:8]
     again.network.load_state_dict(learner.network.state_dict())
     assert np.mean([again.update() for _ in before]) < 0.7 * np.mean(before)  # about half or less, by the arm
-    report = learner.test()["test_accuracy"]
-    assert report["trials"] == 300
-    assert report["successes"] > 200
+    report = proportion(learner.test()["test_accuracy"])
+    assert report.trials == 300
+    assert report.successes > 200
 
 
 def test_bfloat16_and_channels_last_leave_a_step_within_rounding():
@@ -230,12 +241,11 @@ def test_a_compiled_network_takes_the_same_steps():
 # A job
 
 
-def job(tmp_path, arm="direct_stochastic_1", show=lambda *_: None, **changes):
+def job(tmp_path, arm="direct_stochastic_1", show=silent, **changes):
     point = {"learning_rate": [1e-3], "epsilon": [-0.2, -0.1], "sigma_learning_rate": [1e-3]}
     tiny = {"train": 120, "validation": 40, "test": 40, "queries": 10, "candidates": 20}
-    found = config(arm, **tiny, epochs=1, validate_every=0.5, grid=point, **changes)
-    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
-    return Job("indelman_2", "MNIST k=3", arm, 0, 2, found, checkpoint, Limits(1e9), show, one_data_set=True)
+    small = SMALL | tiny | {"epochs": 1, "validate_every": 0.5, "grid": point} | changes
+    return job_of(TABLE, arm, "MNIST k=3", tmp_path, small, show=show)
 
 
 @pytest.fixture(scope="module")
@@ -246,27 +256,27 @@ def plain(tmp_path_factory):
 def test_a_replica_is_the_best_of_its_grid_by_validation(plain):
     assert len(plain.results) == 2
     for result in plain.results:
-        final = result["final"]
+        final = result.final
         values = [final["validation_of_point_0"], final["validation_of_point_1"]]
         assert final["validation"] == max(values)
         assert final["sigma"] > 0
         start = [-0.2, -0.1][values.index(max(values))]
         assert final["best_step"] == 0 or final["epsilon"] < start  # it has grown, whichever point is tested
-        assert (result["steps"], result["stopped"]) == (12, "max_steps")
+        assert (result.length, result.stopped) == (12, "max_steps")
     assert plain.seeds["data"][0] == plain.seeds["data"][1]
     assert plain.history["step"] == [6, 12]
 
 
 def test_planted_test_labels_change_the_score_and_nothing_else(plain, tmp_path):
-    found = job(tmp_path / "planted")
-    labels = make(found.config, found.setting, plain.seeds["data"][0]).test.labels  # what the trainer will be given
+    again = job(tmp_path / "planted")
+    labels = make(again.config, again.setting, plain.seeds["data"]).test.labels  # what the trainer will be given
     labels.copy_((labels + 1) % 10)
-    planted = train(found)
+    planted = train(again)
     labels.copy_((labels - 1) % 10)
     assert planted.history == plain.history
     for ours, theirs in zip(planted.results, plain.results, strict=True):
-        assert ours["final"] == theirs["final"]
-        assert ours["metrics"]["test_accuracy"]["successes"] < theirs["metrics"]["test_accuracy"]["successes"] / 2
+        assert ours.final == theirs.final
+        assert ours.metrics["test_accuracy"].value < theirs.metrics["test_accuracy"].value / 2
 
 
 @pytest.mark.parametrize("stop", [1, 11, 12, 20, 25])

@@ -1,4 +1,4 @@
-"""The sorting experiment: its data, its three costs, its metrics by hand, and what its learners record."""
+"""The sorting experiment: its data, its three costs, its metrics by hand, and what its arms record."""
 
 import itertools
 import math
@@ -7,28 +7,38 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
+from trainings import job_of, mean, parameters, proportion
 
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.indelman.sorting.data import digest, make, sequences
 from structgrad.experiments.indelman.sorting.direct import (
     COSTS,
-    DirectLearner,
+    DirectSorters,
     column_squares,
     element_squares,
     exact,
     labels,
 )
-from structgrad.experiments.indelman.sorting.learner import metrics
-from structgrad.experiments.indelman.sorting.sinkhorn import SinkhornLearner
-from structgrad.experiments.indelman.sorting.train import LEARNERS, train
+from structgrad.experiments.indelman.sorting.sinkhorn import SinkhornSorters
+from structgrad.experiments.indelman.sorting.sorters import metrics
+from structgrad.experiments.indelman.sorting.train import METHODS, train
 from structgrad.parallel import set_threads
 from structgrad.polytopes.matching import Matching
-from structgrad.training.checkpoint import Checkpoint
-from structgrad.training.job import Job
-from structgrad.training.loop import Limits, OutOfTimeError
+from structgrad.training.loop import OutOfTimeError
+from structgrad.training.results import Mean, Proportion
 
+TABLE = REGISTRY["indelman_1a"]
+LEARNING = tuple(arm.name for arm in TABLE.arms if arm.name != "no_solver")
 ROLES = ("data", "init", "init_sigma", "noise", "fresh")
-SIZES = {"train_sequences": 4, "test_sequences": 3, "extra_test_sequences": 5}
+FEWER = {"extra_test_sequences": 20}
+
+
+def sizes(train=4, test=3, extra=5):
+    counts = {"train_sequences": train, "test_sequences": test, "extra_test_sequences": extra}
+    return parameters(TABLE, "direct", "d=5", counts)
+
+
+SIZES = sizes()
 
 
 @pytest.fixture(autouse=True)
@@ -40,25 +50,29 @@ def seeds_of(count, **changed):
     return {role: changed.get(role, list(range(count))) for role in ROLES}
 
 
-def learner(arm, d, count=3, seeds=None, **changes):
-    config = REGISTRY["indelman_1a"].config_of(arm) | {"extra_test_sequences": 20} | changes
+def sorters(arm, d, count=3, seeds=None, **changes):
+    config = parameters(TABLE, arm, f"d={d}", FEWER | changes)
     seeds = seeds or seeds_of(count)
-    return LEARNERS[arm](config, make(config, f"d={d}", seeds["data"]), seeds)
+    return METHODS[config.method](config, make(config, f"d={d}", seeds["data"]), seeds)
 
 
-def job(tmp_path, arm, count=3, setting="d=5", limits=None, **changes):
-    config = REGISTRY["indelman_1a"].config_of(arm) | {"extra_test_sequences": 20} | changes
-    checkpoint = Checkpoint(tmp_path / f"{arm}.pt", "key")
-    return Job("indelman_1a", setting, arm, 0, count, config, checkpoint, limits or Limits(), lambda *_: None)
+def direct_sorters(arm, d, count=3, seeds=None, **changes):
+    batch = sorters(arm, d, count, seeds, **changes)
+    assert isinstance(batch, DirectSorters)
+    return batch
+
+
+def job(tmp_path, arm, count=3, setting="d=5", budget=None, **changes):
+    return job_of(TABLE, arm, setting, tmp_path, FEWER | changes, count=count, budget=budget)
 
 
 # Data
 
 
 def test_the_order_is_descending():
-    found = sequences(torch.tensor([[[0.5, 1.0, 0.25], [0.1, 0.2, 0.3]]]))
-    assert found.order.tolist() == [[[1, 0, 2], [2, 1, 0]]]
-    assert found.sorted.tolist() == [[[1.0, 0.5, 0.25], pytest.approx([0.3, 0.2, 0.1])]]
+    two = sequences(torch.tensor([[[0.5, 1.0, 0.25], [0.1, 0.2, 0.3]]]))
+    assert two.order.tolist() == [[[1, 0, 2], [2, 1, 0]]]
+    assert two.sorted.tolist() == [[[1.0, 0.5, 0.25], pytest.approx([0.3, 0.2, 0.1])]]
 
 
 def test_equal_numbers_keep_their_order():
@@ -77,7 +91,7 @@ def test_sizes_and_parts():
 
 
 def test_numbers_are_uniform():
-    x = make(SIZES | {"train_sequences": 2000}, "d=5", [0]).train.x.double()
+    x = make(sizes(train=2000), "d=5", [0]).train.x.double()
     assert float(x.min()) >= 0
     assert float(x.max()) < 1
     assert abs(float(x.mean()) - 0.5) < 4 / math.sqrt(12 * x.numel())
@@ -101,7 +115,7 @@ def test_the_digest_names_the_numbers():
         digest(SIZES, "d=6", [2, 1]),
         digest(SIZES, "d=6", [1]),
         digest(SIZES, "d=7", [1, 2]),
-        digest(SIZES | {"test_sequences": 4}, "d=6", [1, 2]),
+        digest(sizes(test=4), "d=6", [1, 2]),
     ]
     assert len({base, *others}) == 6
 
@@ -178,14 +192,14 @@ def test_only_the_exact_cost_is_the_squared_error(four_numbers):
 
 def test_metrics_by_hand():
     """Three sequences of five with 0, 2 and 3 elements out of place; two more with 0 and 5."""
-    found = metrics(torch.tensor([0, 2, 3]), torch.tensor([0, 5]), 5)
-    assert found == {
-        "percent_sequences_perfect": {"successes": 1, "trials": 3},
-        "prop_wrong_mean": {"sum": 1.0, "sum_squares": pytest.approx(0.16 + 0.36), "count": 3},
-        "percent_sequences_perfect_100": {"successes": 1, "trials": 2},
-        "prop_wrong_mean_100": {"sum": 1.0, "sum_squares": 1.0, "count": 2},
+    reports = metrics(torch.tensor([0, 2, 3]), torch.tensor([0, 5]), 5)
+    assert reports == {
+        "percent_sequences_perfect": Proportion(1, 3),
+        "prop_wrong_mean": Mean.of([0.0, 0.4, 0.6]),
+        "percent_sequences_perfect_100": Proportion(1, 2),
+        "prop_wrong_mean_100": Mean(1.0, 1.0, 2),
     }
-    assert set(found) == {metric.name for metric in REGISTRY["indelman_1a"].metrics}
+    assert set(reports) == {metric.name for metric in TABLE.metrics}
 
 
 def scores_by_hand(flat, offsets, x, hidden, d):
@@ -199,7 +213,7 @@ def scores_by_hand(flat, offsets, x, hidden, d):
 @pytest.mark.parametrize("arm", ["direct", "direct_stochastic", "gumbel_sinkhorn_fixed"])
 def test_results_are_those_of_the_last_weights_without_noise(arm):
     d = 8
-    trained = learner(arm, d)
+    trained = sorters(arm, d)
     for _ in range(5):
         trained.step()
     flat, offsets = trained.mean.parameters.flat.detach().double().numpy(), trained.mean.parameters.offsets
@@ -207,15 +221,15 @@ def test_results_are_those_of_the_last_weights_without_noise(arm):
     for r in range(3):
         wrong = []
         for x in torch.cat([trained.data.test.x[r], trained.data.extra.x[r]]).double().numpy():
-            scores = scores_by_hand(flat[r], offsets, x, trained.config["hidden"], d)
+            scores = scores_by_hand(flat[r], offsets, x, trained.config.hidden, d)
             rows, columns = linear_sum_assignment(scores, maximize=True)
             placed = np.empty(d)
             placed[columns] = x[rows]
             wrong.append(int((placed != np.sort(x)[::-1]).sum()))
         expected.append(metrics(torch.tensor(wrong[:1]), torch.tensor(wrong[1:]), d))
     trained.finish(torch.tensor([True, True, True]))
-    assert [trained.results[r]["metrics"] for r in range(3)] == expected
-    assert any(e["prop_wrong_mean_100"]["sum"] > 0 for e in expected)
+    assert [trained.results[r].metrics for r in range(3)] == expected
+    assert any(e["prop_wrong_mean_100"].value > 0 for e in expected)
 
 
 # Arms
@@ -225,16 +239,16 @@ def test_no_solver_is_perfect(tmp_path):
     outcome = train(job(tmp_path, "no_solver", count=4, setting="d=100"))
     assert len(outcome.results) == 4
     for result in outcome.results:
-        assert (result["epochs"], result["stopped"], result["final"]) == (0, "untrained", {})
-        for name, report in result["metrics"].items():
+        assert (result.length, result.stopped, result.final) == (0, "untrained", {})
+        for name, report in result.metrics.items():
             if name.startswith("percent"):
-                assert report["successes"] == report["trials"]
+                assert proportion(report).successes == proportion(report).trials
             else:
-                assert report["sum"] == report["sum_squares"] == 0
+                assert mean(report).sum == mean(report).sum_squares == 0
     assert list(outcome.seeds) == ["data"]
 
 
-@pytest.mark.parametrize("arm", LEARNERS)
+@pytest.mark.parametrize("arm", LEARNING)
 def test_history_and_results_of_a_job(tmp_path, arm):
     outcome = train(job(tmp_path, arm, max_epochs=7, patience=None))
     kind = {"direct": {"epsilon"}, "direct_stochastic": {"epsilon", "sigma"}, "fixed_sigma": {"epsilon", "sigma"}}
@@ -242,41 +256,44 @@ def test_history_and_results_of_a_job(tmp_path, arm):
     assert set(outcome.history) == {"epoch", "active", "loss"} | final
     assert outcome.history["epoch"] == list(range(1, 8))
     assert outcome.history["active"] == [3] * 7
-    assert [result["epochs"] for result in outcome.results] == [7, 7, 7]
-    assert {result["stopped"] for result in outcome.results} == {"max_epochs"}
-    assert all(set(result["final"]) == final for result in outcome.results)
+    assert [result.length for result in outcome.results] == [7, 7, 7]
+    assert {result.stopped for result in outcome.results} == {"max_epochs"}
+    assert all(set(result.final) == final for result in outcome.results)
     for key in final:  # the curve is the mean over replicas, its last point that of the finals
-        mean = np.mean([result["final"][key] for result in outcome.results])
-        assert outcome.history[key][-1] == pytest.approx(mean, rel=1e-5)
+        average = np.mean([result.final[key] for result in outcome.results])
+        assert outcome.history[key][-1] == pytest.approx(average, rel=1e-5)
     assert all(len(seeds) == 3 for seeds in outcome.seeds.values())
 
 
 def test_replicas_stop_by_their_own_patience(tmp_path):
     outcome = train(job(tmp_path, "direct", count=6, patience=3, max_epochs=40))
-    epochs = [result["epochs"] for result in outcome.results]
+    epochs = [result.length for result in outcome.results]
     assert len(set(epochs)) > 1
     for result in outcome.results:
-        assert result["stopped"] == ("max_epochs" if result["epochs"] == 40 else "patience")
+        assert result.stopped == ("max_epochs" if result.length == 40 else "patience")
     last = max(epochs)
     assert outcome.history["active"] == [sum(e >= now for e in epochs) for now in range(1, last + 1)]
 
 
 def test_who_stays_keeps_all_that_is_its_own():
-    trained, alone = learner("direct_stochastic", 6, count=4), learner("direct_stochastic", 6, seeds=seeds_of(4))
+    trained, alone = (
+        direct_sorters("direct_stochastic", 6, count=4),
+        direct_sorters("direct_stochastic", 6, seeds=seeds_of(4)),
+    )
     for _ in range(3):
         trained.step()
         alone.step()
     trained.finish(torch.tensor([True, False, False, True]))
     stay = [1, 2]
     assert trained.replicas.tolist() == stay
-    assert sorted(trained.results) == [0, 3]
-    assert torch.equal(trained.cost, COSTS[trained.config["cost"]](trained.data.train))
+    assert sorted(trained.finished) == [0, 3]
+    assert torch.equal(trained.cost, COSTS[trained.config.cost](trained.data.train))
     for _ in range(3):
         trained.step()
         alone.step()
     assert torch.equal(trained.data.test.x, alone.data.test.x[stay])
     assert torch.equal(trained.mean.parameters.flat, alone.mean.parameters.flat[stay])
-    assert torch.equal(trained.magnitude.parameters.flat, alone.magnitude.parameters.flat[stay])
+    assert torch.equal(trained.magnitude.flat, alone.magnitude.flat[stay])
     assert torch.equal(trained.epsilon, alone.epsilon[stay])
     assert torch.equal(trained.patience.best, alone.patience.best[stay])
 
@@ -289,13 +306,13 @@ def test_long_curves_are_thinned_to_a_hundred_points(tmp_path):
     assert len(set(outcome.history["epoch"])) == 100
 
 
-@pytest.mark.parametrize("arm", LEARNERS)
+@pytest.mark.parametrize("arm", LEARNING)
 def test_handing_back_after_every_step_changes_nothing(tmp_path, arm):
     changes = {"count": 3, "max_epochs": 8, "patience": 3 if "sinkhorn" not in arm else None}
     whole = train(job(tmp_path, arm, **changes))
     for _ in range(20):
         try:
-            outcome = train(job(tmp_path, arm, limits=Limits(budget=0.0), **changes))
+            outcome = train(job(tmp_path, arm, budget=0.0, **changes))
             break
         except OutOfTimeError:
             pass
@@ -308,7 +325,7 @@ def test_handing_back_after_every_step_changes_nothing(tmp_path, arm):
 
 
 def test_epsilon_grows_per_replica_by_tenths_and_stays():
-    trained = learner("direct", 5, count=12, epsilon=-0.2, train_sequences=1)
+    trained = direct_sorters("direct", 5, count=12, epsilon=-0.2, train_sequences=1)
     before = trained.epsilon
     assert before.tolist() == [-0.2] * 12
     for _ in range(40):
@@ -324,7 +341,7 @@ def test_epsilon_grows_per_replica_by_tenths_and_stays():
 
 
 def test_epsilon_stays_where_noise_keeps_the_gradient_alive():
-    trained = learner("direct_stochastic", 25)
+    trained = direct_sorters("direct_stochastic", 25)
     for _ in range(5):
         trained.step()
     assert trained.epsilon.tolist() == [-12.0] * 3
@@ -332,7 +349,7 @@ def test_epsilon_stays_where_noise_keeps_the_gradient_alive():
 
 def test_learned_sigma_shrinks():
     """y* was chosen because of gamma, so y* - y(eps) goes with it (docs/protocols/indelman.md, 2.5)."""
-    trained = learner("direct_stochastic", 25, count=2)
+    trained = direct_sorters("direct_stochastic", 25, count=2)
     first = trained.final()["sigma"]
     assert ((first > 0.3) & (first < 1.2)).all()
     for _ in range(40):
@@ -345,17 +362,17 @@ def test_learned_sigma_shrinks():
 
 
 def test_fixed_sigma_is_one_throughout():
-    trained = learner("fixed_sigma", 25)
-    untouched = trained.magnitude.parameters.flat.detach().clone()
+    trained = direct_sorters("fixed_sigma", 25)
+    untouched = trained.magnitude.flat.detach().clone()
     for _ in range(5):
         trained.step()
     assert trained.history["sigma"] == [1.0] * 5
     assert trained.final()["sigma"].tolist() == [1.0] * 3
-    assert torch.equal(trained.magnitude.parameters.flat, untouched)
+    assert torch.equal(trained.magnitude.flat, untouched)
 
 
 def test_direct_has_no_sigma_and_draws_no_noise():
-    trained = learner("direct", 5)
+    trained = direct_sorters("direct", 5)
     states = [g.get_state() for g in trained.noise["noise"]]
     trained.step()
     assert trained.sigma() is None
@@ -364,7 +381,7 @@ def test_direct_has_no_sigma_and_draws_no_noise():
 
 def test_arms_share_data_and_initial_weights():
     """So that they are compared replica by replica."""
-    whole = [learner(arm, 10) for arm in LEARNERS]
+    whole = [sorters(arm, 10) for arm in LEARNING]
     for other in whole[1:]:
         assert torch.equal(other.mean.parameters.flat, whole[0].mean.parameters.flat)
         assert torch.equal(other.data.train.x, whole[0].data.train.x)
@@ -373,7 +390,7 @@ def test_arms_share_data_and_initial_weights():
 @pytest.mark.parametrize(("arm", "fresh"), [("gumbel_sinkhorn", True), ("gumbel_sinkhorn_fixed", False)])
 def test_where_the_sequences_of_gumbel_sinkhorn_come_from(arm, fresh):
     def losses(**changed):
-        trained = learner(arm, 6, seeds=seeds_of(2, **changed))
+        trained = sorters(arm, 6, seeds=seeds_of(2, **changed))
         return [trained.update().tolist() for _ in range(3)]
 
     base = losses()
@@ -383,14 +400,15 @@ def test_where_the_sequences_of_gumbel_sinkhorn_come_from(arm, fresh):
     assert losses(noise=[8, 9]) != base
 
 
-def test_which_learner_trains_which_arm():
-    arms = {arm.name for arm in REGISTRY["indelman_1a"].arms}
-    assert set(LEARNERS) == arms - {"no_solver"}
-    assert {arm for arm, kind in LEARNERS.items() if kind is SinkhornLearner} == {
-        "gumbel_sinkhorn",
-        "gumbel_sinkhorn_fixed",
+@pytest.mark.parametrize("name", ["indelman_1a", "indelman_1b"])
+def test_which_method_trains_which_arm(name):
+    arms = {arm.name: parameters(REGISTRY[name], arm.name, "d=5", {}).method for arm in REGISTRY[name].arms}
+    assert arms == dict.fromkeys(("direct", "direct_stochastic", "fixed_sigma"), "direct") | {
+        "gumbel_sinkhorn": "gumbel_sinkhorn",
+        "gumbel_sinkhorn_fixed": "gumbel_sinkhorn",
+        "no_solver": "no_solver",
     }
-    assert LEARNERS["direct"] is DirectLearner
+    assert {"direct": DirectSorters, "gumbel_sinkhorn": SinkhornSorters} == METHODS
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,10 @@ from math import isfinite
 
 import pytest
 import torch
+from trainings import job_of
 
 from structgrad.experiments import REGISTRY
 from structgrad.repro.planning.resolve import trainer
-from structgrad.training.checkpoint import Checkpoint
-from structgrad.training.job import Job
-from structgrad.training.loop import Limits
 
 POINT = {"learning_rate": [1e-3], "epsilon": [-0.2], "sigma_learning_rate": [1e-3], "temperature": [16.0]}
 # Of each experiment a setting, and what makes its trainings small.
@@ -51,10 +49,7 @@ def job(folder, experiment, arm, device, stop=None):
         if step == stop:
             raise KeyboardInterrupt
 
-    return Job(
-        spec.seed_name, setting, arm, 0, 2, spec.config_of(arm) | changes, Checkpoint(folder / "checkpoint.pt", "key"),
-        Limits(1e9), show, device, spec.shares_data,
-    )  # fmt: skip
+    return job_of(spec, arm, setting, folder, changes, show=show, device=device)
 
 
 def close(experiment, one, other):

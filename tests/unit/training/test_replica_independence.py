@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from importlib import import_module
 from typing import Any
 
 import pytest
 import torch
+from trainings import job_of
 
 from structgrad.experiments import REGISTRY
 from structgrad.parallel import set_threads
 from structgrad.repro.planning.resolve import trainer
-from structgrad.training.checkpoint import Checkpoint
-from structgrad.training.job import Job
-from structgrad.training.loop import Limits
 from structgrad.training.search import Search
 
 
@@ -123,11 +121,11 @@ def _one_thread_again():
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
     """A function that trains replicas ``first``, ... of a cell: its outcome, and digests of a search's last weights."""
-    finish, found = Search.finish, []
+    finish, digests = Search.finish, []
 
     def watched(search, done):
         weights = search.trial.network.state_dict().values()
-        found.append(sha256(b"".join(each.numpy().tobytes() for each in weights)).hexdigest())
+        digests.append(sha256(b"".join(each.numpy().tobytes() for each in weights)).hexdigest())
         finish(search, done)
 
     monkeypatch.setattr(Search, "finish", watched)
@@ -135,15 +133,12 @@ def trained(tmp_path, monkeypatch):
     def run(name, small, arm, first, count):
         assert small is not None, f"{name} is new: give it an entry in SMALL, so that its replicas are compared"
         experiment = REGISTRY[name]
-        config, changes = experiment.config_of(arm), {**small.config, **small.arms.get(arm, {})}
+        changes = {**small.config, **small.arms.get(arm, {})}
         for constant, value in small.blocks.items():
             monkeypatch.setattr(constant, value)
-        job = Job(
-            experiment.seed_name, small.setting, arm, first, count, config | changes,
-            Checkpoint(tmp_path / "none", "key"), Limits(), lambda *_: None, one_data_set=experiment.shares_data,
-        )  # fmt: skip
-        found.clear()
-        return trainer(experiment)(job), list(found)
+        job = job_of(experiment, arm, small.setting, tmp_path / "none", changes, first, count)
+        digests.clear()
+        return trainer(experiment)(job), list(digests)
 
     return run
 
@@ -151,7 +146,7 @@ def trained(tmp_path, monkeypatch):
 def test_the_small_forms_are_of_experiments_arms_and_hyper_parameters_that_there_are():
     for name, forms in SMALL.items():
         arms = {arm.name for arm in REGISTRY[name].arms}
-        known = {key for arm in arms for key in REGISTRY[name].config_of(arm)}
+        known = {field.name for field in fields(REGISTRY[name].hyper_parameters)}
         for small in forms:
             assert small.setting in REGISTRY[name].settings
             assert set(small.arms) <= arms
@@ -191,22 +186,22 @@ BATCHED = [name for name in SMALL if not hasattr(module_of(name), "Search")]  # 
 def test_weights_are_the_same_bits(monkeypatch, trained, name, arm):
     """Test metrics are coarse; the weights after some steps are not (those of searches are compared above)."""
 
-    def catch(learner, *_):
-        raise Caught(learner)
+    def catch(trainee, *_):
+        raise Caught(trainee)
 
-    monkeypatch.setattr(module_of(name), "run_loop", catch)
+    monkeypatch.setattr("structgrad.training.job.train", catch)
 
     def weights(first, count):
         with pytest.raises(Caught) as caught:
             trained(name, SMALL[name][-1], arm, first, count)
-        (learner,) = caught.value.args
-        grid = hasattr(learner, "grid")
+        (trainee,) = caught.value.args
+        grid = hasattr(trainee, "grid")
         for _ in range(2 if grid else 8):  # a grid's step is an epoch
-            learner.step()
+            trainee.step()
         if grid:
-            models = torch.stack([model.flat.detach() for model in learner.grid.models], 1)
+            models = torch.stack([model.flat.detach() for model in trainee.grid.models], 1)
             return models.view(count, -1), {}
-        return learner.mean.parameters.flat.detach(), learner.final()
+        return trainee.mean.parameters.flat.detach(), trainee.final()
 
     flat, final = weights(0, 9)
     for first, count in ((0, 1), (1, 1), (4, 2), (3, 5)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log, nan
 
 import numpy as np
@@ -9,20 +10,25 @@ import pytest
 import torch
 from scipy import stats
 from torch import nn
+from trainings import mean, silent
 
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.loop import Limits, OutOfTimeError, train
-from structgrad.training.search import DivergedError, Search, draw, finite
+from structgrad.training.results import Mean
+from structgrad.training.search import Search, draw
+from structgrad.training.trial import DivergedError, Trial, finite
 
 BOXES = {"learning_rate": (1e-4, 3e-3), "temperature": (0.1, 10.0)}
 STEPS, EVERY = 23, 5
 
 
-class Noisy:
+class Noisy(Trial):
     """A least-squares fit whose batches come from a generator; the point of the search is its learning rate.
 
     ``fails`` says at which step what happens: "raise" in the update, "loss" not finite, "validation" not finite.
     """
+
+    kept = ("at", "generator")
 
     def __init__(self, number, fails=None):
         self.number, self.fails, self.at = number, fails or {}, 0
@@ -54,27 +60,25 @@ class Noisy:
 
     def test(self):
         error = self.error()
-        return {"error": {"sum": error, "sum_squares": error**2, "count": 1}}
+        return {"error": Mean(error, error**2, 1)}
 
     def describe(self):
         return {"learning_rate": 0.3 / (self.number + 1)}
 
-    def state(self):
-        return {"at": self.at, "generator": self.generator.get_state()}
 
-    def restore(self, state):
-        self.at = state["at"]
-        self.generator.set_state(state["generator"])
-
-
-def search(fails=None, count=3, start=Noisy, points=1):
+def search(fails=None, count=3, kind=Noisy, points=1):
     fails = fails or {}
-    return Search(lambda number: start(number, fails.get(number)), count, STEPS, EVERY, "score", points)
+
+    def start(replica, point):
+        number = replica * points + point
+        return kind(number, fails.get(number))
+
+    return Search(start, count, ("data", "noise"), STEPS, EVERY, "score", points)
 
 
-def run(found, tmp_path, limits=None, show=lambda *_: None):
-    train(found, Checkpoint(tmp_path / "checkpoint.pt", "key"), limits or Limits(1e9), show)
-    return found
+def run(trials, tmp_path, limits=None, show=silent):
+    train(trials, Checkpoint(tmp_path / "checkpoint.pt", "key"), limits or Limits(1e9), show)
+    return trials
 
 
 def alone(number, fails=None):
@@ -119,15 +123,15 @@ def test_what_is_not_finite_has_diverged():
 
 
 def test_each_trial_trains_as_if_alone_and_is_tested_at_its_best(tmp_path):
-    found = run(search(), tmp_path)
-    assert len(found.results) == 3
-    for number, result in enumerate(found.results):
+    results = run(search(), tmp_path).results
+    assert len(results) == 3
+    for number, result in enumerate(results):
         curve = alone(number)
         step, score = max(curve, key=lambda point: point[1])
-        assert (result["steps"], result["stopped"]) == (STEPS, "max_steps")
-        assert result["final"] == {"learning_rate": 0.3 / (number + 1), "validation": score, "best_step": float(step)}
-        assert result["metrics"]["error"]["sum"] == pytest.approx(-score)  # the test scores what validated best
-    assert any(result["final"]["best_step"] < STEPS for result in found.results)  # else the last would do
+        assert (result.length, result.stopped) == (STEPS, "max_steps")
+        assert result.final == {"learning_rate": 0.3 / (number + 1), "validation": score, "best_step": float(step)}
+        assert mean(result.metrics["error"]).sum == pytest.approx(-score)  # the test scores what validated best
+    assert any(result.final["best_step"] < STEPS for result in results)  # else the last would do
 
 
 def test_the_weights_before_the_first_step_can_be_the_best(tmp_path):
@@ -139,8 +143,8 @@ def test_the_weights_before_the_first_step_can_be_the_best(tmp_path):
                     parameter.fill_(1.0)  # the optimum of its validation
             self.optimizer.param_groups[0]["lr"] = 10.0
 
-    (result,) = run(search(count=1, start=Worse), tmp_path).results
-    assert (result["final"]["best_step"], result["metrics"]["error"]["sum"]) == (0.0, 0.0)
+    (result,) = run(search(count=1, kind=Worse), tmp_path).results
+    assert (result.final["best_step"], mean(result.metrics["error"]).sum) == (0.0, 0.0)
 
 
 def test_the_history_is_the_mean_of_the_trials_that_got_so_far(tmp_path):
@@ -157,10 +161,10 @@ def test_the_history_is_the_mean_of_the_trials_that_got_so_far(tmp_path):
 
 
 def test_the_loss_is_the_mean_since_the_validation_before(tmp_path):
-    found, (trial, losses) = run(search(count=1), tmp_path), (Noisy(0), [])
+    history, trial = run(search(count=1), tmp_path).history, Noisy(0)
     losses = [trial.update() for _ in range(STEPS)]
     expected = [np.mean(losses[low:high]) for low, high in ((0, 5), (5, 10), (10, 15), (15, 20), (20, 23))]
-    assert found.history["loss"] == pytest.approx(expected)
+    assert history["loss"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -168,15 +172,15 @@ def test_the_loss_is_the_mean_since_the_validation_before(tmp_path):
 )
 def test_a_trial_that_diverges_is_recorded_and_leaves_its_siblings_alone(tmp_path, fails, steps):
     plain = run(search(), tmp_path / "plain")
-    found = run(search({1: fails}), tmp_path / "fails")
-    assert found.results[0] == plain.results[0]
-    assert found.results[2] == plain.results[2]
-    lost = found.results[1]
-    assert (lost["steps"], lost["stopped"]) == (steps, "diverged")
+    failing = run(search({1: fails}), tmp_path / "fails")
+    assert failing.results[0] == plain.results[0]
+    assert failing.results[2] == plain.results[2]
+    lost = failing.results[1]
+    assert (lost.length, lost.stopped) == (steps, "diverged")
     best, score = max(((s, v) for s, v in alone(1) if s <= min(steps, 14)), key=lambda point: point[1])
-    assert (lost["final"]["best_step"], lost["final"]["validation"]) == (best, score)
-    assert lost["metrics"]["error"]["sum"] == pytest.approx(-score)
-    for values in found.history.values():
+    assert (lost.final["best_step"], lost.final["validation"]) == (best, score)
+    assert mean(lost.metrics["error"]).sum == pytest.approx(-score)
+    for values in failing.history.values():
         assert np.isfinite(values).all()
 
 
@@ -199,7 +203,7 @@ def test_a_resumed_search_is_the_uninterrupted_one_to_the_bit(tmp_path, stops):
         with pytest.raises(KeyboardInterrupt):
             run(search(fails), tmp_path, show=interrupt)
     resumed = search(fails)
-    told = train(resumed, Checkpoint(tmp_path / "checkpoint.pt", "key"), Limits(1e9), lambda *_: None)
+    told = train(resumed, Checkpoint(tmp_path / "checkpoint.pt", "key"), Limits(1e9), silent)
     assert told[0] == len(stops)
     assert resumed.results == plain.results
     assert resumed.history == plain.history
@@ -216,19 +220,20 @@ def test_of_a_grid_only_the_point_that_validates_best_is_tested(tmp_path, fails)
             tested.append(self.number)
             return super().test()
 
-    found = run(search(fails, count=2, start=Watched, points=3), tmp_path)
+    grid = run(search(fails, count=2, kind=Watched, points=3), tmp_path)
     every = run(search(fails, count=6), tmp_path / "every").results
     expected = []
     for first in (0, 3):
-        values = [result["final"]["validation"] for result in every[first : first + 3]]
+        values = [result.final["validation"] for result in every[first : first + 3]]
         place = int(np.argmax(values))
         own = {f"validation_of_point_{point}": value for point, value in enumerate(values)}
-        expected.append(every[first + place] | {"final": every[first + place]["final"] | own})
+        best = every[first + place]
+        expected.append(replace(best, final={**best.final, **own}))
         assert tested[first // 3] == first + place
-    assert found.results == expected
+    assert grid.results == expected
     assert len(tested) == 2
     kept = [dict(alone(number)) for number in tested]
-    assert found.history["score"][0] == pytest.approx(np.mean([curve[EVERY] for curve in kept]))
+    assert grid.history["score"][0] == pytest.approx(np.mean([curve[EVERY] for curve in kept]))
 
 
 @pytest.mark.parametrize("stops", [[1], [STEPS], [STEPS + 1, 2 * STEPS], [3 * STEPS - 1], [3 * STEPS], [3 * STEPS + 5]])
@@ -250,13 +255,13 @@ def test_a_resumed_grid_is_the_uninterrupted_one_to_the_bit(tmp_path, stops):
 def test_a_checkpoint_a_step_and_no_time_at_all_change_nothing(tmp_path):
     plain = run(search(), tmp_path / "plain")
     for _ in range(3 * STEPS):
-        found = search()
+        trials = search()
         try:
-            run(found, tmp_path, Limits(0.0, 0.0))
+            run(trials, tmp_path, Limits(0.0, 0.0))
             break
         except OutOfTimeError:
             continue
-    assert (found.results, found.history) == (plain.results, plain.history)
+    assert (trials.results, trials.history) == (plain.results, plain.history)
 
 
 def test_the_bar_is_told_the_trial_and_its_last_validation(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trainings import silent
 
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
@@ -18,7 +19,8 @@ from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.loop import Limits, OutOfTimeError, train
 from structgrad.training.patience import Patience
 from structgrad.training.replicas import Parameters, default_linear, linear, linear_shapes
-from structgrad.training.seeds import generators, seed_for, seeds_for
+from structgrad.training.seeds import generators, of_replica, seed_for, seeds_for
+from structgrad.training.trainee import Trainee
 
 
 @pytest.fixture
@@ -77,11 +79,11 @@ def test_layers_and_their_gradients_are_those_of_torch(inputs, hidden, outputs):
     modules = models(4, inputs, hidden, outputs)
     parameters = together(modules, inputs, hidden, outputs)
     x, target = torch.randn(4, 11, inputs), torch.randn(4, 11, outputs)
-    found = forward(parameters, x)
-    ((found - target) ** 2).mean((1, 2)).sum().backward()
+    ours = forward(parameters, x)
+    ((ours - target) ** 2).mean((1, 2)).sum().backward()
     for r, module in enumerate(modules):
         value = module(x[r])
-        assert torch.allclose(found[r], value, rtol=1e-12, atol=1e-12)
+        assert torch.allclose(ours[r], value, rtol=1e-12, atol=1e-12)
         ((value - target[r]) ** 2).mean().backward()
     assert_same_weights(parameters, modules, take=lambda p: p.grad)
 
@@ -109,9 +111,9 @@ def test_a_layer_without_bias_leaves_it_alone():
     parameters.fill(0, "only", torch.randn(4, 4))
     parameters.fill(1, "only", torch.randn(4, 4))
     x = torch.randn(2, 7, 3, requires_grad=True)
-    found = linear(x, parameters["only"], bias=False)
-    assert torch.allclose(found, x @ parameters["only"][:, :-1], rtol=1e-12, atol=1e-12)
-    (gradient,) = torch.autograd.grad(found.square().sum(), parameters.flat)
+    scores = linear(x, parameters["only"], bias=False)
+    assert torch.allclose(scores, x @ parameters["only"][:, :-1], rtol=1e-12, atol=1e-12)
+    (gradient,) = torch.autograd.grad(scores.square().sum(), parameters.flat)
     assert not gradient.view(2, 4, 4)[:, -1].any()
     assert gradient.view(2, 4, 4)[:, :-1].all()
 
@@ -265,6 +267,13 @@ def test_no_patience_never_stops():
 STATE = {"weights": torch.arange(12.0).view(3, 4), "numbers": [1, {"x": 0.1}], "name": "a"}
 
 
+def loaded(checkpoint):
+    """The state, which is there."""
+    state = checkpoint.load()
+    assert state is not None
+    return state
+
+
 def same(one, other):
     return torch.equal(one["weights"], other["weights"]) and all(one[k] == other[k] for k in ("numbers", "name"))
 
@@ -275,7 +284,7 @@ def test_a_checkpoint_comes_back(tmp_path):
     checkpoint.save(STATE)
     assert same(checkpoint.load(), STATE)
     checkpoint.save(STATE | {"name": "b"})
-    assert checkpoint.load()["name"] == "b"
+    assert loaded(checkpoint)["name"] == "b"
     assert [path.name for path in checkpoint.path.parent.iterdir()] == ["state.pt"]
     checkpoint.clear()
     assert checkpoint.load() is None
@@ -345,7 +354,7 @@ def test_an_accident_while_saving_leaves_the_old_state(tmp_path, monkeypatch, ac
     if seen is UserError:
         assert list(tmp_path.iterdir()) == [checkpoint.path]
     checkpoint.save(STATE | {"name": "b"})  # what an interrupt leaves behind does not stand in the way
-    assert checkpoint.load()["name"] == "b"
+    assert loaded(checkpoint)["name"] == "b"
     assert list(tmp_path.iterdir()) == [checkpoint.path]
 
 
@@ -355,7 +364,7 @@ def test_a_save_replaces_the_file_and_never_writes_into_it(tmp_path):
     checkpoint.save(STATE)
     (tmp_path / "old.pt").hardlink_to(checkpoint.path)
     checkpoint.save(STATE | {"name": "b"})
-    assert checkpoint.load()["name"] == "b"
+    assert loaded(checkpoint)["name"] == "b"
     assert same(Checkpoint(tmp_path / "old.pt", "key").load(), STATE)
 
 
@@ -407,6 +416,12 @@ def test_folds_cut_one_data_set_and_share_nothing_else():
         assert seeds_for(*axes, role, folds) == expected
 
 
+def test_a_replica_has_one_seed_of_every_role():
+    seeds = {"data": [1, 1, 1], "noise": [2, 3, 4]}
+    assert of_replica(seeds, 0) == {"data": 1, "noise": 2}
+    assert of_replica(seeds, 2) == {"data": 1, "noise": 4}
+
+
 def test_generators_are_the_seeds_own():
     drawn = [torch.rand(5, generator=g) for g in generators([3, 4, 3])]
     assert torch.equal(drawn[0], drawn[2])
@@ -417,8 +432,11 @@ def test_generators_are_the_seeds_own():
 # The loop
 
 
-class Walk:
+class Walk(Trainee):
     """Replicas that add uniform numbers until they pass their mark; the result is how far and in how many steps."""
+
+    kept = ("names", "marks", "place", "generators", "taken", "ends")
+    roles = ("data",)
 
     def __init__(self, marks):
         self.names = torch.arange(len(marks))
@@ -426,7 +444,8 @@ class Walk:
         self.place = torch.zeros(len(marks), dtype=torch.float64)
         self.generators = generators(range(len(marks)))
         self.taken = 0
-        self.results = {}
+        self.ends = {}
+        self.results, self.history = [], {}
 
     def step(self):
         drawn = torch.cat([torch.rand(1, generator=g, dtype=torch.float64) for g in self.generators])
@@ -440,7 +459,7 @@ class Walk:
 
     def finish(self, done):
         for name, place in zip(self.names[done].tolist(), self.place[done].tolist(), strict=True):
-            self.results[name] = (self.taken, place)
+            self.ends[name] = (self.taken, place)
         keep = ~done
         self.generators = [g for g, kept in zip(self.generators, keep.tolist(), strict=True) if kept]
         self.names, self.marks, self.place = self.names[keep], self.marks[keep], self.place[keep]
@@ -448,36 +467,18 @@ class Walk:
     def active(self):
         return len(self.names)
 
-    def state(self):
-        states = [g.get_state() for g in self.generators]
-        return {
-            "names": self.names,
-            "marks": self.marks,
-            "place": self.place,
-            "generators": states,
-            "taken": self.taken,
-            "results": dict(self.results),
-        }
-
     def restore(self, state):
-        self.names, self.marks, self.place = state["names"], state["marks"], state["place"]
-        self.taken, self.results = state["taken"], state["results"]
-        self.generators = [torch.Generator() for _ in state["generators"]]
-        for generator, saved in zip(self.generators, state["generators"], strict=True):
-            generator.set_state(saved)
+        self.generators = [self.generators[name] for name in state["names"].tolist()]  # of those that still walk
+        super().restore(state)
 
 
 MARKS = (3.0, 0.1, 5.0, 3.0)
 
 
-def silent(steps, active, numbers):
-    pass
-
-
 def whole_walk(tmp_path):
     walk = Walk(MARKS)
     assert train(walk, Checkpoint(tmp_path / "whole.pt", "key"), Limits(), silent) == (0, 0.0)
-    return walk.results
+    return walk.ends
 
 
 def test_it_trains_until_no_replica_is_active(tmp_path):
@@ -485,15 +486,15 @@ def test_it_trains_until_no_replica_is_active(tmp_path):
     walk = Walk(MARKS)
     checkpoint = Checkpoint(tmp_path / "state.pt", "key")
     train(walk, checkpoint, Limits(), lambda *args: shown.append(args))
-    last = max(steps for steps, _ in walk.results.values())
-    assert sorted(walk.results) == [0, 1, 2, 3]
-    for name, (steps, place) in walk.results.items():
+    last = max(steps for steps, _ in walk.ends.values())
+    assert sorted(walk.ends) == [0, 1, 2, 3]
+    for name, (steps, place) in walk.ends.items():
         drawn = torch.rand(50, 1, generator=generators([name])[0], dtype=torch.float64).cumsum(0)
         assert steps == int((drawn < MARKS[name]).sum()) + 1
         assert place == pytest.approx(float(drawn[steps - 1]), abs=1e-12)
     assert [steps for steps, _, _ in shown] == list(range(1, last + 1))
     assert [active for _, active, _ in shown] == [
-        sum(steps > now for steps, _ in walk.results.values()) for now in range(1, last + 1)
+        sum(steps > now for steps, _ in walk.ends.values()) for now in range(1, last + 1)
     ]
     assert set(shown[0][2]) == {"place"}
     assert not checkpoint.path.exists()  # nothing to save in so short a time
@@ -516,7 +517,7 @@ def test_a_budget_hands_back_and_goes_on_with_the_same_numbers(tmp_path):
             runs += 1
             assert checkpoint.path.exists()
     last = max(steps for steps, _ in whole.values())
-    assert walk.results == whole
+    assert walk.ends == whole
     assert runs == resumed == last - 1  # a step each, the last one without a hand-back
     assert shown == list(range(1, last + 1))
     assert before > 0
@@ -535,7 +536,7 @@ def test_an_interrupt_between_steps_saves(tmp_path):
     walk, shown = Walk(MARKS), []
     resumed, _ = train(walk, checkpoint, Limits(), lambda steps, *_: shown.append(steps))
     assert (resumed, shown[0]) == (1, 4)
-    assert walk.results == whole
+    assert walk.ends == whole
 
 
 def test_an_interrupt_within_a_step_does_not_change_the_numbers(tmp_path):
@@ -551,7 +552,7 @@ def test_an_interrupt_within_a_step_does_not_change_the_numbers(tmp_path):
         train(Interrupted(MARKS), checkpoint, Limits(), silent)
     walk = Walk(MARKS)
     train(walk, checkpoint, Limits(), silent)
-    assert walk.results == whole
+    assert walk.ends == whole
 
 
 def test_other_errors_save_nothing(tmp_path):
@@ -576,10 +577,10 @@ def test_a_kill_goes_on_from_the_last_save(tmp_path):
 
     with pytest.raises(SystemExit):
         train(Walk(MARKS), checkpoint, Limits(checkpoint_every=0.0), vanish)
-    assert checkpoint.load()["steps"] == 3
+    assert loaded(checkpoint)["steps"] == 3
     walk = Walk(MARKS)
     assert train(walk, checkpoint, Limits(), silent)[0] == 1
-    assert walk.results == whole
+    assert walk.ends == whole
 
 
 def test_saves_come_at_the_interval_and_leave_the_numbers_alone(tmp_path, monkeypatch):
@@ -594,7 +595,7 @@ def test_saves_come_at_the_interval_and_leave_the_numbers_alone(tmp_path, monkey
     train(walk, checkpoint, Limits(checkpoint_every=2.5), silent)
     assert saved == [3, 5, 7, 9][: len(saved)]  # a step a second; a save itself looks at the clock once
     assert len(saved) >= 2
-    assert walk.results == whole
+    assert walk.ends == whole
 
 
 def test_seconds_add_up_over_runs(tmp_path, monkeypatch):
@@ -604,7 +605,7 @@ def test_seconds_add_up_over_runs(tmp_path, monkeypatch):
     for run in (1, 2, 3):
         with pytest.raises(OutOfTimeError):
             train(Walk((100.0,)), checkpoint, Limits(checkpoint_every=1e9, budget=4.5), silent)
-        saved = checkpoint.load()
+        saved = loaded(checkpoint)
         assert (saved["steps"], saved["resumed"], saved["seconds"]) == (5 * run, run - 1, 6.0 * run)
 
 
@@ -614,4 +615,4 @@ def test_the_checkpoint_of_another_job_starts_afresh(tmp_path):
         train(Walk(MARKS), Checkpoint(tmp_path / "state.pt", "old source"), Limits(budget=0.0), silent)
     walk = Walk(MARKS)
     assert train(walk, Checkpoint(tmp_path / "state.pt", "new source"), Limits(), silent) == (0, 0.0)
-    assert walk.results == whole
+    assert walk.ends == whole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from typing import Any
 
 import click
@@ -31,7 +32,7 @@ def _cores(_: click.Context, __: click.Parameter, value: str) -> str:
 @click.option("--fresh", is_flag=True, help="Train everything anew, also where a record is there already.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and do nothing.")
 def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) -> None:
-    """Train what is missing, then build tables, figures, tracking and report, and print the tables.
+    """Train what is missing, then build tables, figures, tracking and report, and sum up.
 
     Records that are there already (earlier runs, or the reference results that come with the repository) are
     kept; --fresh trains them anew. An interrupted run goes on where it stopped. Real data that is needed is fetched
@@ -67,8 +68,8 @@ def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) ->
 
 
 def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool) -> None:
-    """Fetch, run the workflow and print the tables, with the scale's lock held."""
-    root, changed = project_root(), overrides.differing(plan.config)
+    """Fetch, run the workflow and sum up, with the scale's lock held."""
+    root, started = project_root(), time.monotonic()
     for line in fetch(plan, [shard for shard in plan.shards if fresh or not shard.path.is_file()]).lines():
         click.echo(line)
     sys.stdout.flush()
@@ -77,9 +78,24 @@ def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool) -> None:
         [*words, "--nolock"], root, variables, [held.file], held.name, lambda text: click.echo(text, err=True)
     )
     _check(code, plan)
-    shown = [sys.executable, "-m", "structgrad", "tables", "--only", "tables", *overrides.words(changed)]
-    subprocess.run(shown, cwd=root, check=True)  # the figures are the workflow's, and take longer to draw
-    click.echo(f"report: results/{plan.scale}/report.html")
+    _sum_up(plan, time.monotonic() - started)
+
+
+def _sum_up(plan: Plan, seconds: float) -> None:
+    """What reproduced here and now, what the committed results say of the rest, and where to go on."""
+    from structgrad.repro.judging.cells import collect_all
+    from structgrad.repro.judging.summary import FAITHFUL, best_evidence
+    from structgrad.repro.tables.summary import write_summary
+    from structgrad.repro.tables.summary_screen import here_and_now, screen
+
+    answers = best_evidence()
+    click.echo("\n" + here_and_now(collect_all(plan), plan.scale, seconds))
+    if plan.scale in FAITHFUL:
+        write_summary(answers)
+    click.echo("\nThe results of the repository, the best record of each number:")
+    click.echo(screen(answers))
+    click.echo(f"report:      results/{plan.scale}/report.html; tables: structgrad tables --scale {plan.scale}")
+    click.echo("next:        make reproduce SCALE=desktop (hours), structgrad explain CELL")
 
 
 def _check(code: int, plan: Plan) -> None:

@@ -115,11 +115,8 @@ def trials(evidence: Sequence[Evidence], metric: Metric) -> list[ScoredTrial]:
     return [ScoredTrial(finals[r].get("validation", 0.0), value_of(reports[r], metric)) for r in sorted(reports)]
 
 
-def measured(reports: Sequence[Report], metric: Metric, known: Print) -> Measured | None:
-    """The pooled value with its interval and spread, in the metric's unit; None without reports."""
-    if not reports:
-        return None
-    sampling, n = Sampling.of(reports, metric), len(reports)
+def measured(sampling: Sampling, n: int, metric: Metric, known: Print) -> Measured:
+    """The pooled value of ``n`` replicas with its interval and spread, in the metric's unit."""
     value = sampling.pooled.value * metric.factor
     if n == 1:
         return Measured(value, None, None, 1)
@@ -157,20 +154,23 @@ def _cell(
         experiment.published_items.get(metric.name),
         experiment.published_replicas,
         experiment.all_or_nothing,
-        arm.fold_ratio,
         experiment.searches(arm.name),
     )
-    if known.selected and reports:
+    sampling = Sampling.of(reports, metric, experiment.folds, arm.fold_ratio) if reports else None
+    if sampling is None:
+        ours = None
+    elif known.selected:
         ours = Selection.of(trials(evidence, metric)).estimate()
     else:
-        ours = measured(reports, metric, known)
+        ours = measured(sampling, len(reports), metric, known)
     published = lookup(experiment.paper, experiment.table, setting, arm.answers, metric.published)
     judgement = unjudged(metric, ours, published, part.cut(setting, arm.name), missing)
     if judgement is None:
         assert ours is not None
+        assert sampling is not None
         assert published is not None
         fewer = known.selected and ours.n < (known.replicas or 0)
-        printed = ends_of(metric, published, known, Sampling.of(reports, metric))
+        printed = ends_of(metric, published, known, sampling)
         first = _first(cell_id(experiment, setting, arm, metric), metric, reports, ours, published, known)
         judgement = replace(judge(metric, ours, published, *printed, fewer_trials=fewer), first=first)
     return Cell(experiment, setting, arm, metric, scale, ours, published, judgement, evidence if ours else ())

@@ -8,7 +8,7 @@ learn all or nothing count as five.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite, sqrt
 
 from structgrad.experiments import Metric
@@ -26,14 +26,12 @@ class Print:
         items: how many test items stand behind it (sequences, images, folds); None where that is not known.
         replicas: from how many trainings they come; of a search, how many trials it had.
         all_or_nothing: whether a training may fail to learn altogether.
-        fold_ratio: of the deviation of a partition's mean over what its folds suggest, where replicas are folds.
         selected: whether the printed spread is the standard error of a search's selection.
     """
 
     items: int | None = None
     replicas: int | None = None
     all_or_nothing: bool = False
-    fold_ratio: float = 1.0
     selected: bool = False
 
 
@@ -94,7 +92,7 @@ def _of_mean(metric: Metric, value: float, spread: float, known: Print, ours: Sa
     """The interval of a mean whose "+-" is the deviation over items, or over replicas (such as folds)."""
     assert known.items is not None
     if metric.spread == "replicas":  # a population deviation: of a sample it is larger by n / (n - 1)
-        variance = spread**2 / max(1, known.items - 1) * known.fold_ratio**2
+        variance = spread**2 / max(1, known.items - 1) * ours.fold_ratio**2
         return interval(Pooled(value, variance, known.items, known.items), metric.bounds, _most(known, 1e12))
     variance = spread**2 / known.items * ours.design_effect
     low, high = metric.bounds
@@ -116,8 +114,6 @@ def of_ours(sampling: Sampling, metric: Metric, known: Print) -> Ends:
     """
     pooled = sampling.pooled
     student(pooled.replicas)
-    if known.fold_ratio != 1.0:
-        pooled = replace(pooled, variance=pooled.variance * known.fold_ratio**2)
     most = pooled.items if metric.kind == "proportion" else None
     if known.all_or_nothing:
         most = float(pooled.replicas)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from structgrad.experiments import Metric
 from structgrad.repro.judging.effective import Pooled
 from structgrad.training.results import Mean, Proportion, Report
+
+PARTITIONS = 3  # from so many on the spread between partitions counts, not that of the folds
 
 
 @dataclass(frozen=True)
@@ -21,21 +23,34 @@ class Sampling:
         pooled: their value and the variance of it.
         deviation: of single items, the population's; None where a metric has none (its items are replicas).
         between: of replicas.
+        fold_ratio: of the deviation that the mean over a partition's folds has from partition to partition, over what
+            those folds suggest.
     """
 
     pooled: Pooled
     deviation: float | None = None
     between: float | None = None
+    fold_ratio: float = 1.0
 
     @classmethod
-    def of(cls, reports: Sequence[Report], metric: Metric) -> Sampling:
-        """From what each replica reports: one at least."""
+    def of(cls, reports: Sequence[Report], metric: Metric, folds: int = 0, fold_ratio: float = 1.0) -> Sampling:
+        """From what each replica reports: one at least.
+
+        Args:
+            reports: in the order of the replicas.
+            metric: what they report.
+            folds: how many replicas in a row are the folds of one partition of the data; 0 where they are independent.
+            fold_ratio: the measured one, which holds where fewer than :data:`PARTITIONS` were run.
+        """
         pairs = [report.parts for report in reports]
         pooled = Pooled.of([top for top, _ in pairs], [bottom for _, bottom in pairs])
+        if folds and len(reports) >= PARTITIONS * folds:
+            pooled, fold_ratio = _of_partitions(pairs, folds, pooled)
+        elif folds and len(reports) > 1:
+            pooled = replace(pooled, variance=pooled.variance * fold_ratio**2)
         between = float(np.std([top / bottom for top, bottom in pairs]))
-        if metric.spread == "replicas":
-            return cls(pooled, None, between)
-        return cls(pooled, _deviation(reports, pooled), between)
+        deviation = None if metric.spread == "replicas" else _deviation(reports, pooled)
+        return cls(pooled, deviation, between, fold_ratio)
 
     @property
     def design_effect(self) -> float:
@@ -43,6 +58,16 @@ class Sampling:
         if not self.deviation or self.pooled.replicas < 2:
             return 1.0
         return max(1.0, self.pooled.variance * self.pooled.items / self.deviation**2)
+
+
+def _of_partitions(pairs: Sequence[tuple[float, int]], folds: int, whole: Pooled) -> tuple[Pooled, float]:
+    """The value over whole partitions with the variance between them, and the ratio that this shows."""
+    starts = range(0, len(pairs) // folds * folds, folds)
+    parts = [Pooled.of(*zip(*pairs[start : start + folds], strict=True)) for start in starts]
+    between = Pooled.of([part.value for part in parts], [1.0] * len(parts))
+    suggested = sum(part.variance for part in parts) / len(parts)
+    ratio = sqrt(between.variance * len(parts) / suggested) if suggested > 0 else 1.0
+    return replace(between, items=whole.items), ratio
 
 
 def _deviation(reports: Sequence[Report], pooled: Pooled) -> float:

@@ -58,14 +58,14 @@ def unjudged(
         cut: what the scale cuts besides replicas; None for a comparable block.
         missing_data: how to get the data set that was not there; None if nothing was missing.
     """
+    if published is not None and metric.kind == "proportion" and not 0 <= published.value <= metric.factor:
+        return Judgement("misprint", f"{published.text} is printed, which lies outside 0 .. {metric.factor:g}")
     if ours is None:
         if missing_data is not None:
             return Judgement("no_data", missing_data or VERDICTS["no_data"])
         return Judgement("not_attempted", "there is no record of it at this scale")
     if published is None:
         return Judgement("not_comparable", "the paper prints no number for this cell")
-    if metric.kind == "proportion" and not 0 <= published.value <= metric.factor:
-        return Judgement("misprint", f"{published.text} is printed, which lies outside 0 .. {metric.factor:g}")
     return Judgement("not_comparable", f"the scale cuts the protocol: {cut}") if cut is not None else None
 
 

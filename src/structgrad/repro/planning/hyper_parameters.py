@@ -33,9 +33,10 @@ def read(experiment: Experiment, config: Mapping[str, Any], setting: str) -> Any
         if first["type"] == UNKNOWN:
             known = [field.name for field in fields(experiment.hyper_parameters)]
             raise unknown("hyper-parameter", name, known) from error
-        given = "" if first["type"].startswith("missing") else f", not {json.dumps(first['input'])}"
+        if first["type"].startswith("missing"):
+            raise UserError(f"{experiment.name}: {name} is missing") from error
         message = first["msg"].removeprefix("Input ")
-        raise UserError(f"{experiment.name}: {name} {message}{given}") from error
+        raise UserError(f"{experiment.name}: {name} {message}, not {json.dumps(first['input'])}") from error
 
 
 @cache

@@ -70,7 +70,7 @@ def test_random_resamples_agree():
 
 def test_an_estimate_has_an_interval_from_two_trials_on():
     alone = Selection.of([ScoredTrial(1.0, 5.0)]).estimate()
-    assert (alone.value, alone.low, alone.high, alone.n, alone.spread) == (5.0, None, None, 1, 0.0)
+    assert (alone.value, alone.low, alone.high, alone.n, alone.spread) == (5.0, None, None, 1, None)
     two = Selection.of([ScoredTrial(1.0, 5.0), ScoredTrial(2.0, 9.0)]).estimate()
     assert (two.value, two.low, two.high) == (8.0, 5.0, 9.0)
     thirty = Selection.of([ScoredTrial(float(k), float(k)) for k in range(30)])
@@ -157,7 +157,7 @@ def test_a_cell_of_a_search_is_what_its_selection_scores(searched):
 def test_the_published_standard_error_widens_the_verdict(searched):
     told = cell_of(searched, "tree").judgement
     assert told.verdict == "reproduced"
-    assert "110 published, the standard error of the selection" in told.reason
+    assert "+- 110, the standard error of the selection" in told.reason
 
 
 def test_explain_lists_the_trials(searched, project):

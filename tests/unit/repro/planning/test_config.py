@@ -84,11 +84,17 @@ def change_scale(project, change, experiment="indelman_1a"):
         (lambda part: part["overrides"].update(epsilom=3), "unknown hyper-parameter 'epsilom'; did you mean 'epsilon'"),
         (
             lambda part: part["overrides"].update(max_epochs="lots"),
-            "indelman_1a: max_epochs must be a number, not 'lots'",
+            'indelman_1a: max_epochs should be a valid integer, not "lots"',
         ),
-        (lambda part: part["overrides"].update(max_epochs={"d=5": 1}), "max_epochs must be a number, not {'d=5': 1}"),
-        (lambda part: part.update(arm_overrides={"direct": {"patience": True}}), "patience must be a number, not True"),
-        (lambda part: part["overrides"].update(training_set=3), "training_set must be a word, not 3"),
+        (
+            lambda part: part["overrides"].update(max_epochs={"d=5": 1}),
+            'max_epochs should be a valid integer, not {"d=5": 1}',
+        ),
+        (
+            lambda part: part.update(arm_overrides={"direct": {"patience": True}}),
+            "patience should be a valid integer, not true",
+        ),
+        (lambda part: part["overrides"].update(training_set=3), "training_set should be 'fresh' or 'fixed', not 3"),
         (lambda part: part["blocks"][0].update(replica=3), r"unknown key 'replica'; did you mean 'replicas'\?"),
         (lambda part: part["blocks"].append(part["blocks"][0]), "names an arm x setting in two blocks"),
         (lambda part: part["blocks"][0].update(replicas=2.0), "replicas: 2.0 is not of type integer"),
@@ -105,9 +111,9 @@ def test_wrong_scale_file(project, change, message):
 
 def test_what_differs_between_data_sets_may_be_one_value_for_all_or_a_mapping(project):
     change_scale(project, lambda part: part["overrides"].update(candidates={"MNIST": 50}, epochs=0.5), "indelman_2")
-    assert load_plan("smoke").experiments["indelman_2"].config_of("direct")["epochs"] == 0.5
+    assert load_plan("smoke").experiments["indelman_2"].config_of("MNIST k=5", "direct")["epochs"] == 0.5
     change_scale(project, lambda part: part["overrides"].update(candidates={"MNIST": "fifty"}), "indelman_2")
-    with pytest.raises(UserError, match=r"indelman_2: candidates must be a number, not {'MNIST': 'fifty'}"):
+    with pytest.raises(UserError, match='indelman_2: candidates should be a valid integer, not "fifty"'):
         load_plan("smoke")
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import sys
+from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 from structgrad.data import store
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY, Arm, Experiment, Metric
+from structgrad.experiments.hyper_parameters import Count, HyperParameters
 from structgrad.repro import audit
 from structgrad.repro.audit.places import records_are_in_place
 from structgrad.repro.audit.records import data_is_the_same
@@ -33,6 +35,19 @@ FILES = {
     name: store.DataFile(f"tiny/{name}.txt", hashlib.sha256(text).hexdigest(), (f"http://127.0.0.1:1/{name}.txt",))
     for name, text in CONTENT.items()
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyParameters(HyperParameters):
+    """Of nothing.
+
+    Attributes:
+        epochs: of no training.
+    """
+
+    epochs: Count
+
+
 TINY = Experiment(
     name="tiny",
     paper="berthet",
@@ -44,9 +59,21 @@ TINY = Experiment(
     metrics=(Metric("score", "score", "mean", unit="corr", factor=1.0, digits=2),),
     package="tiny_experiment",
     level=2,
+    hyper_parameters=TinyParameters,
     config={"epochs": 1},
 )
 SCORE = {"score": {"sum": 1.0, "sum_squares": 0.5, "count": 2}}
+
+
+def needed(parameters, setting):
+    assert parameters == TinyParameters(epochs=1)
+    return (FILES[setting],) if setting in FILES else ()
+
+
+def digest(parameters, setting, seeds):
+    assert parameters == TinyParameters(epochs=1)
+    content = store.fetch(FILES[setting]).content if setting in FILES else b"generated"
+    return hashlib.sha256(content).hexdigest()
 
 
 @pytest.fixture(autouse=True)
@@ -55,10 +82,8 @@ def tiny(project, monkeypatch, tmp_path):
     package, files, data = (ModuleType(f"tiny_experiment{name}") for name in ("", ".files", ".data"))
     package.__path__ = []
     files.__spec__ = ModuleSpec(files.__name__, None)
-    files.needed = lambda config, setting: (FILES[setting],) if setting in FILES else ()
-    data.digest = lambda config, setting, seeds: hashlib.sha256(
-        store.fetch(FILES[setting]).content if setting in FILES else b"generated"
-    ).hexdigest()
+    vars(files)["needed"] = needed
+    vars(data)["digest"] = digest
     for module in (package, files, data):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setitem(REGISTRY, "tiny", TINY)

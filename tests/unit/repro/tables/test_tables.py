@@ -126,7 +126,7 @@ def test_a_record_of_something_else_is_an_error(plan, fabricate, sorted_report, 
 
 
 def test_other_hyper_parameters_are_an_error(plan, fabricate, sorted_report):
-    config = plan.experiments["indelman_1a"].config_of("direct") | {"patience": 5}
+    config = plan.experiments["indelman_1a"].config_of("d=5", "direct") | {"patience": 5}
     fabricate(plan, plan.shards[0], [sorted_report(1, 100)] * 4, changes={"config": config})
     with pytest.raises(RecordError, match=r"config.patience: trained with 5, the plan says 50"):
         collect_all(plan)
@@ -232,7 +232,7 @@ def test_explain_says_what_would_fill_a_cell_that_did_not_run_and_what_it_takes(
     plan = load_plan(scale)
     told = explain(plan, "indelman/2/CIFAR-10 k=5/Direct/test_accuracy")
     assert told["commands"][0] == "structgrad run indelman_2/CIFAR-10_k=5/direct/0-0 --scale paper"
-    assert told["cost"] == load_plan("paper").experiments["indelman_2"].costs["CIFAR-10 k=5", "direct"]
+    assert told["cost"] == load_plan("paper").experiments["indelman_2"].block("CIFAR-10 k=5", "direct").cost
     assert f"  it takes    {told['cost']}" in as_text(told).splitlines()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from structgrad.experiments.berthet.rankings.hyper_parameters import RankingParameters
-from structgrad.experiments.hyper_parameters import Count
+from structgrad.experiments.hyper_parameters import Count, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,4 +23,4 @@ class LabelRankingParameters(RankingParameters):
     source: Literal["published", "stand_in"]
     inner_folds: Count
     max_steps: Count | None
-    memory_mb: Count
+    memory_mb: Positive

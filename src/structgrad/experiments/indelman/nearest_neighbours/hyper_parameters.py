@@ -35,7 +35,7 @@ class NeighboursParameters(HyperParameters):
 
     k: Count
     source: Literal["published", "stand_in"]
-    network: Literal["convnet", "resnet18"]
+    network: Literal["convnet", "resnet18", "preact_resnet18"]
     train: Count | None
     validation: Count
     test: Count | None

@@ -1,4 +1,4 @@
-"""Intervals against textbooks, scipy's own, hand calculation, and their coverage in simulation."""
+"""The first rule's intervals against textbooks, scipy's own, hand calculation, and their coverage in simulation."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from structgrad.repro.judging import intervals
-from structgrad.repro.judging.intervals import clopper_pearson, expanded_level, mean, proportion, wilson
+from structgrad.repro.judging import first_intervals
+from structgrad.repro.judging.first_intervals import clopper_pearson, mean, proportion, wilson
+from structgrad.repro.judging.intervals import Measured, expanded_level
 
 # Newcombe 1998, Statistics in Medicine 17:857-872, Table I
 NEWCOMBE = [
@@ -35,7 +36,7 @@ def test_clopper_pearson_is_scipys_for_whole_counts(successes):
 def test_one_trial_a_replica_is_plain_clopper_pearson():
     ours = proportion([1] * 179 + [0] * 21, [1] * 200)
     assert (ours.low, ours.high) == clopper_pearson(179, 200)
-    assert (ours.value, ours.n, ours.spread) == (0.895, 200, None)
+    assert (ours.value, ours.n) == (0.895, 200)
 
 
 def test_clustered_trials_by_hand():
@@ -78,27 +79,13 @@ def test_clustered_interval_covers_where_the_naive_one_does_not():
 
 def items(*replicas):
     data = [np.asarray(replica, dtype=float) for replica in replicas]
-    return [x.sum() for x in data], [(x**2).sum() for x in data], [len(x) for x in data]
-
-
-def test_mean_and_spread_are_over_items():
-    replicas = [0.0, 0.4, 0.0], [0.2], [0.0, 0.0]
-    ours = mean(*items(*replicas), seed=1)
-    flat = np.concatenate(replicas)
-    assert (ours.value, ours.spread) == (pytest.approx(flat.mean()), pytest.approx(flat.std()))
-    assert ours.n == 3
-
-
-def test_spread_over_replicas_is_that_of_their_means():
-    """Folds of 2 and 3 rows with means 0.5 and 0.9: the population deviation of two numbers is half their gap."""
-    found = mean([1.0, 2.7], [0.6, 2.5], [2, 3], seed=1, spread_over="replicas")
-    assert (found.value, found.spread) == pytest.approx((3.7 / 5, 0.2))
+    return [x.sum() for x in data], [len(x) for x in data]
 
 
 def test_few_replicas_reach_to_the_ends_of_all_resamples():
     """With three replicas Student's factor widens the level beyond 1 - 2/27, so every resample counts."""
     replicas = [0.0, 0.4, 0.0], [0.2], [0.1, 0.7]
-    sums, _, counts = items(*replicas)
+    sums, counts = items(*replicas)
     ratios = [sum(sums[i] for i in draw) / sum(counts[i] for i in draw) for draw in product(range(3), repeat=3)]
     assert expanded_level(3) > 1 - 2 / 27
     ours = mean(*items(*replicas), seed=3)
@@ -121,24 +108,22 @@ def test_equal_replicas_have_no_width_and_one_has_no_interval():
 def test_bootstrap_repeats_for_its_seed():
     data = items(*np.random.default_rng(0).exponential(size=(6, 4)))
     first = mean(*data, seed=5)
-    intervals._bootstrap.cache_clear()
+    first_intervals._bootstrap.cache_clear()
     assert mean(*data, seed=5) == first
     assert mean(*data, seed=6) != first
 
 
 @pytest.mark.parametrize("groups", [5, 40])
 def test_mean_interval_covers(groups, monkeypatch):
-    monkeypatch.setattr(intervals, "RESAMPLES", 2000)
+    monkeypatch.setattr(first_intervals, "RESAMPLES", 2000)
     rng = np.random.default_rng(groups)
     rounds, covered = 200, 0
     for _ in range(rounds):
         ours = mean(*items(*rng.gamma(2.0, size=(groups, 1)).repeat(3, axis=1)), seed=1)
         covered += ours.low <= 2.0 <= ours.high
-    intervals._bootstrap.cache_clear()
+    first_intervals._bootstrap.cache_clear()
     assert 0.89 <= covered / rounds <= 0.99
 
 
 def test_scaled_scales_everything_but_n():
-    ours = mean(*items([0.0, 0.5], [0.25]), seed=1).scaled(100)
-    assert (ours.value, ours.low, ours.high, ours.n) == (25, 25, 25, 2)
-    assert ours.spread == pytest.approx(100 * np.std([0, 0.5, 0.25]))
+    assert Measured(0.25, 0.2, 0.3, 2, 0.1).scaled(100) == Measured(25, 20, 30, 2, 10)

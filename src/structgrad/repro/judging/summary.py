@@ -1,0 +1,141 @@
+"""The best evidence for every printed number: its answer at the most faithful scale that has a record of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy import stats
+
+from structgrad.experiments import PAPERS
+from structgrad.repro.judging.cells import Cell, collect
+from structgrad.repro.judging.effective import LEVEL
+from structgrad.repro.judging.published import Key, Published, numbers
+from structgrad.repro.judging.verdicts import SETTLED
+from structgrad.repro.planning.plan import load_plan
+
+FAITHFUL = ("paper", "desktop")  # of the committed scales, the most faithful first
+NO_EXPERIMENT = "no_experiment"  # the verdict on a printed number that nothing here produces yet
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One printed number and the cell that answers it; None where there is no experiment for it.
+
+    ``paper``, ``table``, ``row``, ``column`` and ``metric`` are the print's own.
+    """
+
+    paper: str
+    table: str
+    row: str
+    column: str
+    metric: str
+    published: Published
+    cell: Cell | None
+
+    @property
+    def id(self) -> str:
+        """Such as ``indelman/1a/d=25/Direct/percent_sequences_perfect``."""
+        return "/".join((self.paper, self.table, self.row, self.column, self.metric))
+
+    @property
+    def verdict(self) -> str:
+        """Of the cell, or that there is no experiment."""
+        return self.cell.judgement.verdict if self.cell else NO_EXPERIMENT
+
+    @property
+    def settled(self) -> bool:
+        """Whether more replicas of the same would hardly change it."""
+        return self.verdict in SETTLED
+
+    @property
+    def seconds(self) -> float | None:
+        """What its records took to train; None without any."""
+        pieces = self.cell.evidence if self.cell else ()
+        return sum(piece.record["run"]["seconds"] for piece in pieces) if pieces else None
+
+    @property
+    def hours_wanted(self) -> float | None:
+        """What the further replicas would take that would decide it, on one core as its own did."""
+        cell = self.cell
+        if cell is None or cell.estimate is None or cell.judgement.wanted is None or self.seconds is None:
+            return None
+        return self.seconds / cell.estimate.n * (cell.judgement.wanted - cell.estimate.n) / 3600
+
+
+@dataclass(frozen=True)
+class Outside:
+    """How many compared numbers lie outside their 95 % interval, how many chance would leave there, and p of that."""
+
+    compared: int
+    outside: int
+
+    @property
+    def expected(self) -> float:
+        """One in twenty."""
+        return (1 - LEVEL) * self.compared
+
+    @property
+    def p(self) -> float:
+        """One-sided, as if the numbers were independent."""
+        if not self.compared:
+            return 1.0
+        return float(stats.binomtest(self.outside, self.compared, 1 - LEVEL, alternative="greater").pvalue)
+
+
+def best_evidence(scales: Iterable[str] = FAITHFUL) -> list[Answer]:
+    """An answer for every printed number, in the papers' order.
+
+    Of several scales the first one that has a comparable record counts; without one, the first with any record; without
+    any, the first.
+    """
+    candidates: dict[Key, list[Cell]] = {}
+    for scale in scales:
+        for cell in _answers_at(scale):
+            candidates.setdefault(_key(cell), []).append(cell)
+    return [
+        Answer(*key, published, _best(candidates.get(key, ())))
+        for paper in PAPERS
+        for key, published in numbers().items()
+        if key[0] == paper
+    ]
+
+
+def tally(answers: Iterable[Answer]) -> Mapping[str, int]:
+    """How many answers have which verdict."""
+    return Counter(answer.verdict for answer in answers)
+
+
+def outside(answers: Iterable[Answer]) -> Outside:
+    """The multiplicity of all comparisons, in the open."""
+    differences = [a.cell.judgement.difference for a in answers if a.cell and a.cell.judgement.difference is not None]
+    return Outside(len(differences), sum(not difference.holds_zero for difference in differences))
+
+
+def _answers_at(scale: str) -> list[Cell]:
+    plan = load_plan(scale)
+    return [cell for name in plan.experiments for cell in collect(plan, name) if cell.is_answer]
+
+
+def _key(cell: Cell) -> Key:
+    """The print's own key: rows may be settings or methods."""
+    paper, table, metric = cell.experiment.paper, cell.experiment.table, cell.metric.published or ""
+    as_row = (paper, table, cell.setting, cell.arm.answers or "", metric)
+    return as_row if as_row in numbers() else (paper, table, cell.arm.answers or "", cell.setting, metric)
+
+
+def _best(cells: Sequence[Cell]) -> Cell | None:
+    for wanted in (_is_comparable, _has_record):
+        for cell in cells:
+            if wanted(cell):
+                return cell
+    return cells[0] if cells else None
+
+
+def _is_comparable(cell: Cell) -> bool:
+    return cell.judgement.verdict in ("reproduced", "inconclusive", "shifted", "differs", "misprint")
+
+
+def _has_record(cell: Cell) -> bool:
+    return cell.estimate is not None

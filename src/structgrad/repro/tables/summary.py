@@ -1,0 +1,141 @@
+"""``results/summary.csv`` and ``summary.md``: one line per printed number of the papers, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from structgrad.experiments import PAPERS
+from structgrad.files import write_bytes
+from structgrad.repro.judging.numbers import MORE_DIGITS, fixed
+from structgrad.repro.judging.summary import NO_EXPERIMENT, Answer, Outside, best_evidence, outside, tally
+from structgrad.repro.planning.paths import project_root
+from structgrad.repro.planning.plan import folder_of
+from structgrad.repro.tables.comma_separated import comma_separated
+from structgrad.repro.tables.panels import MARKS
+
+COLUMNS = (
+    "paper", "table", "row", "column", "metric", "unit", "published", "published_spread",
+    "value", "ci_low", "ci_high", "n", "verdict", "equivalent", "difference_low", "difference_high", "margin",
+    "first_verdict", "scale", "seconds",
+    "replicas_wanted", "hours_wanted", "cell", "improve", "records",
+)  # fmt: skip
+# In the order of a reader's interest: what was compared first.
+SHOWN = ("reproduced", "inconclusive", "shifted", "differs", "not_comparable", "not_attempted", "misprint", "no_data")
+WORDS = {NO_EXPERIMENT: "no experiment yet", "not_comparable": "protocol cut", "not_attempted": "not run"}
+
+
+def build_summary(answers: Sequence[Answer]) -> dict[Path, bytes]:
+    """Both files and their content, without writing any."""
+    folder = project_root() / "results"
+    texts = {"summary.csv": comma_separated(COLUMNS, map(csv_row, answers)), "summary.md": to_markdown(answers)}
+    return {folder / name: text.encode("utf-8") for name, text in texts.items()}
+
+
+def write_summary(answers: Sequence[Answer] | None = None) -> list[Path]:
+    """Write :func:`build_summary` and return the paths."""
+    contents = build_summary(best_evidence() if answers is None else answers)
+    for path, content in contents.items():
+        write_bytes(path, content)
+    return list(contents)
+
+
+def csv_row(answer: Answer) -> list[str]:
+    """An answer's line under :data:`COLUMNS`."""
+    cell, published = answer.cell, answer.published
+    head = [answer.paper, answer.table, answer.row, answer.column, answer.metric, published.unit, published.text]
+    head.append(published.spread_text)
+    if cell is None:
+        return [*head, "", "", "", "0", answer.verdict, *[""] * (len(COLUMNS) - len(head) - 5)]
+    ours, judgement, digits = cell.estimate, cell.judgement, cell.metric.digits + MORE_DIGITS
+    return [
+        *head,
+        *(fixed(getattr(ours, part, None), digits) for part in ("value", "low", "high")),
+        str(ours.n if ours else 0),
+        judgement.verdict,
+        "yes" if judgement.equivalent else "",
+        *(fixed(getattr(judgement.difference, end, None), digits) for end in ("low", "high")),
+        f"{cell.metric.margin:g}",
+        judgement.first,
+        cell.scale if ours else "",
+        "" if answer.seconds is None else f"{answer.seconds:.0f}",
+        str(judgement.wanted or ""),
+        "" if answer.hours_wanted is None else f"{answer.hours_wanted:.2f}",
+        cell.id,
+        improve(answer),
+        " ".join(piece.mark for piece in cell.evidence),
+    ]
+
+
+def improve(answer: Answer) -> str:
+    """The command that would bring an answer nearer to being settled; empty where nothing would."""
+    cell = answer.cell
+    if cell is None or answer.settled or answer.verdict == "misprint":
+        return ""
+    name, place = cell.experiment.name, f"{cell.experiment.name}/{folder_of(cell.setting)}/{cell.arm.name}"
+    if cell.judgement.wanted and cell.estimate and cell.judgement.verdict == "inconclusive":
+        return f"structgrad run {place}/{cell.estimate.n}-{cell.judgement.wanted - 1} --scale {cell.scale}"
+    return (
+        f"structgrad reproduce --scale paper --set 'experiments=[{name}]' --set 'settings=[{cell.setting}]' "
+        f"--set 'arms=[{cell.arm.name}]'"
+    )
+
+
+def counted(answers: Iterable[Answer]) -> str:
+    """Such as ``155 reproduced (28 equivalent), 42 inconclusive, 8 differ``; verdicts without any are left out."""
+    answers = list(answers)
+    by, parts = tally(answers), []
+    strong = sum(bool(answer.cell and answer.cell.judgement.equivalent) for answer in answers)
+    for verdict in (*SHOWN, NO_EXPERIMENT):
+        if by[verdict]:
+            words = WORDS.get(verdict, verdict.replace("_", " ")).replace("differs", "differ")
+            parts.append(f"{by[verdict]} {words}" + (f" ({strong} equivalent)" if verdict == "reproduced" else ""))
+    return ", ".join(parts)
+
+
+def multiplicity(counts: Outside) -> str:
+    """One sentence on how many lie outside, and how many chance would leave there."""
+    return (
+        f"{counts.outside} of the {counts.compared} compared numbers lie outside the 95 % interval of the difference, "
+        f"where chance alone would leave {counts.expected:.0f} (p = {counts.p:.1g})"
+    )
+
+
+def to_markdown(answers: Sequence[Answer]) -> str:
+    """The answers paper by paper and table by table, rows as printed."""
+    lines = ["# Every printed number and what became of it", ""]
+    lines += [f"Of {len(answers)} printed numbers: {counted(answers)}. {multiplicity(outside(answers))}.", ""]
+    lines += [
+        "The rule and its words: [docs/verdicts.md](../docs/verdicts.md). Ours [95 % interval] n, the best record",
+        "",
+    ]
+    lines[-2] += " that there is; all digits in [summary.csv](summary.csv)."
+    for paper, own in groupby(answers, key=lambda answer: answer.paper):
+        of_paper = list(own)
+        lines += [f"## {paper}", "", f"{PAPERS[paper].title}: {counted(of_paper)}.", ""]
+        for table, of_table in groupby(of_paper, key=lambda answer: answer.table):
+            lines += [f"### Table {table}" if not table.startswith("text") else f"### In the text ({table[5:]})", ""]
+            lines += [
+                "| row | column | metric | printed | ours | n | scale | verdict |",
+                "|---|---|---|---|---|---|---|---|",
+            ]
+            lines += [_line(answer) for answer in of_table]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _line(answer: Answer) -> str:
+    cell, published = answer.cell, answer.published
+    printed = published.text + (f" ± {published.spread_text}" if published.spread_text else "")
+    ours, scale, n = "", "", ""
+    if cell and cell.estimate:
+        digits, known = cell.metric.digits, cell.estimate.low is not None
+        ours = fixed(cell.estimate.value, digits)
+        ours += f" [{fixed(cell.estimate.low, digits)}, {fixed(cell.estimate.high, digits)}]" if known else ""
+        scale, n = cell.scale, str(cell.estimate.n)
+    words = WORDS.get(answer.verdict, answer.verdict.replace("_", " "))
+    mark = MARKS.get(answer.verdict, "")
+    strong = " (equivalent)" if cell and cell.judgement.equivalent else ""
+    parts = (answer.row, answer.column, answer.metric, printed, ours, n, scale, f"{mark} {words}{strong}".strip())
+    return f"| {' | '.join(parts)} |"

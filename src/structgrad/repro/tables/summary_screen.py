@@ -1,0 +1,85 @@
+"""The summary as a terminal of 80 x 24 shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from textwrap import fill
+
+from structgrad.experiments import PAPERS
+from structgrad.repro.judging.cells import Cell, Cells
+from structgrad.repro.judging.summary import NO_EXPERIMENT, Answer, outside, tally
+from structgrad.repro.judging.verdicts import SETTLED
+from structgrad.repro.tables.panels import MARKS
+from structgrad.repro.tables.summary import multiplicity
+
+WIDTH = 80
+HEADS = {
+    "reproduced": "repro-|duced",
+    "inconclusive": "incon-|clusive",
+    "shifted": "|shifted",
+    "differs": "|differs",
+    "not_comparable": "proto-|col cut",
+    "not_attempted": "not|run",
+    "misprint": "mis-|print",
+    NO_EXPERIMENT: "no ex-|perim.",
+}
+
+
+def screen(answers: Sequence[Answer]) -> str:
+    """One line per paper, what chance alone would do, and where more is to be read."""
+    heads = [head.split("|") for head in HEADS.values()]
+    marks = [MARKS.get(verdict, " ") for verdict in HEADS]
+    lines = [_row("", [head[0] for head in heads]), _row("", [head[1] for head in heads]), _row("", marks)]
+    rows = [(paper, list(own)) for paper, own in groupby(answers, key=lambda answer: answer.paper)]
+    for name, own in [*rows, ("all", list(answers))] if len(rows) > 1 else rows:
+        by = tally(own)
+        lines.append(_row(name, [str(by[verdict] or "") for verdict in HEADS]))
+    compared = outside(answers)
+    if compared.compared:
+        lines += ["", fill(f"{multiplicity(compared)}.", WIDTH)]
+    lines += ["", "each number: results/summary.md, structgrad summary --json", "the rule:    docs/verdicts.md"]
+    return "\n".join(lines)
+
+
+def here_and_now(cells: Cells, scale: str, seconds: float) -> str:
+    """What a run of one scale says of the printed numbers: those judged on the uncut protocol, and what else ran."""
+    answers = [cell for own in cells.values() for cell in own if cell.is_answer]
+    judged = [
+        cell for cell in answers if cell.judgement.difference is not None or cell.judgement.verdict == "inconclusive"
+    ]
+    ran = {cell.experiment.full_title for own in cells.values() for cell in own if cell.estimate is not None}
+    lines = [f"Here and now (scale {scale}, {seconds:.0f} s):"]
+    if judged:
+        settled = sum(cell.judgement.verdict in SETTLED for cell in judged)
+        text = f"{len(judged)} printed numbers judged on the uncut protocol, {settled} of them settled: {_by(judged)}."
+        lines.append(fill(text, WIDTH))
+        lines += _places(judged)
+    lines.append(
+        fill(
+            f"{len(ran)} tables and figures ran{', the rest of each cut to show that it runs' if judged else ' cut'}: "
+            "not judged at this scale.",
+            WIDTH,
+        )
+    )
+    return "\n".join(lines)
+
+
+def _by(cells: Sequence[Cell]) -> str:
+    verdicts = [cell.judgement.verdict for cell in cells]
+    order = [verdict for verdict in HEADS if verdict in verdicts]
+    return ", ".join(f"{verdicts.count(verdict)} {verdict.replace('_', ' ')}" for verdict in order)
+
+
+def _places(cells: Sequence[Cell]) -> list[str]:
+    """One line per table: which settings, and how they fared."""
+    lines = []
+    for (paper, heading), own in groupby(cells, key=lambda cell: (cell.experiment.paper, cell.experiment.heading)):
+        of_table = list(own)
+        marks = "".join(MARKS[cell.judgement.verdict] for cell in of_table)
+        lines.append(f"  {PAPERS[paper].name} {heading}: {marks}")
+    return lines
+
+
+def _row(name: str, parts: Sequence[str]) -> str:
+    return f"{name:<9}" + "".join(f"{part:>8}" for part in parts)
