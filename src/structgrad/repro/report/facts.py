@@ -16,17 +16,18 @@ from typing import Any
 from structgrad.repro.evidence.gathering import Evidence, per_replica, value_of
 from structgrad.repro.judging.cells import Cell
 from structgrad.repro.judging.numbers import MORE_DIGITS, fixed
+from structgrad.repro.judging.summary import Answer
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan, load_plan
 from structgrad.repro.report.deviations import link
 from structgrad.repro.report.explain import FULL
-from structgrad.repro.report.number_map import MISSING, STATE_MARKS, STATES, Square
+from structgrad.repro.report.number_map import STATE_MARKS, STATES
 from structgrad.repro.report.rows import SHORT, duration
 from structgrad.repro.report.words import doubt
 
 CELL = (
-    "id", "title", "verdict", "strong", "kind", "unit", "value", "low", "high", "spread", "n", "over", "printed",
-    "printedSpread", "notes", "reason", "first", "replicas", "records", "commands", "deviations",
+    "id", "scale", "title", "verdict", "strong", "kind", "unit", "value", "low", "high", "spread", "n", "over",
+    "printed", "printedSpread", "notes", "reason", "first", "replicas", "records", "commands", "deviations",
 )  # fmt: skip
 RECORD = ("path", "replicas", "seeds", "sources", "commit", "machine", "time", "finished", "command")
 NAMED = 3  # commands of a cell that has not run; a search has as many as trials
@@ -45,21 +46,22 @@ class Facts:
 
     def place(self, cell: Cell) -> int:
         """The place of a cell's facts, which are gathered the first time that it is asked for."""
-        if cell.id not in self.places:
-            self.places[cell.id] = len(self.cells)
+        name = f"{cell.scale} {cell.id}"
+        if name not in self.places:
+            self.places[name] = len(self.cells)
             self.cells.append(self._cell(cell))
-        return self.places[cell.id]
+        return self.places[name]
 
-    def place_of(self, square: Square) -> int:
+    def place_of(self, square: Answer) -> int:
         """The place of a printed number's facts."""
         if square.cell is not None:
             return self.place(square.cell)
         if square.id not in self.places:
-            _, _, row, column, metric = square.key
             theirs = square.published
             named: dict[str, Any] = dict.fromkeys(CELL)
-            named |= {"id": square.id, "title": f"{metric}, {row}, {column}", "verdict": MISSING, "unit": theirs.unit}
-            named |= {"printed": theirs.text, "printedSpread": theirs.spread_text, "reason": STATES[MISSING]}
+            named |= {"id": square.id, "title": f"{square.metric}, {square.row}, {square.column}"}
+            named |= {"verdict": square.verdict, "unit": theirs.unit}
+            named |= {"printed": theirs.text, "printedSpread": theirs.spread_text, "reason": STATES[square.verdict]}
             self.places[square.id] = len(self.cells)
             self.cells.append(list(named.values()))
         return self.places[square.id]
@@ -80,6 +82,7 @@ class Facts:
         notes = [cell.arm.note, doubt(cell), theirs.note if theirs else ""]
         named: Mapping[str, Any] = {
             "id": cell.id,
+            "scale": cell.scale,
             "title": f"{cell.metric.title}, {cell.arm.column}, {cell.setting}",
             "verdict": verdict.verdict,
             "strong": int(verdict.equivalent),
@@ -139,7 +142,10 @@ class Facts:
 
 
 def _link(piece: Evidence, plan: Plan) -> str:
-    return str(PurePosixPath(*piece.path.relative_to(results(plan.scale)).parts))
+    """Where a record lies, seen from the page; another scale's is beside it."""
+    scale = piece.record["scale"]
+    path = str(PurePosixPath(*piece.path.relative_to(results(scale)).parts))
+    return path if scale == plan.scale else f"../{scale}/{path}"
 
 
 def kind_of(cell: Cell) -> str:

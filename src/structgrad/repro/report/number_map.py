@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from structgrad.experiments import PAPERS, REGISTRY, Experiment
-from structgrad.repro.judging.cells import Cell, Cells
-from structgrad.repro.judging.published import Key, Published, numbers
+from structgrad.repro.judging.cells import Cell, Cells, collect
+from structgrad.repro.judging.summary import FAITHFUL, NO_EXPERIMENT, Answer, answers, tally
 from structgrad.repro.judging.verdicts import VERDICTS
+from structgrad.repro.planning.plan import Plan, load_plan
 from structgrad.repro.tables.panels import MARKS
 
-MISSING = "no_experiment"
-STATES: Mapping[str, str] = {**VERDICTS, MISSING: "printed, but no experiment here covers it yet"}
-STATE_MARKS: Mapping[str, str] = {**MARKS, MISSING: "+"}
-
-
-@dataclass(frozen=True)
-class Square:
-    """One printed number; without an experiment it has no cell."""
-
-    key: Key
-    published: Published
-    cell: Cell | None
-
-    @property
-    def state(self) -> str:
-        """Its verdict, or that there is no experiment."""
-        return self.cell.judgement.verdict if self.cell else MISSING
-
-    @property
-    def id(self) -> str:
-        """The cell's id; paper, table, row, column and metric as printed where there is none."""
-        return self.cell.id if self.cell else "/".join(self.key)
+STATES: Mapping[str, str] = {**VERDICTS, NO_EXPERIMENT: "printed, but no experiment here covers it yet"}
+STATE_MARKS: Mapping[str, str] = {**MARKS, NO_EXPERIMENT: "+"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +22,7 @@ class Group:
 
     paper: str
     heading: str
-    squares: tuple[Square, ...]
+    squares: tuple[Answer, ...]
     stem: str  # of its section on the page; empty where there is none
 
 
@@ -61,50 +41,45 @@ class Standing:
         return sum(self.counts.values())
 
 
-def best_evidence(cells: Cells) -> dict[Key, Cell]:
-    """The answer to each printed number that an experiment covers: here this scale's."""
-    answers = (cell for own in cells.values() for cell in own if cell.is_answer)
-    return {key_of(cell): cell for cell in answers}
+def best_evidence(plan: Plan, cells: Cells) -> list[Answer]:
+    """The answer to each printed number: of a faithful scale the best that all of them have, else this scale's own.
+
+    What no experiment covers is there, too; what another plan's experiments cover is left out.
+    """
+    scales = FAITHFUL if plan.scale in FAITHFUL else (plan.scale,)
+    own: list[Cell] = []
+    for scale in scales:
+        other = plan if scale == plan.scale else load_plan(scale)
+        for name in plan.experiments:
+            if name in other.experiments:
+                own += cells[name] if other is plan else collect(other, name)
+    planned = {(part.experiment.paper, part.experiment.table) for part in plan.experiments.values()}
+    elsewhere = {(other.paper, other.table) for other in REGISTRY.values()} - planned
+    found = answers(cell for cell in own if cell.is_answer)
+    return [answer for answer in found if (answer.paper, answer.table) not in elsewhere]
 
 
-def standings(cells: Cells) -> list[Standing]:
+def standings(plan: Plan, cells: Cells) -> list[Standing]:
     """Every paper that prints numbers and has an experiment in the plan, in their order."""
-    answers = best_evidence(cells)
-    planned = {(own[0].experiment.paper, own[0].experiment.table): own[0].experiment for own in cells.values() if own}
-    elsewhere = {(other.paper, other.table) for other in REGISTRY.values()} - set(planned)  # no part of this plan
-    tables: dict[tuple[str, str], list[Square]] = {}
-    for key, published in numbers().items():
-        if key[:2] not in elsewhere:
-            tables.setdefault(key[:2], []).append(Square(key, published, answers.get(key)))
+    planned = {(part.experiment.paper, part.experiment.table): part.experiment for part in plan.experiments.values()}
+    tables: dict[tuple[str, str], list[Answer]] = {}
+    for answer in best_evidence(plan, cells):
+        tables.setdefault((answer.paper, answer.table), []).append(answer)
     found = []
     for paper in dict.fromkeys(paper for paper in PAPERS if any(paper == name for name, _ in planned)):
-        groups = [_group(place, squares, planned.get(place)) for place, squares in tables.items() if place[0] == paper]
+        groups = [_group(place, own, planned.get(place)) for place, own in tables.items() if place[0] == paper]
         squares = [square for group in groups for square in group.squares]
         if squares:
-            counts = Counter(square.state for square in squares)
+            counts = tally(squares)
             strong = sum(square.cell is not None and square.cell.judgement.equivalent for square in squares)
             groups.sort(key=lambda group: not group.stem)
-            found.append(Standing(paper, tuple(groups), {state: counts[state] for state in STATES}, strong))
+            found.append(Standing(paper, tuple(groups), {state: counts.get(state, 0) for state in STATES}, strong))
     return found
 
 
-def _group(place: tuple[str, str], squares: Sequence[Square], experiment: Experiment | None) -> Group:
+def _group(place: tuple[str, str], squares: Sequence[Answer], experiment: Experiment | None) -> Group:
     heading = experiment.heading if experiment else _called(place[1])
     return Group(place[0], heading, tuple(squares), experiment.stem if experiment else "")
-
-
-def key_of(cell: Cell) -> Key:
-    """Where the number that a cell is set beside stands in the papers' own numbers.
-
-    Raises:
-        ValueError: the paper prints none for it.
-    """
-    experiment, method, metric = cell.experiment, cell.arm.answers, cell.metric.published
-    if cell.published is None or method is None or metric is None:
-        raise ValueError(f"{cell.id}: nothing is printed for it")
-    as_row: Key = (experiment.paper, experiment.table, cell.setting, method, metric)
-    as_column: Key = (experiment.paper, experiment.table, method, cell.setting, metric)
-    return as_row if as_row in numbers() else as_column
 
 
 def _called(table: str) -> str:

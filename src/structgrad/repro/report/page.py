@@ -18,11 +18,12 @@ from structgrad.repro.evidence.gathering import Evidence
 from structgrad.repro.figures.files import build_figures
 from structgrad.repro.judging.cells import Cells
 from structgrad.repro.judging.numbers import fixed
+from structgrad.repro.judging.summary import Answer
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.report import assets, manifest, rocrate, rows
 from structgrad.repro.report.facts import Facts
-from structgrad.repro.report.number_map import STATE_MARKS, STATES, Square, standings
+from structgrad.repro.report.number_map import STATE_MARKS, STATES, standings
 from structgrad.repro.report.sections import section
 from structgrad.repro.report.words import doubt, sentence
 from structgrad.repro.tables.panels import Table, tables
@@ -57,7 +58,7 @@ def build_report(plan: Plan, cells: Cells) -> bytes:
         spoken=spoken,
         states=STATES,
         marks=STATE_MARKS,
-        papers=[(standing, PAPERS[standing.paper], sentence(standing)) for standing in standings(cells)],
+        papers=[(standing, PAPERS[standing.paper], sentence(standing)) for standing in standings(plan, cells)],
         sections=[section(plan.experiments[name], table, evidence, drawn) for name, table in shown.items()],
         outside=[rows.outside(cell) for table in shown.values() for cell in table.cells if rows.is_outside(cell)],
         searches=any(part.experiment.selected_by for part in plan.experiments.values()),
@@ -75,13 +76,12 @@ def build_report(plan: Plan, cells: Cells) -> bytes:
     return page.encode("utf-8")
 
 
-def spoken(square: Square) -> str:
+def spoken(square: Answer) -> str:
     """A square of the map for a screen reader: place, verdict, both numbers."""
-    _, _, row, column, _ = square.key
     ours = square.cell.estimate if square.cell else None
     digits = square.cell.metric.digits if square.cell else 0
-    what = square.cell.metric.title if square.cell else square.key[4]
-    said = f"{row}, {column}, {what}: {square.state.replace('_', ' ')}; printed {square.published.text}"
+    what = square.cell.metric.title if square.cell else square.metric
+    said = f"{square.row}, {square.column}, {what}: {square.verdict.replace('_', ' ')}; printed {square.published.text}"
     return f"{said}, ours {fixed(ours.value, digits)}" if ours else said
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from structgrad.repro.judging.cells import Cell
 from structgrad.repro.judging.rule import SLACK
-from structgrad.repro.report.number_map import MISSING, Standing
+from structgrad.repro.judging.summary import NO_EXPERIMENT
+from structgrad.repro.report.number_map import Standing
 
 PHRASES = {  # of each verdict, after one and after more
     "reproduced": ("comes out as printed", "come out as printed"),
@@ -13,9 +14,9 @@ PHRASES = {  # of each verdict, after one and after more
     "differs": ("differs", "differ"),
     "misprint": ("cannot be as it is printed", "cannot be as they are printed"),
     "not_comparable": ("ran in a form too short to compare", "ran in a form too short to compare"),
-    "not_attempted": ("has not been run at this scale", "have not been run at this scale"),
+    "not_attempted": ("has not been run", "have not been run"),
     "no_data": ("lacks its data", "lack their data"),
-    MISSING: ("has no experiment yet", "have no experiment yet"),
+    NO_EXPERIMENT: ("has no experiment yet", "have no experiment yet"),
 }
 
 

@@ -40,7 +40,7 @@ function open(place) {
   const commands = [...own.map((record) => record.command), ...(cell.commands || [])];
   document.getElementById("panel-head").textContent = cell.title;
   body.replaceChildren(
-    make("p", { class: "soft" }, cell.id),
+    make("p", { class: "soft" }, `${cell.id}${cell.scale ? `, scale ${cell.scale}` : ""}`),
     ...(cell.replicas?.length ? [strip(cell)] : []),
     numbers(cell));
   if (own.length) body.append(make("h3", {}, "Records"), ...own.map(made));
