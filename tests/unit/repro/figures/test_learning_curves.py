@@ -66,7 +66,7 @@ def paths_of(panel):
 
 
 def line_of(panel, colour):
-    (found,) = [corners for style, corners in paths_of(panel) if f"fill: none; stroke: {colour}" in style]
+    (found,) = [corners for style, corners in paths_of(panel) if "fill: none" in style and f"stroke: {colour}" in style]
     return found
 
 
