@@ -33,7 +33,7 @@ NAMED = 8  # more settings would not all find room for their numbers below the a
 
 def reading(figure: Lines, experiment: Experiment) -> str:
     """How to read the picture."""
-    text = "Lines and bands: ours with 95 % intervals"
+    text = "Lines and bars: ours with 95 % intervals"
     text += "; hollow marks: the published numbers" if experiment.printed else ""
     text += "; grey, thin: what does not learn" if any(arm.reference for arm in experiment.arms) else ""
     return f"{text}."
@@ -82,7 +82,7 @@ def has_ours(content: bytes) -> bool:
 def draw(content: bytes, figure: Lines, experiment: Experiment, title: str) -> bytes:
     """The svg of :func:`data`: panels side by side, in the order in which they are declared.
 
-    Lines with bands are ours with 95 % intervals, small dots the coarser metric, hollow markers the published
+    Lines with bars are ours with 95 % intervals, small dots the coarser metric, hollow markers the published
     values; a reference is a thin line without either.
     """
     rows = list(csv.DictReader(content.decode("utf-8").splitlines()))
@@ -132,11 +132,11 @@ def _draw_arm(axes: Any, rows: Sequence[dict[str, str]], own: Look, shift: float
             color=colour, marker=own.marker, markersize=4.5, linewidth=1.4, zorder=3,
         )  # fmt: skip
         handles[line[0]["column"]] = handle
-        band = [row for row in line if row["ci_low"]]
-        if band:
-            low, high = _y(band, "ci_low"), _y(band, "ci_high")
-            axes.fill_between(_x(band, shift), low, high, color=colour, alpha=0.15, linewidth=0)
-            axes.vlines(_x(band, shift), low, high, color=colour, linewidth=1.0, zorder=2)
+        known = [row for row in line if row["ci_low"]]
+        if known:
+            axes.vlines(
+                _x(known, shift), _y(known, "ci_low"), _y(known, "ci_high"), color=colour, linewidth=1.0, zorder=2
+            )
 
 
 def _draw_references(axes: Any, rows: Sequence[dict[str, str]], handles: dict[str, Any]) -> None:

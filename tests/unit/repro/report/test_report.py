@@ -83,7 +83,7 @@ def test_the_page_tells(finished, text):
     assert "66.7" in text
     assert "turns the scores into an\norder" in text  # the caption
     assert "<em>d</em>" in text
-    assert "drawn. Lines and bands: ours" in text
+    assert "drawn. Lines and bars: ours" in text
     assert "2 <small>of 2</small></b><span>shards" in text
     assert "2 min 00 s" in text
     for claim in json.loads((results(finished.scale) / "claims.json").read_text(encoding="utf-8"))["claims"]:
