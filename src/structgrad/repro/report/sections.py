@@ -70,7 +70,8 @@ def _figure(
     if not kind.has_ours(drawn[f"{stem}.csv"]):
         return None
     return {
-        "id": f"{stem}-figure",
+        "id": stem,
+        "heading": figure.name and (figure.title or name),
         "caption": Markup(caption(experiment, stem)) if figure.name else "",
         "picture": Markup(inline(drawn[f"{stem}.svg"], f"{stem}-", f"Figure of {name}")),
         "name": name,
