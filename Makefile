@@ -21,7 +21,7 @@ INSTALLING := unset PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_DRY_RUN UV_TAR
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help setup reproduce test test-slow lint bench audit report ui lock clean
+.PHONY: help setup reproduce test test-slow lint bench audit report readme ui lock clean
 
 help: ## this page
 	@echo 'structgrad reproduces the tables of three papers on learning through a discrete argmax.'
@@ -71,6 +71,9 @@ audit: $(READY) ## check that every number is what it claims to be [SCALE=]
 
 report: $(READY) ## write the report, its RO-Crate and the manifest from the records [SCALE=]
 	@$(RUN) structgrad report $(SCALE_OPTION)
+
+readme: $(READY) ## write the generated parts of README.md and docs/results.md
+	@$(RUN) python -m structgrad.repro.report.readme
 
 ui: $(READY) ## browse the runs of results/<scale>/mlflow.db in MLflow [SCALE=]
 	@$(RUN) structgrad tracking ui $(SCALE_OPTION)

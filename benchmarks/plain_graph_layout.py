@@ -33,6 +33,9 @@ class Plain(nn.Module):
     ``kind``: indep_directed, top_k or spanning_tree.
     """
 
+    into: Tensor
+    out_of: Tensor
+
     def __init__(self, kind: str, n: int, frames: int, width: int, temperature: float) -> None:
         super().__init__()
         self.kind, self.n, self.temperature = kind, n, temperature
@@ -101,7 +104,7 @@ class Plain(nn.Module):
     def decode(self, x: Tensor, weights: Tensor) -> Tensor:
         """One step of ``(B, time, n, 2)`` under weights ``(B, n (n - 1), 2)``."""
         pairs = self.pairs(x)
-        total = 0
+        total = x.new_zeros(())
         for e in range(2):
             message = relu(self.messages2[e](relu(self.messages1[e](pairs))))
             total = total + message * weights[:, None, :, e, None]

@@ -87,6 +87,7 @@ class PlainGraph(nn.Module):
         scores = self.scores(batch)
         if self.kind == "spanning_tree":
             scores = (scores + scores.mT) / 2
+        assert noise is not None
         tempered = (scores + noise) / self.temperature
         if self.kind == "indep_directed":
             return torch.sigmoid(tempered) * allowed

@@ -83,7 +83,8 @@ class Ours:
         features = data.features + 0.01 * np.random.default_rng(1).random(data.features.shape)
         rankers.x, rankers.y = (torch.from_numpy(a).to(torch.get_default_dtype()) for a in (features, data.ranks))
         if exact:
-            rankers.x, rankers.steps, rankers.grid.adam = (rankers.x * 16).round() / 16, 1, Descent(rankers.grid)
+            rankers.x, rankers.steps = (rankers.x * 16).round() / 16, 1
+            rankers.grid.adam = Descent(rankers.grid)  # pyright: ignore[reportAttributeAccessIssue]
             for model in rankers.grid.models:
                 model.flat.data.mul_(256).round_().div_(256)
         self.starts = [self.weights(number, fit, (0, 0)) for number in NUMBERS for fit in range(rankers.fits)]

@@ -37,19 +37,19 @@ def _double():
 
 def under_plain_names(ours):
     """Tensors that belong to our parameters, by the plain names of these; torch's LSTMs have two biases for one."""
-    ours, found = dict(ours), {}
+    ours, renamed = dict(ours), {}
     latent = "edges.scorer." if "edges.scorer.lstm.input" in ours else ""
     if latent or "lstm.input" in ours:
-        found["symbols.weight"] = ours.pop(f"{latent}lstm.embedding.weight")
+        renamed["symbols.weight"] = ours.pop(f"{latent}lstm.embedding.weight")
         stacked = [ours.pop(f"{latent}lstm.{name}") for name in ("input", "recurrent", "bias")]
         both = [f"{lstm}.{{}}_l0{way}" for lstm in ("heads", "modifiers") for way in ("", "_reverse")]
         names = both if latent else ["lstm.{}_l0"]
         assert {len(part) for part in stacked} == {len(names)}
         for name, first, recurrent, bias in zip(names, *stacked, strict=True):
-            found |= {name.format("weight_ih"): first.mT, name.format("weight_hh"): recurrent.mT}
-            found |= {name.format("bias_ih"): bias[0], name.format("bias_hh"): bias[0]}
-    found |= {name.replace("first", "0").replace("second", "2"): value for name, value in ours.items()}
-    return found
+            renamed |= {name.format("weight_ih"): first.mT, name.format("weight_hh"): recurrent.mT}
+            renamed |= {name.format("bias_ih"): bias[0], name.format("bias_hh"): bias[0]}
+    renamed |= {name.replace("first", "0").replace("second", "2"): value for name, value in ours.items()}
+    return renamed
 
 
 def noise_of(arm, n, generator):
@@ -88,8 +88,8 @@ def test_logits_loss_and_every_gradient_are_the_plain_ones(plain, arm, rounds, t
     assert float(loss.detach()) == pytest.approx(float(wanted.detach()), rel=1e-12)
     loss.backward()
     wanted.backward()
-    found = under_plain_names((name, parameter.grad) for name, parameter in ours.named_parameters())
+    gradients = under_plain_names((name, parameter.grad) for name, parameter in ours.named_parameters())
     for name, parameter in theirs.items():
         scale = float(parameter.grad.abs().max())
-        torch.testing.assert_close(found[name], parameter.grad, rtol=1e-8, atol=1e-9 * scale)
+        torch.testing.assert_close(gradients[name], parameter.grad, rtol=1e-8, atol=1e-9 * scale)
         assert rounds == 1 or scale > 1e-6, name  # one round hears the first symbol alone

@@ -111,8 +111,8 @@ def ours(family, theta, direction, mask=None):
     return family.log_partition(theta.detach(), mask), marginals.detach(), product
 
 
-def error(found, expected):
-    return float((found - expected).abs().max())
+def error(computed, expected):
+    return float((computed - expected).abs().max())
 
 
 @pytest.mark.parametrize("span", RANGES)
@@ -122,10 +122,10 @@ def test_arborescences(span):
         edges = [[True] * 6] * 6
         log_z, probabilities = exact(as_lists(scores), edges)
         product = exact_product(as_lists(scores), edges, as_lists(direction))
-        found = ours(Arborescence(6), scores, direction)
-        assert float(found[0]) == pytest.approx(float(log_z), rel=1e-13, abs=1e-12)
-        assert error(found[1], as_tensor(probabilities)) < 1e-13
-        assert error(found[2], as_tensor(product)) < 1e-12
+        computed = ours(Arborescence(6), scores, direction)
+        assert float(computed[0]) == pytest.approx(float(log_z), rel=1e-13, abs=1e-12)
+        assert error(computed[1], as_tensor(probabilities)) < 1e-13
+        assert error(computed[2], as_tensor(product)) < 1e-12
 
 
 @pytest.mark.parametrize("span", [*RANGES, 1000])
@@ -137,10 +137,10 @@ def test_single_roots(span, root_gain):
         edges = [[True] * 6] * 6
         log_z, probabilities = exact_single(as_lists(scores), edges)
         product = exact_product(as_lists(scores), edges, as_lists(direction), exact_single)
-        found = ours(Arborescence(6, single_root=True), scores, direction)
-        assert float(found[0]) == pytest.approx(float(log_z), rel=1e-13, abs=1e-12)
-        assert error(found[1], as_tensor(probabilities)) < 2e-13
-        assert error(found[2], as_tensor(product)) < 1e-12
+        computed = ours(Arborescence(6, single_root=True), scores, direction)
+        assert float(computed[0]) == pytest.approx(float(log_z), rel=1e-13, abs=1e-12)
+        assert error(computed[1], as_tensor(probabilities)) < 2e-13
+        assert error(computed[2], as_tensor(product)) < 1e-12
         p = [x for row in probabilities for x in row]
         inner = sum(x * s for x, s in zip(p, (s for row in as_lists(scores) for s in row), strict=True))
         entropy = Arborescence(6, single_root=True).entropy(scores)
@@ -155,11 +155,11 @@ def test_spanning_trees(span):
         edges = [[True] * 6] * 6
         log_z, probabilities = exact(as_lists(scores), edges)
         product = as_tensor(exact_product(as_lists(scores), edges, as_lists(direction)))
-        found = ours(tree, tree.vector(scores), tree.vector(direction))
+        computed = ours(tree, tree.vector(scores), tree.vector(direction))
         expected = as_tensor(probabilities)
-        assert float(found[0]) == pytest.approx(float(log_z), rel=1e-13, abs=1e-12)
-        assert error(found[1], tree.vector(expected + expected.mT)) < 1e-13
-        assert error(found[2], tree.vector(product + product.mT)) < 1e-12
+        assert float(computed[0]) == pytest.approx(float(log_z), rel=1e-13, abs=1e-12)
+        assert error(computed[1], tree.vector(expected + expected.mT)) < 1e-13
+        assert error(computed[2], tree.vector(product + product.mT)) < 1e-12
 
 
 @pytest.mark.parametrize("n", [4, 8])
@@ -185,10 +185,10 @@ def test_sparse_graphs_of_any_range(span, seed):
         edges = mask.tolist()
         log_z, probabilities = exact(as_lists(scores), edges)
         product = exact_product(as_lists(scores), edges, as_lists(direction))
-        found = ours(Arborescence(5), scores, direction, mask)
-        assert float(found[0]) == pytest.approx(float(log_z), rel=1e-13)
-        assert error(found[1], as_tensor(probabilities)) < 1e-12
-        assert error(found[2], as_tensor(product)) < 1e-11
+        computed = ours(Arborescence(5), scores, direction, mask)
+        assert float(computed[0]) == pytest.approx(float(log_z), rel=1e-13)
+        assert error(computed[1], as_tensor(probabilities)) < 1e-12
+        assert error(computed[2], as_tensor(product)) < 1e-11
 
 
 @pytest.mark.parametrize(("span", "least"), [(105, 1e-9), (200, 1e-2), (500, 1e-2)])

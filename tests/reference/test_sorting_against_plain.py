@@ -104,7 +104,7 @@ def direct_noise(noise, shape):
     """Our ``(n, S, d, d)`` from what torch draws for the plain ``(S n, d, d)``."""
     assert noise == Gumbel(noise.scale, centred=True)
     n, samples, d, _ = shape
-    drawn = torch.distributions.Gumbel(-0.5772156649 * noise.scale, noise.scale).sample((samples * n, d, d))
+    drawn: Any = torch.distributions.Gumbel(-0.5772156649 * noise.scale, noise.scale).sample((samples * n, d, d))
     assert pytest.approx(EULER_GAMMA, abs=1e-9) == 0.5772156649
     return drawn.view(samples, n, d, d).transpose(0, 1)
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from structgrad.experiments import Experiment
 from structgrad.repro.planning.hyper_parameters import read
 from structgrad.training.checkpoint import Checkpoint
@@ -41,6 +43,12 @@ def job_of(
         experiment.seed_name, setting, arm, first, count, config, checkpoint, Limits(1e9, budget), show, device,
         experiment.shares_data,
     )  # fmt: skip
+
+
+def gradient(tensor: Tensor) -> Tensor:
+    """That of a tensor which has one."""
+    assert tensor.grad is not None
+    return tensor.grad
 
 
 def mean(report: Report) -> Mean:

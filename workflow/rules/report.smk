@@ -15,7 +15,7 @@ rule report:
         "../../environment.yml"
     params:
         sources=source_digest("structgrad.repro.report.page", *REPORT_TEMPLATES),
-        declared=declared_digest("published_numbers.csv", "claims.yaml", CAPTIONS),
+        declared=declared_digest("published_numbers.csv", "claims.yaml", "register.yaml", CAPTIONS),
         options=options_of,
         scale=PLAN.scale,
     shell:

@@ -33,7 +33,7 @@ rule claims:
         "../../environment.yml"
     params:
         sources=source_digest("structgrad.repro.claims"),
-        declared=declared_digest("published_numbers.csv", "claims.yaml"),
+        declared=declared_digest("published_numbers.csv", "claims.yaml", "register.yaml"),
         options=options_of,
         scale=PLAN.scale,
     shell:

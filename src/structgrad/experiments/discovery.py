@@ -20,13 +20,13 @@ def papers() -> dict[str, Paper]:
     Raises:
         ValueError: a paper that is not called as its folder.
     """
-    found: dict[str, Paper] = {
+    by_name: dict[str, Paper] = {
         name: import_module(f"{PACKAGE}.{name}.paper").PAPER for name in _folders_with("paper.py")
     }
-    for name, paper in found.items():
+    for name, paper in by_name.items():
         if paper.name != name:
             raise ValueError(f"the paper in {PACKAGE}.{name} is called {paper.name!r}: it must be called as its folder")
-    return dict(sorted(found.items(), key=lambda named: (-named[1].year, named[0])))
+    return dict(sorted(by_name.items(), key=lambda named: (-named[1].year, named[0])))
 
 
 def experiments(known: dict[str, Paper]) -> dict[str, Experiment]:
@@ -35,7 +35,7 @@ def experiments(known: dict[str, Paper]) -> dict[str, Experiment]:
     Raises:
         ValueError: an experiment of another paper than its folder's, or two of one name.
     """
-    found: dict[str, Experiment] = {}
+    by_name: dict[str, Experiment] = {}
     for paper in known:
         declared = [experiment for task in _folders_with("spec.py", paper) for experiment in _declared(paper, task)]
         for experiment in sorted(declared, key=lambda experiment: experiment.table):
@@ -43,10 +43,10 @@ def experiments(known: dict[str, Paper]) -> dict[str, Experiment]:
                 raise ValueError(
                     f"{experiment.name} in {experiment.package} is of paper {paper}, not {experiment.paper}"
                 )
-            if experiment.name in found:
+            if experiment.name in by_name:
                 raise ValueError(f"two experiments are called {experiment.name}")
-            found[experiment.name] = experiment
-    return found
+            by_name[experiment.name] = experiment
+    return by_name
 
 
 def _declared(paper: str, task: str) -> Iterator[Experiment]:

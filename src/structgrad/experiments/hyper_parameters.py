@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from annotated_types import Gt
+from annotated_types import Ge, Gt, Lt
 
 Count = Annotated[int, Gt(0)]
+CountOrZero = Annotated[int, Ge(0)]
 Positive = Annotated[float, Gt(0)]
+Rate = Annotated[float, Ge(0), Lt(1)]  # how often something is left out
 Box = tuple[Positive, Positive]  # of a search, log-uniform between its ends
 
 

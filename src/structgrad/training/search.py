@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from math import isfinite
 from typing import Any
 
@@ -172,7 +173,7 @@ class Search(Trainee):
             self.trial_best = {"value": value, "step": self.at}
         if not self.best or value > self.best["value"]:
             weights = {name: tensor.detach().clone() for name, tensor in self.trial.network.state_dict().items()}
-            self.best = {"value": value, "weights": weights, "state": self.trial.state()}
+            self.best = {"value": value, "weights": weights, "state": deepcopy(self.trial.state())}
         if self.at:
             self.curve.append({"step": float(self.at), "loss": sum(self.losses) / len(self.losses), **numbers})
             self.losses = []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipys import rank_correlation
 from trainings import job_of, mean, parameters, proportion
 
 from structgrad.errors import UserError
@@ -78,7 +79,7 @@ def test_ranks_are_those_of_the_scores_with_noise_and_without():
     draw = np.random.default_rng(0)
     clean = draw.normal(0, 50**0.5, (3000, 100))
     moved = clean + 10 * draw.normal(size=clean.shape)
-    expected = [stats.spearmanr(a, b).statistic for a, b in zip(clean[:500], moved[:500], strict=True)]
+    expected = [rank_correlation(a, b) for a, b in zip(clean[:500], moved[:500], strict=True)]
     correlations = spearman(data.train.noisy[0].double(), data.train.clean[0])
     error = np.hypot(np.std(expected) / 500**0.5, float(correlations.std()) / 3000**0.5)
     assert abs(float(correlations.mean()) - np.mean(expected)) < 5 * error
@@ -132,7 +133,7 @@ def test_scores_by_hand():
 def test_the_correlation_is_scipys():
     draw = torch.Generator().manual_seed(0)
     theta, y = torch.rand(20, 9, generator=draw), torch.rand(20, 9, generator=draw).argsort(-1).argsort(-1)
-    expected = [stats.spearmanr(a, b).statistic for a, b in zip(theta, y, strict=True)]
+    expected = [rank_correlation(a, b) for a, b in zip(theta, y, strict=True)]
     assert spearman(theta, y).tolist() == pytest.approx(expected)
 
 

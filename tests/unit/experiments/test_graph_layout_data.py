@@ -40,15 +40,15 @@ def test_every_step_is_one_of_networkx(n):
     start[1] *= 50
     frames = layout(trees, start, 20, np.float64)
     row, column = np.triu_indices(n, 1)
-    for tree, p, found in zip(trees.numpy(), start, frames, strict=True):
+    for tree, p, path in zip(trees.numpy(), start, frames, strict=True):
         graph = nx.empty_graph(n)
         graph.add_edges_from(zip(row[tree > 0].tolist(), column[tree > 0].tolist(), strict=True))
         assert nx.is_tree(graph)
         for t in range(20):
             moved = nx.spring_layout(graph, pos=dict(enumerate(p)), iterations=1, threshold=1e-10, seed=0)
             p = np.array([moved[v] for v in range(n)])
-            assert found[:, t] == pytest.approx(p, abs=1e-10)  # rounding grows from step to step
-            p = found[:, t]
+            assert path[:, t] == pytest.approx(p, abs=1e-10)  # rounding grows from step to step
+            p = path[:, t]
             assert np.abs(p).max() == 1.0
 
 
@@ -57,11 +57,11 @@ def test_one_step_is_that_of_networkx_to_rounding():
     row, column = np.triu_indices(10, 1)
     trees, frames = data.train.trees, data.train.frames.double().numpy()
     after = layout(trees.double(), np.ascontiguousarray(frames[:, :, 2]), 1, np.float64)[:, :, 0]
-    for tree, p, found in zip(trees.numpy(), frames[:, :, 2], after, strict=True):
+    for tree, p, positions in zip(trees.numpy(), frames[:, :, 2], after, strict=True):
         graph = nx.empty_graph(10)
         graph.add_edges_from(zip(row[tree > 0].tolist(), column[tree > 0].tolist(), strict=True))
         moved = nx.spring_layout(graph, pos=dict(enumerate(p)), iterations=1, threshold=1e-10, seed=0)
-        assert found == pytest.approx(np.array([moved[v] for v in range(10)]), abs=1e-12)
+        assert positions == pytest.approx(np.array([moved[v] for v in range(10)]), abs=1e-12)
 
 
 def test_a_force_that_vanishes_moves_nothing():

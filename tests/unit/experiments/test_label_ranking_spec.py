@@ -15,6 +15,7 @@ from trainings import parameters
 from structgrad.data.label_ranking import FILES
 from structgrad.experiments import REGISTRY
 from structgrad.experiments.berthet.label_ranking.files import needed
+from structgrad.experiments.figures import Scatter
 from structgrad.repro.cli import cli
 from structgrad.repro.commands.run import summary
 from structgrad.repro.judging.cells import collect_all, find
@@ -100,6 +101,7 @@ def test_smoke_has_stand_ins_with_points_for_every_figure_and_one_published_set(
         assert {part.config_of(*place)["source"] for place in cut} == {"stand_in"}
         trained = {arm for _, arm in cut}
         (figure,) = part.experiment.figures
+        assert isinstance(figure, Scatter)
         assert any(trained.issuperset(pair) for pair in figure.pairs)
     glass = plan.experiments["berthet_1"].config_of("glass", "squared")
     assert (glass["source"], glass["max_steps"], glass["epochs"]) == ("published", None, 100)
@@ -133,12 +135,13 @@ def test_a_table_of_ten_columns(plan):
 @pytest.mark.parametrize("width", [100, 200])
 def test_the_terminal_shows_every_column_and_no_number_cut(plan, width):
     table = tables(plan, collect_all(plan))["berthet_1"]
-    console = Console(width=width, file=io.StringIO())
+    screen = io.StringIO()
+    console = Console(width=width, file=screen)
     parts = to_terminal(table, width)
     assert len(parts) == (2 if width == 100 else 1)
     for drawn in parts:
         console.print(drawn)
-    lines = console.file.getvalue().splitlines()
+    lines = screen.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     shown = Counter(re.findall(r"paper \d\.\d\d(?!\d)", "\n".join(lines)))
     assert shown == Counter(f"paper {cell.published.text}" for cell in table.cells if cell.published)
@@ -149,7 +152,7 @@ def test_the_terminal_shows_every_column_and_no_number_cut(plan, width):
 def test_the_command_lists_names(project):
     text = CliRunner().invoke(cli, ["list", "--scale", "smoke"]).output
     assert "berthet_1  berthet Table 1: Label ranking, learning rate tuned" in text
-    assert "settings glass, iris (published: authorship, bodyfat" in text
+    assert "settings iris, glass (published: authorship, bodyfat" in text
 
 
 def test_a_training_says_what_came_out(plan, fabricate, ranked_report):

@@ -19,6 +19,7 @@ from structgrad.repro.audit.derived import (
     crate_rebuilds,
     figures_rebuild,
     report_rebuilds,
+    summary_rebuilds,
     tables_rebuild,
 )
 from structgrad.repro.audit.levels import levels_are_those_declared, promises
@@ -48,6 +49,7 @@ CHECKS: tuple[Check, ...] = (
     figures_rebuild,
     claims_rebuild,
     report_rebuilds,
+    summary_rebuilds,
     crate_rebuilds,
     nothing_else_is_shown,
 )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from structgrad.repro.audit.scene import Finding, Scene
 from structgrad.repro.claims import build_claims
 from structgrad.repro.evidence.records import RecordError
 from structgrad.repro.figures.files import build_figures
+from structgrad.repro.figures.number_map import build_map
 from structgrad.repro.judging.comparison import first_difference, same_drawing
+from structgrad.repro.judging.summary import FAITHFUL, Answer, best_evidence
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.report import rocrate
 from structgrad.repro.report.page import build_report
 from structgrad.repro.tables.files import build_tables
+from structgrad.repro.tables.summary import build_summary, summary_paths
 
 DRAWN = (".svg", ".html")
 
@@ -41,6 +44,16 @@ def report_rebuilds(scene: Scene) -> Iterator[Finding]:
 def crate_rebuilds(scene: Scene) -> Iterator[Finding]:
     """the research object describes the files that are there"""
     yield from _rebuilt(scene, lambda: {scene.folder / rocrate.NAME: rocrate.build_crate(scene.plan)})
+
+
+def summary_rebuilds(scene: Scene) -> Iterator[Finding]:
+    """the summary of all printed numbers rebuilds from the records of the scales that it draws on"""
+    if scene.plan.scale in FAITHFUL and any(path.is_file() for path in summary_paths()):
+        yield from _rebuilt(scene, lambda: _summary(best_evidence()))
+
+
+def _summary(answers: Sequence[Answer]) -> dict[Path, bytes]:
+    return build_summary(answers) | build_map(answers)
 
 
 def _rebuilt(scene: Scene, build: Callable[[], Mapping[Path, bytes]]) -> Iterator[Finding]:

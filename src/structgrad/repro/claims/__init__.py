@@ -1,27 +1,38 @@
-"""Claims: sentences of the papers as predicates over cells, each with its test and its verdict.
+"""Claims: sentences of the papers, and questions of ours, as predicates over cells, each with its test and its verdict.
 
 ``claims.yaml`` of each paper's folder holds them, a list of these fields:
 
     id          begins with the experiment
+    of          paper: the sentence is the paper's and the predicate says no more; ours: the predicate asks of an arm,
+                a reading or an average of ours what the sentence does not speak of
     sentence    the paper's words; where: its place
-    predicate   what is tested, in our words
-    kind        better       the first side scores higher than the second (quantifier each: at every setting;
-                             any: at one setting at least, and significantly lower at none)
+    predicate   what is tested, in our words; note: what else a reader must know
+    kind        better       the first side scores higher than the second (quantifier each: at every setting; any: at
+                             one setting at least and at none lower, where the sentence says so)
                 widening     the first side's lead over the second grows with the setting
-                below        the first side's 95 % interval lies below ``threshold`` at every setting
+                below        the first side's 95 % interval lies below ``threshold`` at every setting; above: above it
                 share        the first side is better than the second, or within ``tolerance`` (relative) of it, on
                              ``share`` of the settings
                 mean_better  the first side's lead over the second, averaged over the settings, is above zero
-    first, second  {experiment, arm}; the experiment may be left out when both are the claim's own
-    settings    the settings that the sentence speaks of
+                steadier     single items scatter less under the first side than under the second, at every setting
+    first, second  {experiment, arm}; the experiment may be left out when both are the claim's own. ``column`` in place
+                of ``arm`` names a printed column: its main reading at each setting
+    settings    the settings that the sentence speaks of: one family, whichever of them have records
+    experiment  null where no experiment can decide it yet; ``needs`` says what would, and ``table``, ``columns`` (of
+                several the best) and ``lower_is_better`` where to look in the print
 
 Each kind of predicate has a module here. Verdicts:
 
     supported        the test says so at the 5 % level
     not_supported    the test says the contrary at that level
+    ..._at_reduced_scale  the same, where the scale cuts the protocol of a cell that it used: a conceptual replication,
+                     which says nothing of the paper's own protocol and is never counted with the ones above
     undecided        neither; or a setting that the claim needs has no record
-    not_comparable   the scale cut more than replicas
-    not_attempted    none of its settings has records for both sides
+    not_attempted    none of its settings has records for both sides, or no experiment exists
+
+``printed`` is the same predicate on the paper's own numbers (:mod:`structgrad.repro.claims.printed`), ``after_results``
+and ``fixed`` are the register's (:mod:`structgrad.repro.judging.register`). Where a main reading took another arm's
+place, ``original_reading`` judges the claim once more with that arm.
 """
 
 from __future__ import annotations
@@ -35,20 +46,28 @@ from typing import Any
 
 import yaml
 
-from structgrad.experiments import PAPERS
+from structgrad.experiments import PAPERS, REGISTRY, Experiment
 from structgrad.files import write_bytes
-from structgrad.repro.claims.below import below
+from structgrad.repro.claims.beside import above, below
 from structgrad.repro.claims.better import better
 from structgrad.repro.claims.mean_better import mean_better
+from structgrad.repro.claims.printed import on_print
 from structgrad.repro.claims.share import share
+from structgrad.repro.claims.sides import arm_of, sides
+from structgrad.repro.claims.steadier import steadier
 from structgrad.repro.claims.values import Claim, Decision
 from structgrad.repro.claims.widening import widening
 from structgrad.repro.judging.cells import Cell, Cells
+from structgrad.repro.judging.register import of_claim, original_of
 from structgrad.repro.judging.significance import ALPHA
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
 
-VERDICTS = ("supported", "not_supported", "undecided", "not_comparable", "not_attempted")
+REDUCED = "_at_reduced_scale"
+VERDICTS = (
+    "supported", "not_supported", f"supported{REDUCED}", f"not_supported{REDUCED}", "undecided", "not_attempted",
+)  # fmt: skip
+SHOWN = ("id", "of", "sentence", "where", "predicate", "note", "kind", "metric")
 ByPlace = Mapping[tuple[str, str, str, str], Cell]  # by experiment, setting, arm and metric
 
 # Each takes the claim, the cells of its sides by setting, and the settings that lack records.
@@ -56,17 +75,22 @@ KINDS: Mapping[str, Callable[[Claim, Mapping[str, Sequence[Cell]], Sequence[str]
     "better": better,
     "widening": widening,
     "below": below,
+    "above": above,
     "share": share,
     "mean_better": mean_better,
+    "steadier": steadier,
 }
 
 
 @cache
 def claims() -> tuple[Claim, ...]:
     """Every claim of the papers, in their order; a paper without ``claims.yaml`` has none."""
-    paths = (files(f"structgrad.experiments.{paper}") / "claims.yaml" for paper in PAPERS)
+    paths = {paper: files(f"structgrad.experiments.{paper}") / "claims.yaml" for paper in PAPERS}
     return tuple(
-        claim for path in paths if path.is_file() for claim in yaml.safe_load(path.read_text(encoding="utf-8"))
+        {"paper": paper, "of": "paper"} | claim
+        for paper, path in paths.items()
+        if path.is_file()
+        for claim in yaml.safe_load(path.read_text(encoding="utf-8"))
     )
 
 
@@ -75,19 +99,12 @@ def judge_claims(plan: Plan, cells: Cells) -> list[dict[str, Any]]:
     by_place = {
         (name, cell.setting, cell.arm.name, cell.metric.name): cell for name, own in cells.items() for cell in own
     }
-    return [
-        {
-            **{key: claim[key] for key in ("id", "sentence", "where", "predicate", "kind", "metric")},
-            **_judge(claim, plan, by_place),
-        }
-        for claim in claims()
-        if all(side["experiment"] in plan.experiments for side in sides(claim))
-    ]
+    return [_judged(claim, plan, by_place) for claim in claims() if _concerns(claim, plan)]
 
 
 def build_claims(plan: Plan, cells: Cells) -> bytes:
     """The content of ``results/<scale>/claims.json``."""
-    content: dict[str, Any] = {"schema": "structgrad.claims/1", "scale": plan.scale, "level": ALPHA}
+    content: dict[str, Any] = {"schema": "structgrad.claims/2", "scale": plan.scale, "level": ALPHA}
     content["claims"] = judge_claims(plan, cells)
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
 
@@ -99,29 +116,79 @@ def write_claims(plan: Plan, cells: Cells) -> Path:
     return path
 
 
-def sides(claim: Claim) -> list[Mapping[str, str]]:
-    """The claim's sides as {experiment, arm}."""
-    return [{"experiment": claim["experiment"], **claim[key]} for key in ("first", "second") if key in claim]
+def _concerns(claim: Claim, plan: Plan) -> bool:
+    """Whether the plan has its experiments; one without an experiment belongs to plans of its whole paper."""
+    if claim["experiment"] is None:
+        whole = {experiment.name for experiment in REGISTRY.values() if experiment.paper == claim["paper"]}
+        return whole <= {*plan.experiments, *plan.absent}
+    return all(side["experiment"] in plan.experiments for side in sides(claim))
 
 
-def _judge(claim: Claim, plan: Plan, by_place: ByPlace) -> dict[str, Any]:
-    pairs = {setting: _sides_at(claim, setting, by_place) for setting in claim["settings"]}
+def _judged(claim: Claim, plan: Plan, by_place: ByPlace) -> dict[str, Any]:
+    entry = of_claim(claim["id"])
+    experiments = {name: part.experiment for name, part in plan.experiments.items()}
+    judged = {key: claim.get(key) for key in SHOWN}
+    judged |= {"fixed": entry and entry.fixed, "after_results": entry and entry.after_results}
+    judged |= {"printed": on_print(claim, experiments)} | _judge(claim, plan, by_place)
+    before = _original_sides(claim, experiments)
+    judged["original_reading"] = None
+    if before:
+        again = _judge(claim, plan, by_place, before)
+        shown = {key: again[key] for key in ("verdict", "reason", "missing", "cells")}
+        judged["original_reading"] = {"arms": sorted(set(before.values())), **shown}
+    return judged
+
+
+def _judge(
+    claim: Claim, plan: Plan, by_place: ByPlace, instead: Mapping[tuple[int, str], str] | None = None
+) -> dict[str, Any]:
+    """The verdict; ``instead`` names other arms, by side and setting."""
+    if claim["experiment"] is None:
+        return {"verdict": "not_attempted", "reason": f"needs {claim['needs']}", "results": [], "cut": None,
+                "missing": [], "cells": [], "records": []}  # fmt: skip
+    pairs = {setting: _sides_at(claim, setting, plan, by_place, instead or {}) for setting in claim["settings"]}
     held = {setting: pair for setting, pair in pairs.items() if all(cell.estimate for cell in pair)}
     missing = [setting for setting in claim["settings"] if setting not in held]
-    used = {
+    used = [cell for pair in held.values() for cell in pair]
+    cuts = (plan.experiments[cell.experiment.name].cut(cell.setting, cell.arm.name) for cell in used)
+    cut = next((reason for reason in cuts if reason is not None), None)
+    shown = {
+        "cut": cut,
         "missing": missing,
-        "cells": [cell.id for pair in held.values() for cell in pair],
-        "records": sorted({piece.mark for pair in held.values() for cell in pair for piece in cell.evidence}),
+        "cells": [cell.id for cell in used],
+        "records": sorted({piece.mark for cell in used for piece in cell.evidence}),
     }
     if not held:
-        return {"verdict": "not_attempted", "reason": "no setting has records for it", "results": [], **used}
+        return {"verdict": "not_attempted", "reason": "no setting has records for it", "results": [], **shown}
     verdict, reason, details = KINDS[claim["kind"]](claim, held, missing)
-    parts = [plan.experiments[side["experiment"]] for side in sides(claim)]
-    cut = next((part.reason for part in parts if not part.comparable), None)
-    if cut is not None:
-        verdict, reason = "not_comparable", f"the scale cuts the protocol: {cut}"
-    return {"verdict": verdict, "reason": reason, "results": details, **used}
+    if cut is not None and verdict != "undecided":
+        verdict, reason = f"{verdict}{REDUCED}", f"{reason}; the scale cuts the protocol: {cut}"
+    return {"verdict": verdict, "reason": reason, "results": details, **shown}
 
 
-def _sides_at(claim: Claim, setting: str, by_place: ByPlace) -> list[Cell]:
-    return [by_place[side["experiment"], setting, side["arm"], claim["metric"]] for side in sides(claim)]
+def _sides_at(
+    claim: Claim, setting: str, plan: Plan, by_place: ByPlace, instead: Mapping[tuple[int, str], str]
+) -> list[Cell]:
+    named = [
+        (side["experiment"], instead.get((place, setting)) or _arm(side, setting, plan))
+        for place, side in enumerate(sides(claim))
+    ]
+    return [by_place[experiment, setting, arm, claim["metric"]] for experiment, arm in named]
+
+
+def _arm(side: Mapping[str, str], setting: str, plan: Plan) -> str:
+    return arm_of(side, setting, plan.experiments[side["experiment"]].experiment).name
+
+
+def _original_sides(claim: Claim, experiments: Mapping[str, Experiment]) -> dict[tuple[int, str], str]:
+    """Of a claim of the paper, the arms that answered its columns first, where others do now, by side and setting."""
+    if claim["experiment"] is None or claim.get("of") == "ours":
+        return {}
+    found = {}
+    for place, side in enumerate(sides(claim)):
+        experiment = experiments[side["experiment"]]
+        for setting in claim["settings"]:
+            original = original_of(experiment, setting, arm_of(side, setting, experiment))
+            if original is not None:
+                found[place, setting] = original.name
+    return found

@@ -14,10 +14,10 @@ from structgrad.repro.judging.cells import Cell
 
 def better(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Decision:
     """The decision by the rule at the head of this module."""
-    details = corrected([compare(claim, setting, pair, len(held)) for setting, pair in held.items()])
+    details = corrected(claim, [compare(claim, setting, pair) for setting, pair in held.items()])
     outcomes = {detail["outcome"] for detail in details}
     reason = by_outcome(details) + not_run(missing)
     if "worse" in outcomes:
         return Decision("not_supported", reason, details)
-    enough = "open" not in outcomes and not missing if claim["quantifier"] == "each" else "better" in outcomes
-    return Decision("supported" if enough else "undecided", reason, details)
+    enough = "open" not in outcomes if claim["quantifier"] == "each" else "better" in outcomes
+    return Decision("supported" if enough and not missing else "undecided", reason, details)

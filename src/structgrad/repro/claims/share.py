@@ -42,7 +42,7 @@ def share(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[st
     """The decision by the rule at the head of this module."""
     tolerance, settings = float(claim["tolerance"]), len(claim["settings"])
     needed = ceil(float(claim["share"]) * settings)
-    details = corrected([compare(claim, setting, pair, len(held)) for setting, pair in held.items()])
+    details = corrected(claim, [compare(claim, setting, pair) for setting, pair in held.items()])
     for detail, (first, second) in zip(details, held.values(), strict=True):
         slack = tolerance * abs(point(second))
         chance = chance_not_negative(_contrasts(first, second, tolerance), first.experiment.overlap)

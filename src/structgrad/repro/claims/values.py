@@ -62,9 +62,10 @@ def differences(first: Cell, second: Cell) -> list[float]:
     return [sign(first) * (x[r] - y[r]) for r in shared(first, second)]
 
 
-def compare(claim: Claim, setting: str, pair: Sequence[Cell], family: int) -> Comparison:
+def compare(claim: Claim, setting: str, pair: Sequence[Cell]) -> Comparison:
     """Test better and worse at a setting, paired where replicas are shared, before any correction.
 
+    The family that Holm corrects for is all settings of the claim, whichever of them have records.
     Folds that are not shared are not compared at all: a test would have to know how far their training sets overlap.
     Of searches the selected trials are compared, whichever they are.
     """
@@ -72,7 +73,7 @@ def compare(claim: Claim, setting: str, pair: Sequence[Cell], family: int) -> Co
     if first.experiment.selected_by:
         return _compare_searches(claim, setting, first, second)
     paired_by = differences(first, second)
-    overlap = first.experiment.overlap
+    overlap, family = first.experiment.overlap, len(claim["settings"])
     if paired_by:
         seed = seed_of(f"{claim['id']}/{setting}")
         up, down = (paired(paired_by, side, family, seed, overlap) for side in ("greater", "less"))
@@ -94,9 +95,13 @@ def _compare_searches(claim: Claim, setting: str, first: Cell, second: Cell) -> 
     return Comparison(setting, lead, up, down, f"{len(a)} against {len(b)} trials")
 
 
-def corrected(tests: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """One detail per setting: better, worse or open at the level, family-wise over the settings (Holm)."""
-    ups, downs = holm([test.p_better for test in tests]), holm([test.p_worse for test in tests])
+def corrected(claim: Claim, tests: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """One detail per setting that has records: better, worse or open at the level, family-wise (Holm).
+
+    The family is the settings that the claim names; one without records stands in it with p = 1.
+    """
+    lacking = [1.0] * (len(claim["settings"]) - len(tests))
+    ups, downs = (holm([*own, *lacking]) for own in ([t.p_better for t in tests], [t.p_worse for t in tests]))
     return [
         {
             "setting": test.setting,
@@ -106,7 +111,7 @@ def corrected(tests: Sequence[Comparison]) -> list[dict[str, Any]]:
             "p_worse": rounded(down),
             "outcome": "better" if up <= ALPHA else "worse" if down <= ALPHA else "open",
         }
-        for test, up, down in zip(tests, ups, downs, strict=True)
+        for test, up, down in zip(tests, ups, downs, strict=False)
     ]
 
 

@@ -48,6 +48,7 @@ def _describe(plan: Plan, name: str) -> dict:
         "scale": plan.scale,
         "comparable": part.comparable,
         "reason": part.reason,
+        "uncut": [f"{shard.arm} at {shard.setting}" for shard in chosen if part.cut(shard.setting, shard.arm) is None],
         "level": part.experiment.level,
         "arms": {arm.name: arm.note for arm in part.experiment.arms},
         "settings": list(part.experiment.settings),
@@ -63,6 +64,7 @@ def _paragraph(row: dict) -> list[str]:
     return [
         f"{row['name']}  {row['title']}",
         f"  scale {row['scale']}: {kind} ({row['reason']})",
+        *([] if row["comparable"] or not row["uncut"] else [f"  but uncut: {', '.join(row['uncut'])}"]),
         f"  level {row['level']}: {MEANINGS[row['level']]}",
         f"  settings {', '.join(row['settings_at_this_scale']) or 'none'} (published: {', '.join(row['settings'])})",
         f"  {row['records']} of {row['shards']} shards trained",

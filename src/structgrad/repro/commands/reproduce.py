@@ -83,6 +83,7 @@ def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool) -> None:
 
 def _sum_up(plan: Plan, seconds: float) -> None:
     """What reproduced here and now, what the committed results say of the rest, and where to go on."""
+    from structgrad.repro.figures.number_map import write_map
     from structgrad.repro.judging.cells import collect_all
     from structgrad.repro.judging.summary import FAITHFUL, best_evidence
     from structgrad.repro.tables.summary import write_summary
@@ -92,6 +93,7 @@ def _sum_up(plan: Plan, seconds: float) -> None:
     click.echo("\n" + here_and_now(collect_all(plan), plan.scale, seconds))
     if plan.scale in FAITHFUL:
         write_summary(answers)
+        write_map(answers)
     click.echo("\nThe results of the repository, the best record of each number:")
     click.echo(screen(answers))
     click.echo(f"report:      results/{plan.scale}/report.html; tables: structgrad tables --scale {plan.scale}")

@@ -12,7 +12,7 @@ from structgrad.repro.options import json_option
 @click.command()
 @json_option
 @click.option("--paper", help="One paper alone: indelman, berthet or paulus.")
-@click.option("--write", is_flag=True, help="Write results/summary.csv and summary.md as well.")
+@click.option("--write", is_flag=True, help="Write results/summary.csv, summary.md and summary.svg as well.")
 def command(as_json: bool, paper: str | None, write: bool) -> None:
     """What became of every number that the three papers print.
 
@@ -23,6 +23,7 @@ def command(as_json: bool, paper: str | None, write: bool) -> None:
     """
     from structgrad.errors import unknown
     from structgrad.experiments import PAPERS
+    from structgrad.repro.figures.number_map import write_map
     from structgrad.repro.judging.summary import best_evidence
     from structgrad.repro.tables.summary import COLUMNS, csv_row, write_summary
     from structgrad.repro.tables.summary_screen import screen
@@ -32,6 +33,7 @@ def command(as_json: bool, paper: str | None, write: bool) -> None:
     answers = best_evidence()
     if write:
         write_summary(answers)
+        write_map(answers)
     shown = [answer for answer in answers if paper in (None, answer.paper)]
     if as_json:
         click.echo(json.dumps([dict(zip(COLUMNS, csv_row(answer), strict=True)) for answer in shown], indent=1))

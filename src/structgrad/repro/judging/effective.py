@@ -60,7 +60,7 @@ class Pooled:
     items: float
 
     @classmethod
-    def of(cls, sums: Sequence[float], counts: Sequence[float]) -> Pooled:
+    def of(cls, sums: Sequence[float] | np.ndarray, counts: Sequence[float] | np.ndarray) -> Pooled:
         """From each replica's sum over its items, and how many these are."""
         x, m = np.asarray(sums, dtype=float), np.asarray(counts, dtype=float)
         groups, items = len(m), float(m.sum())

@@ -24,7 +24,9 @@ ROUNDING = 1e-9  # what sums of fractions may differ by in floating point
 Side = Literal["greater", "less"]
 
 
-def paired(differences: Sequence[float], side: Side, family: int, seed: int, overlap: float = 0.0) -> float:
+def paired(
+    differences: Sequence[float] | np.ndarray, side: Side, family: int, seed: int, overlap: float = 0.0
+) -> float:
     """p of "the mean difference is not greater (less) than 0", the replicas being pairs on shared data.
 
     A sign-flip permutation test, which assumes nothing but symmetry. With n replicas it cannot give less than
@@ -61,7 +63,7 @@ def variance_of_mean(values: Sequence[float] | np.ndarray, overlap: float) -> fl
     return (1 / len(values) + overlap) * float(np.var(values, ddof=1))
 
 
-def chance_not_negative(values: Sequence[float], overlap: float) -> float | None:
+def chance_not_negative(values: Sequence[float] | np.ndarray, overlap: float) -> float | None:
     """The probability that the true mean is not negative (Corani & Benavoli 2015): the mean has the posterior of
     Student's t with n - 1 degrees of freedom about its estimate. None where fewer than two replicas say nothing.
     """
@@ -80,7 +82,7 @@ def at_least(chances: Sequence[float], count: int) -> float:
     return min(1.0, float(distribution[max(0, count) :].sum()))
 
 
-def mean_of_means(samples: Sequence[Sequence[float]], overlap: float) -> tuple[float, float, float]:
+def mean_of_means(samples: Sequence[Sequence[float] | np.ndarray], overlap: float) -> tuple[float, float, float]:
     """The average of the samples' means, and p of "it is not greater", "it is not less than 0".
 
     Each sample of n has the variance of its mean and n - 1 degrees of freedom; the average's are Satterthwaite's.
@@ -129,7 +131,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return result.tolist()
 
 
-def slope(x: Sequence[float], samples: Sequence[Sequence[float]], seed: int) -> tuple[float, float, float]:
+def slope(x: Sequence[float], samples: Sequence[Sequence[float] | np.ndarray], seed: int) -> tuple[float, float, float]:
     """The least-squares slope of the sample means on ``x`` with a bootstrap interval, one sample of replicas
     per x.
 

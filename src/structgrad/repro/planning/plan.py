@@ -13,7 +13,7 @@ from structgrad.experiments import REGISTRY, Experiment
 from structgrad.repro.planning import hyper_parameters
 from structgrad.repro.planning.config import check, load_config, load_scale
 from structgrad.repro.planning.paths import results
-from structgrad.repro.planning.resolve import resolved
+from structgrad.repro.planning.resolve import has_values, resolved
 
 NO_BLOCK = "neither the scale's file in workflow/scales nor `scales` in its spec.py has a block of it"
 SHARD_ID = r"([^/]+)/([^/]+)/([^/]+)/(\d+)-(\d+)"
@@ -104,8 +104,11 @@ class ExperimentPlan:
     def config_of(self, setting: str, arm: str) -> dict[str, Any]:
         """The hyper-parameters of an arm at a setting, before what differs between data sets is resolved."""
         own = self.block(setting, arm).overrides
-        overrides = {**self.overrides, **self.arm_overrides.get(arm, {})} if own is None else own
-        return {**self.experiment.config_of(arm), **overrides}
+        return self.scaled(arm) if own is None else {**self.experiment.config_of(arm), **own}
+
+    def scaled(self, arm: str) -> dict[str, Any]:
+        """The hyper-parameters of an arm at this scale where no block has its own."""
+        return {**self.experiment.config_of(arm), **self.overrides, **self.arm_overrides.get(arm, {})}
 
     def config_for(self, shard: Shard) -> dict[str, Any]:
         """The hyper-parameters that a shard trains with, as its record holds them."""
@@ -225,8 +228,7 @@ def _experiment_plan(experiment: Experiment, content: Mapping[str, Any]) -> Expe
         for arm in block["arms"]
     }
     part = ExperimentPlan(experiment, comparable, reason, overrides, arm_overrides, blocks)
-    for setting, arm in blocks:
-        hyper_parameters.read(experiment, part.config_of(setting, arm), setting)  # a mistake shows here, not in a job
+    _read_all(part)
     return part
 
 
@@ -237,6 +239,22 @@ def _block(content: Mapping[str, Any], comparable: bool, reason: str) -> Block:
         content.get("overrides"),
         content["cost"].strip() if "cost" in content else None,
     )
+
+
+def _read_all(part: ExperimentPlan) -> None:
+    """Read the hyper-parameters of all arms that the scale names, at all settings: a mistake shows here, not in a job.
+
+    A setting that no block has with the arm need not have a value where others have one each.
+    """
+    experiment = part.experiment
+    for arm in sorted({*part.arm_overrides, *(arm for _, arm in part.blocks)}):
+        config = part.scaled(arm)
+        for setting in experiment.settings:
+            if (setting, arm) in part.blocks or has_values(experiment, config, setting):
+                hyper_parameters.read(experiment, config, setting)
+    for setting, arm in part.blocks:
+        if part.block(setting, arm).overrides is not None:
+            hyper_parameters.read(experiment, part.config_of(setting, arm), setting)
 
 
 def _block_shards(config: Mapping[str, Any], name: str, block: Mapping[str, Any]) -> Iterable[Shard]:

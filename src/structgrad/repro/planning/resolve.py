@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+from structgrad.errors import UserError
 from structgrad.experiments import Experiment
 
 
@@ -28,6 +29,15 @@ def resolved(experiment: Experiment, config: Mapping[str, Any], setting: str) ->
     """
     settings = _settings(experiment.package)
     return settings.resolved(config, setting) if settings else dict(config)
+
+
+def has_values(experiment: Experiment, config: Mapping[str, Any], setting: str) -> bool:
+    """Whether it can be :func:`resolved`: what differs between data sets has a value for that of the setting."""
+    try:
+        resolved(experiment, config, setting)
+    except UserError:
+        return False
+    return True
 
 
 @cache

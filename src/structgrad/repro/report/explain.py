@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from structgrad.repro.evidence.gathering import Evidence, per_replica, results_of, value_of
-from structgrad.repro.judging.cells import Cell, find
+from structgrad.repro.judging.cells import Cell, cell_id, find
 from structgrad.repro.judging.numbers import MORE_DIGITS, fixed
+from structgrad.repro.judging.register import of_margin, of_reading, original_of
 from structgrad.repro.judging.selection import selected
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.planning.plan import Plan, load_plan
@@ -48,6 +49,7 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
         else None,
         "replicas_wanted": verdict.wanted,
         "answer": cell.is_answer,
+        "reading": _reading(plan, cell) if cell.is_answer else None,
         "level": weakest(behind),
         "level_declared": cell.experiment.level,
         "promise": promise(cell.experiment, behind),
@@ -81,6 +83,8 @@ def as_text(facts: dict[str, Any]) -> str:
     lines.append(f"  verdict     {facts['verdict']}{strong}: {facts['reason']}")
     if facts["first_verdict"]:
         lines.append(f"  first rule  {facts['first_verdict']}")
+    if facts["reading"]:
+        lines += [f"  {name:<12}{words}" for name, words in facts["reading"].items() if words]
     lines.append(f"  level       {facts['promise']}")
     for trial in facts["trials"]:
         scores = f"validation {facts['selected_by']} {trial['validation']:.6g}, test {fixed(trial['value'], digits)}"
@@ -95,6 +99,25 @@ def as_text(facts: dict[str, Any]) -> str:
     if facts["cost"]:
         lines.append(f"  it takes    {facts['cost']}")
     return "\n".join(lines)
+
+
+def _reading(plan: Plan, cell: Cell) -> dict[str, str | None]:
+    """Of an answer: when its arm became the main reading and its metric's margin was fixed, and what the arm that
+    answered the column before says.
+    """
+    reading, margin = of_reading(cell.experiment, cell.arm), of_margin(cell.experiment, cell.metric)
+    before = original_of(cell.experiment, cell.setting, cell.arm)
+    told = None
+    if before is not None:
+        other = find(plan, cell_id(cell.experiment, cell.setting, before, cell.metric))
+        digits = cell.metric.digits + MORE_DIGITS
+        value = f"{fixed(other.estimate.value, digits)} {cell.metric.unit}, " if other.estimate else ""
+        told = f"{before.column}: {value}{other.judgement.verdict}"
+    return {
+        "reading": reading and f"the main one, {reading.words}",
+        "original": told,
+        "margin": margin and margin.words,
+    }
 
 
 def _trials(cell: Cell) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ byte, and the audit checks that it does.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,8 +62,8 @@ def build_report(plan: Plan, cells: Cells) -> bytes:
         outside=[rows.outside(cell) for table in shown.values() for cell in table.cells if rows.is_outside(cell)],
         searches=any(part.experiment.selected_by for part in plan.experiments.values()),
         clocks=" / ".join(dict.fromkeys(f"{part.experiment.clock}s" for part in plan.experiments.values())),
-        claims=_by_verdict(judged),
-        claim_counts=Counter(claim["verdict"] for claim in judged),
+        claims=_by_verdict([claim for claim in judged if claim["of"] == "paper"]),
+        questions=[claim for claim in judged if claim["of"] != "paper"],
         costs=[rows.cost(piece, plan) for piece in evidence],
         total=rows.duration(sum(piece.record["run"]["seconds"] for piece in evidence)),
         origins=rows.origins(evidence),

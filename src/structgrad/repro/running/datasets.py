@@ -58,16 +58,16 @@ def verified_digest(plan: Plan, shard: Shard, parameters: HyperParameters, seeds
     Raises:
         UserError: the data is not what it was when the digests were made; nothing is trained on it.
     """
-    found = digester(plan.experiments[shard.experiment].experiment)(parameters, shard.setting, seeds)
+    measured = digester(plan.experiments[shard.experiment].experiment)(parameters, shard.setting, seeds)
     path = path_of(shard.scale, shard.experiment)
     if path.is_file():
-        expected = json.loads(path.read_text(encoding="utf-8"))["digests"].get(_key(shard), found)
-        if expected != found:
+        expected = json.loads(path.read_text(encoding="utf-8"))["digests"].get(_key(shard), measured)
+        if expected != measured:
             raise UserError(
-                f"{shard.id}: the data has digest {found[:12]}, but {path} says {expected[:12]}; "
+                f"{shard.id}: the data has digest {measured[:12]}, but {path} says {expected[:12]}; "
                 "nothing was trained. Delete that file if the data was changed on purpose"
             )
-    return found
+    return measured
 
 
 def _key(shard: Shard) -> str:

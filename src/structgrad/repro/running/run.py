@@ -42,8 +42,8 @@ def key_of(plan: Plan, shard: Shard) -> str:
 
 def restore_shard(plan: Plan, shard: Shard) -> dict[str, Any] | None:
     """Write the record of a shard again that a job of this checkout had finished with the same key, and return it."""
-    found = finished.kept(shard, key_of(plan, shard))
-    return found and records.save({key: value for key, value in found.items() if key != "digest"}, shard.path)
+    record = finished.kept(shard, key_of(plan, shard))
+    return record and records.save({key: value for key, value in record.items() if key != "digest"}, shard.path)
 
 
 def run_shard(

@@ -26,11 +26,16 @@ SHOWN = ("reproduced", "inconclusive", "shifted", "differs", "not_comparable", "
 WORDS = {NO_EXPERIMENT: "no experiment yet", "not_comparable": "protocol cut", "not_attempted": "not run"}
 
 
+def summary_paths() -> tuple[Path, Path]:
+    """Where the csv and the Markdown lie."""
+    folder = project_root() / "results"
+    return folder / "summary.csv", folder / "summary.md"
+
+
 def build_summary(answers: Sequence[Answer]) -> dict[Path, bytes]:
     """Both files and their content, without writing any."""
-    folder = project_root() / "results"
-    texts = {"summary.csv": comma_separated(COLUMNS, map(csv_row, answers)), "summary.md": to_markdown(answers)}
-    return {folder / name: text.encode("utf-8") for name, text in texts.items()}
+    texts = comma_separated(COLUMNS, map(csv_row, answers)), to_markdown(answers)
+    return {path: text.encode("utf-8") for path, text in zip(summary_paths(), texts, strict=True)}
 
 
 def write_summary(answers: Sequence[Answer] | None = None) -> list[Path]:

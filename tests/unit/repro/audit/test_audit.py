@@ -114,6 +114,7 @@ def test_a_digit_of_a_figure(finished, folder):
 def test_the_last_bits_of_a_drawing_are_a_note(finished, folder):
     path = folder / "figures/indelman_1a.svg"
     number = re.search(r"L (\d+\.\d{4}) ", path.read_text(encoding="utf-8"))
+    assert number is not None
     tamper(path, number[1], f"{float(number[1]) + 0.001:.4f}")
     scene = audit.Scene(finished)
     assert list(audit.figures_rebuild(scene)) == []

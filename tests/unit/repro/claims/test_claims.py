@@ -6,6 +6,7 @@ import json
 import warnings
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +15,15 @@ from scipy import stats
 
 from structgrad.experiments import REGISTRY
 from structgrad.repro import claims as module
-from structgrad.repro.claims import KINDS, VERDICTS, build_claims, claims, judge_claims, sides, write_claims
+from structgrad.repro.claims import KINDS, VERDICTS, build_claims, claims, judge_claims, write_claims
+from structgrad.repro.claims.sides import arm_of, sides
+from structgrad.repro.claims.steadier import exchanged_pairs
+from structgrad.repro.judging import register as register_module
 from structgrad.repro.judging.cells import collect_all
 from structgrad.repro.judging.numbers import number
+from structgrad.repro.judging.register import Entry
 from structgrad.repro.judging.significance import holm, paired, slope, unpaired
-from structgrad.repro.planning.plan import load_plan
+from structgrad.repro.planning.plan import Block, load_plan
 
 METRIC = "percent_sequences_perfect_100"
 BASE = {
@@ -105,13 +110,74 @@ def test_missing_settings_leave_each_undecided_and_all_missing_not_attempted(pla
     assert judged["reason"] == "better at d=5; not run at d=10"
 
 
-def test_a_cut_scale_is_not_comparable(project, score, monkeypatch):
-    plan = load_plan("smoke", DESIGN)
+@pytest.mark.parametrize(("lead", "verdict"), [(5, "supported"), (-5, "not_supported"), (0, "undecided")])
+def test_a_cut_scale_is_a_conceptual_replication(plan, score, monkeypatch, lead, verdict):
+    part = plan.experiments["indelman_1a"]
+    cut = replace(part, comparable=False, reason="a tenth of the epochs", blocks={})
+    plan = replace(plan, experiments=dict(plan.experiments) | {"indelman_1a": cut})
+    score(plan, "direct", "d=5", [80, 90, 70, 85])
+    score(plan, "direct_stochastic", "d=5", np.add([80, 90, 70, 85], [lead, lead, lead + (lead > 0), lead]))
+    judged = only(plan, monkeypatch, BETTER | {"settings": ["d=5"]})
+    assert judged["cut"] == "a tenth of the epochs"
+    if verdict == "undecided":
+        assert judged["verdict"] == verdict
+    else:
+        assert judged["verdict"] == f"{verdict}_at_reduced_scale"
+        assert judged["reason"].endswith("; the scale cuts the protocol: a tenth of the epochs")
+
+
+def test_a_block_is_cut_for_itself(plan, score, monkeypatch):
+    """The block of the cells that a claim uses says whether they are comparable, not the experiment."""
+    for setting in ("d=5", "d=10"):
+        score(plan, "direct", setting, [80, 90, 70, 85])
+        score(plan, "direct_stochastic", setting, [85, 96, 74, 91])
+    part = plan.experiments["indelman_1a"]
+    blocks = part.blocks | {("d=10", "direct"): Block(comparable=False, reason="half the data")}
+    cut = replace(plan, experiments=dict(plan.experiments) | {"indelman_1a": replace(part, blocks=blocks)})
+    judged = only(cut, monkeypatch, BETTER)
+    assert (judged["verdict"], judged["cut"]) == ("supported_at_reduced_scale", "half the data")
+    assert only(cut, monkeypatch, BETTER | {"settings": ["d=5"]})["verdict"] == "supported"
+
+
+def test_the_family_is_the_settings_named_whatever_ran(plan, score, monkeypatch):
     score(plan, "direct", "d=5", [80, 90, 70, 85])
     score(plan, "direct_stochastic", "d=5", [85, 96, 74, 91])
-    judged = only(plan, monkeypatch, BETTER | {"settings": ["d=5"]})
-    assert judged["verdict"] == "not_comparable"
-    assert judged["results"][0]["outcome"] == "better"  # the numbers stand, the verdict does not
+    one = only(plan, monkeypatch, BETTER | {"settings": ["d=5"]})["results"][0]
+    three = only(plan, monkeypatch, BETTER | {"settings": ["d=5", "d=10", "d=25"], "quantifier": "any"})["results"][0]
+    assert one["p_better"] == pytest.approx(1 / 2**8, abs=1e-6)
+    assert three["p_better"] == pytest.approx(3 / 2**8, abs=1e-6)
+
+
+def test_a_column_is_its_main_reading_at_each_setting():
+    table = REGISTRY["indelman_2"]
+    side = {"experiment": "indelman_2", "column": "Direct Stochastic Learning"}
+    assert arm_of(side, "MNIST k=1", table).name == "direct_stochastic_5"
+    assert arm_of(side, "MNIST k=3", table).name == "direct_stochastic_1"
+    assert arm_of(side | {"arm": "direct"}, "MNIST k=3", table).name == "direct"
+
+
+def test_a_question_without_an_experiment_is_not_attempted(plan, monkeypatch):
+    claim = {"id": "made-up", "paper": "indelman", "of": "paper", "experiment": None, "sentence": "so",
+             "where": "here", "predicate": "such", "needs": "a laboratory"}  # fmt: skip
+    judged = only(plan, monkeypatch, claim)
+    assert (judged["verdict"], judged["reason"]) == ("not_attempted", "needs a laboratory")
+    assert judged["printed"]["outcome"] == "not_printed"
+
+
+def test_the_original_reading_is_judged_too(plan, score, monkeypatch):
+    """Where a main reading took another arm's place, both answer."""
+    for arm, values in (("direct", [80, 90, 70, 85]), ("direct_stochastic", [85, 96, 74, 91])):
+        score(plan, arm, "d=5", values)
+    score(plan, "fixed_sigma", "d=5", [90, 99, 80, 95])
+    known = Entry("0000000", after_results=True, original="fixed_sigma")
+    entries = {"claims": {}, "readings": {"indelman_1a/Direct": known}, "margins": {}}
+    monkeypatch.setattr(register_module, "register", lambda: entries)
+    claim = BETTER | {"settings": ["d=5"]}
+    judged = only(plan, monkeypatch, claim)
+    assert judged["verdict"] == "supported"
+    assert judged["original_reading"]["arms"] == ["fixed_sigma"]
+    assert judged["original_reading"]["verdict"] == "not_supported"
+    assert only(plan, monkeypatch, claim | {"of": "ours"})["original_reading"] is None
 
 
 def test_other_data_or_another_table_is_compared_unpaired(plan, score, monkeypatch):
@@ -153,6 +219,8 @@ def test_below_a_threshold(plan, score, monkeypatch, values, verdict):
     assert only(plan, monkeypatch, claim)["verdict"] == verdict
     if verdict == "supported":
         assert only(plan, monkeypatch, claim | {"settings": ["d=5", "d=10"]})["verdict"] == "undecided"
+    turned = {"supported": "not_supported", "undecided": "undecided", "not_supported": "supported"}
+    assert only(plan, monkeypatch, claim | {"kind": "above"})["verdict"] == turned[verdict]
 
 
 def search_claim(first, second, metric="elbo"):
@@ -191,17 +259,60 @@ def test_a_search_may_minimise(searched, monkeypatch):
 
 def test_claims_name_what_exists():
     for claim in claims():
-        assert claim["kind"] in KINDS
         assert claim["sentence"]
+        assert claim["of"] in ("paper", "ours")
+        if claim["experiment"] is None:
+            assert claim["needs"]
+            continue
+        assert claim["kind"] in KINDS
         for side in sides(claim):
             experiment = REGISTRY[side["experiment"]]
-            experiment.arm(side["arm"])
             experiment.metric(claim["metric"])
             assert set(claim["settings"]) <= set(experiment.settings)
-            assert experiment.selected_by is None or claim["kind"] in ("better", "below")  # the others pair replicas
+            arms = [arm_of(side, setting, experiment) for setting in claim["settings"]]
+            assert claim["of"] == "ours" or not any("(ours)" in arm.column for arm in arms), claim["id"]
+            assert experiment.selected_by is None or claim["kind"] in (
+                "better",
+                "below",
+                "above",
+            )  # others pair replicas
+            assert claim["kind"] != "steadier" or experiment.metric(claim["metric"]).kind == "mean"
         if claim["kind"] == "widening":
             assert all(number(setting) for setting in claim["settings"])
     assert len({claim["id"] for claim in claims()}) == len(claims())
+
+
+def test_items_that_scatter_less():
+    """Against all exchanges of three pairs, by hand, and exact where the arms are equal."""
+    first = np.array([[10, 1.0, 0.5], [10, 2.0, 0.8], [10, 1.5, 0.6]])
+    second = np.array([[10, 1.0, 2.5], [10, 2.0, 2.8], [10, 1.5, 3.6]])
+
+    def deviation(rows):
+        count, total, squares = np.sum(rows, axis=0)
+        return np.sqrt(squares / count - (total / count) ** 2)
+
+    leads = []
+    for swaps in product((False, True), repeat=3):
+        a, b = (np.where(np.array(swaps)[:, None], x, y) for x, y in ((second, first), (first, second)))
+        leads.append(deviation(b) - deviation(a))
+    lead, less, more = exchanged_pairs(first, second, seed=1)
+    assert lead == pytest.approx(leads[0])
+    assert less == np.mean(np.array(leads) >= leads[0] - 1e-12) == 1 / 8
+    assert more == 1
+    assert exchanged_pairs(first, first, seed=1) == (0, 1, 1)
+    many = np.tile(first, (10, 1)), np.tile(second, (10, 1))
+    assert exchanged_pairs(*many, seed=1)[1] == pytest.approx(1 / 9999, abs=1e-4)
+
+
+def test_scatter_of_wrong_positions(plan, score, monkeypatch):
+    score(plan, "direct", "d=5", [50, 60, 40, 55])
+    score(plan, "direct_stochastic", "d=5", [99, 99, 98, 99])
+    claim = BETTER | {"kind": "steadier", "metric": "prop_wrong_mean_100", "settings": ["d=5"]}
+    judged = only(plan, monkeypatch, claim)
+    assert (judged["verdict"], judged["results"][0]["replicas"]) == ("supported", "8 pairs")
+    assert only(plan, monkeypatch, claim | {"settings": ["d=5", "d=10"]})["verdict"] == "undecided"
+    turned = claim | {"first": claim["second"], "second": claim["first"]}
+    assert only(plan, monkeypatch, turned)["verdict"] == "not_supported"
 
 
 def test_file_rebuilds_byte_for_byte_and_the_command_prints_it(plan, score):
@@ -215,7 +326,10 @@ def test_file_rebuilds_byte_for_byte_and_the_command_prints_it(plan, score):
 
     options = [f"--set={key}={json.dumps(value)}" for key, value in DESIGN.items()]
     assert CliRunner().invoke(command, [*options, "--json"], catch_exceptions=False).output.encode() == content
-    assert "undecided" in CliRunner().invoke(command, options).output
+    told = CliRunner().invoke(command, options).output
+    assert "undecided" in told
+    assert "on the print: holds; ahead at d=5" in told
+    assert told.index("what the papers say") < told.index("what we ask besides")
 
 
 def test_paired_is_the_sign_flip_test():
@@ -274,9 +388,8 @@ def test_one_constant_sample_is_still_welch(side):
     constant, other = [1.0, 1.0 + 1e-15, 1.0], [0.9, 1.3, 1.2, 1.1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        expected = [
-            stats.ttest_ind(constant, other, equal_var=False, alternative=side).pvalue,
-            stats.ttest_ind(other, constant, equal_var=False, alternative=side).pvalue,
-        ]
+        welch: Any = stats.ttest_ind
+        pairs = (constant, other), (other, constant)
+        expected = [welch(*pair, equal_var=False, alternative=side).pvalue for pair in pairs]
     assert unpaired(constant, other, side) == pytest.approx(expected[0], rel=1e-6)
     assert unpaired(other, constant, side) == pytest.approx(expected[1], rel=1e-6)

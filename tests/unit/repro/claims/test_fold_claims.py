@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,7 +191,8 @@ def test_claims_about_folds_are_tested_so(plan, lead, monkeypatch):
 
 
 def test_without_overlap_the_chance_is_the_ordinary_t():
-    expected = stats.ttest_1samp(NOISE + 0.01, 0, alternative="less").pvalue
+    student: Any = stats.ttest_1samp
+    expected = student(NOISE + 0.01, 0, alternative="less").pvalue
     assert chance_not_negative(NOISE + 0.01, 0.0) == pytest.approx(expected)
     assert chance_not_negative(NOISE + 0.01, TENFOLD) < expected  # surer than it may be
     assert chance_not_negative([0.0] * 10, TENFOLD) == 1
@@ -216,7 +218,8 @@ def test_at_least_is_the_tail_of_poissons_binomial():
 def test_mean_of_means_by_hand():
     """Of one sample it is the t-test; of several the variances add and the degrees are Satterthwaite's."""
     value, up, down = mean_of_means([NOISE + 0.02], 0.0)
-    assert (value, up) == pytest.approx((0.02, stats.ttest_1samp(NOISE + 0.02, 0, alternative="greater").pvalue))
+    student: Any = stats.ttest_1samp
+    assert (value, up) == pytest.approx((0.02, student(NOISE + 0.02, 0, alternative="greater").pvalue))
     assert up + down == pytest.approx(1)
     samples = [NOISE + 0.02, 3 * NOISE[:6], -NOISE]
     v = [np.var(s, ddof=1) * (1 / len(s) + TENFOLD) for s in samples]

@@ -100,7 +100,7 @@ def test_list_for_machines(project):
     assert [row["name"] for row in shown] == list(REGISTRY)
     assert [row["level"] for row in shown] == [experiment.level for experiment in REGISTRY.values()]
     shards = json.loads(CliRunner().invoke(cli, ["list", "--json", "--shards", "--scale", "smoke"]).output)
-    assert {"shard": "indelman_1a/d=5/direct/0-9", "record": False} in shards
+    assert {"shard": "indelman_1a/d=5/direct/0-199", "record": False} in shards
     cells = CliRunner().invoke(cli, ["list", "--cells", "--scale", "paper"]).output.splitlines()
     assert "indelman/1a/d=25/Direct/percent_sequences_perfect" in cells
     assert "berthet/2/cpu-small/Perturbed + Squared loss/spearman" in cells
@@ -120,11 +120,11 @@ def test_a_new_record_says_its_level(project, monkeypatch, machine, level):
 def test_data_digests_guard_the_training(project):
     result = CliRunner().invoke(cli, ["data", "make", "indelman_1a", "--scale", "smoke", "--json"])
     digests = json.loads(result.output)["indelman_1a"]
-    assert set(digests) == {"d=5/0-9", "d=10/0-9"}
+    assert set(digests) == {"d=5/0-9", "d=10/0-9"} | {f"d={d}/0-199" for d in (5, 10, 25, 40, 60)}
     path = project / "results/smoke/data/indelman_1a.json"
-    path.write_text(path.read_text().replace(digests["d=5/0-9"], "0" * 64))
+    path.write_text(path.read_text().replace(digests["d=5/0-199"], "0" * 64))
     from structgrad.errors import UserError
 
     with pytest.raises(UserError, match="nothing was trained"):
-        CliRunner().invoke(cli, ["run", "indelman_1a/d=5/direct/0-9", "--scale", "smoke"], catch_exceptions=False)
+        CliRunner().invoke(cli, ["run", "indelman_1a/d=5/direct/0-199", "--scale", "smoke"], catch_exceptions=False)
     assert not (project / "results/smoke/records").exists()

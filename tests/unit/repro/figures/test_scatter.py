@@ -17,7 +17,7 @@ from structgrad.repro.planning.plan import load_plan
 
 TITLE = "berthet Table 2: Label ranking, learning rate and epsilon tuned, scale paper"
 BERTHET_2 = REGISTRY["berthet_2"]
-(ALL,) = BERTHET_2.figures
+ALL: Scatter = next(figure for figure in BERTHET_2.figures if isinstance(figure, Scatter))
 ONE = Scatter((("perturbed_fy", "squared"),), band=0.05)
 SMALL = {"experiments": ["berthet_2"], "settings": ["iris", "wine"], "arms": ["perturbed_fy", "squared"]}
 

@@ -1,5 +1,6 @@
 """How often the intervals cover: simulated replicas of known means, from two to two hundred."""
 
+from collections.abc import Callable
 from math import exp, inf
 
 import numpy as np
@@ -16,8 +17,9 @@ def shares(rng, n):
     return rng.binomial(100, rng.beta(87, 13, n)) / 100
 
 
+Case = tuple[Callable[[np.random.Generator, int], np.ndarray], float, tuple[float, float]]
 # what a replica reports, its mean, its bounds: the distributions at hand, and rougher ones
-CONTINUOUS = {
+CONTINUOUS: dict[str, Case] = {
     "evidence bounds": (lambda rng, n: rng.normal(-1500, 60, n), -1500, (-inf, 0.0)),
     "correlations": (lambda rng, n: rng.normal(0.6, 0.1, n), 0.6, CORRELATION),
     "high correlations": (lambda rng, n: rng.normal(0.95, 0.01, n), 0.95, CORRELATION),
@@ -27,7 +29,7 @@ CONTINUOUS = {
     "accuracies of ten thousand": (lambda rng, n: rng.binomial(10_000, np.full(n, 0.98)) / 10_000, 0.98, UNIT),
 }
 # a distribution with a point mass cannot be covered closely by anything: never less is what can be had
-RARE = {
+RARE: dict[str, Case] = {
     "one sequence": (lambda rng, n: (rng.random(n) < 0.95) * 1.0, 0.95, UNIT),
     "one in ten never learns": (lambda rng, n: np.where(rng.random(n) < 0.1, 0.05, 1.0), 0.905, UNIT),
     "three in a hundred never learn": (lambda rng, n: np.where(rng.random(n) < 0.03, 0.0, 0.99), 0.9603, UNIT),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,6 +60,8 @@ def test_all_right_has_the_exact_bound_of_all_its_trials():
 
 def test_a_single_replica_has_wilsons_interval_of_its_own_trials():
     ours, z = proportion([93], [100]), 1.959963984540054
+    assert ours.low is not None
+    assert ours.high is not None
     for end in (ours.low, ours.high):  # where the score test has its critical value
         assert (ours.value - end) ** 2 == pytest.approx(z**2 * end * (1 - end) / 100)
     assert (ours.low < ours.value < ours.high, ours.n) == (True, 1)
@@ -69,7 +72,7 @@ def test_clustered_interval_covers_where_the_naive_one_does_not():
     truth, covered, naive, rounds = 0.85, 0, 0, 400
     for _ in range(rounds):
         successes = rng.binomial(100, rng.beta(17, 3, size=5))
-        ours = proportion(successes.tolist(), [100] * 5)
+        ours: Any = proportion(successes.tolist(), [100] * 5)
         low, high = clopper_pearson(float(successes.sum()), 500)
         covered += ours.low <= truth <= ours.high
         naive += low <= truth <= high
@@ -119,7 +122,7 @@ def test_mean_interval_covers(groups, monkeypatch):
     rng = np.random.default_rng(groups)
     rounds, covered = 200, 0
     for _ in range(rounds):
-        ours = mean(*items(*rng.gamma(2.0, size=(groups, 1)).repeat(3, axis=1)), seed=1)
+        ours: Any = mean(*items(*rng.gamma(2.0, size=(groups, 1)).repeat(3, axis=1)), seed=1)
         covered += ours.low <= 2.0 <= ours.high
     first_intervals._bootstrap.cache_clear()
     assert 0.89 <= covered / rounds <= 0.99

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,8 @@ from structgrad.repro.judging.published import lookup, numbers
 
 
 def test_a_compared_metric_has_a_margin_and_its_reason():
-    for given in ({}, {"margin": 1.0}, {"why_margin": "because"}):
+    lacking: list[dict[str, Any]] = [{}, {"margin": 1.0}, {"why_margin": "because"}]
+    for given in lacking:
         with pytest.raises(ValueError, match="metric score is set beside printed numbers"):
             Metric("score", "score", "mean", published="score", **given)
     assert Metric("score", "score", "mean").margin is None

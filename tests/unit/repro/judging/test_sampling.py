@@ -87,9 +87,8 @@ def test_a_printed_mean_over_folds_is_that_of_a_sample_of_folds():
 def test_partitions_say_more_than_their_folds():
     rng = np.random.default_rng(0)
     folds = [Mean(value, value**2, 1) for value in rng.normal(0.6, 0.1, 40)]
-    shifted = [
-        Mean(f.value - np.mean([g.value for g in part]) + 0.6, 0, 1) for part in np.array_split(folds, 4) for f in part
-    ]
+    parts = [folds[start : start + 10] for start in range(0, 40, 10)]
+    shifted = [Mean(f.value - float(np.mean([g.value for g in part])) + 0.6, 0, 1) for part in parts for f in part]
     equal = Sampling.of(shifted, SPEARMAN, folds=10)
     assert equal.fold_ratio == pytest.approx(0, abs=1e-9)  # all partitions have the same mean
     assert Sampling.of(folds, SPEARMAN, folds=10).pooled.replicas == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations, product
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,7 +136,7 @@ def test_many_trials_are_split_at_random():
     assert exchanged(first, second, seed=2) != (up, down)
 
 
-def cell_of(plan, arm, metric="elbo", setting="T=10"):
+def cell_of(plan, arm, metric="elbo", setting="T=10") -> Any:
     names = (arm, metric, setting)
     return next(c for c in collect(plan, "fake") if (c.arm.name, c.metric.name, c.setting) == names)
 

@@ -109,6 +109,43 @@ def test_wrong_scale_file(project, change, message):
         load_plan("smoke")
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epsilom": 3}, "unknown hyper-parameter 'epsilom'; did you mean 'epsilon'"),
+        ({"max_epochs": "lots"}, 'indelman_1a: max_epochs should be a valid integer, not "lots"'),
+    ],
+)
+def test_what_changes_for_an_arm_in_no_block_is_read(project, changes, message):
+    def change(part):
+        assert all("fixed_sigma" not in block["arms"] for block in part["blocks"])
+        part["arm_overrides"] = {"fixed_sigma": changes}
+
+    change_scale(project, change)
+    with pytest.raises(UserError, match=message):
+        load_plan("smoke")
+
+
+@pytest.mark.parametrize("where", ["overrides", "arm_overrides"])
+def test_a_value_for_a_data_set_that_is_not_planned_is_read(project, where):
+    def change(candidates):
+        changes = {"candidates": candidates}
+
+        def change_part(part):
+            assert [block["settings"] for block in part["blocks"]] == [["MNIST k=5"]]
+            part.setdefault(where, {}).update(changes if where == "overrides" else {"direct": changes})
+
+        change_scale(project, change_part, "indelman_2")
+        return load_plan("smoke").experiments["indelman_2"].scaled("direct")["candidates"]
+
+    assert change({"MNIST": 50}) == {"MNIST": 50}  # those without a value are not planned
+    assert change({"MNIST": 50, "CIFAR-10": 60}) == {"MNIST": 50, "CIFAR-10": 60}
+    with pytest.raises(UserError, match='indelman_2: candidates should be a valid integer, not "lots"'):
+        change({"MNIST": 50, "CIFAR-10": "lots"})
+    with pytest.raises(UserError, match="candidates has no value for MNIST k=5, only for CIFAR-10"):
+        change({"CIFAR-10": 60})
+
+
 def test_what_differs_between_data_sets_may_be_one_value_for_all_or_a_mapping(project):
     change_scale(project, lambda part: part["overrides"].update(candidates={"MNIST": 50}, epochs=0.5), "indelman_2")
     assert load_plan("smoke").experiments["indelman_2"].config_of("MNIST k=5", "direct")["epochs"] == 0.5

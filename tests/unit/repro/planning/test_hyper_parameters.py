@@ -155,9 +155,12 @@ WRONG = [
     ("berthet_2", {"learning_rates": [0.0]}, "berthet_2: learning_rates.0 should be greater than 0, not 0.0"),
     ("berthet_2", {"source": "publishd"}, "berthet_2: source should be 'published' or 'stand_in', not \"publishd\""),
     ("indelman_2", {"candidates": {"MNIST": "fifty"}}, 'indelman_2: candidates should be a valid integer, not "fifty"'),
+    ("indelman_2", {"samples": -1}, "indelman_2: samples should be greater than or equal to 0, not -1"),
     ("indelman_2", {"autocast": 1}, "indelman_2: autocast should be a valid boolean, not 1"),
     ("paulus_1", {"search": {"learning_rate": [1e-4]}}, "paulus_1: search.learning_rate.1 is missing"),
     ("paulus_1", {"search": {"rate": [1e-4, 1e-3]}}, "paulus_1: search.rate.[key] should be 'learning_rate', "),
+    ("paulus_2", {"dropout": -0.1}, "paulus_2: dropout should be greater than or equal to 0, not -0.1"),
+    ("paulus_2", {"dropout": 1}, "paulus_2: dropout should be less than 1, not 1"),
     ("paulus_2", {"tsv": 3}, "paulus_2: tsv should be a valid string, not 3"),
 ]
 ARM = {"indelman_1a": "direct", "berthet_2": "squared", "indelman_2": "direct", "paulus_1": "top_k", "paulus_2": "lstm"}
@@ -188,7 +191,7 @@ def overridden(project, changes, experiment):
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "said"), [case for case in WRONG if case[0] == "indelman_1a"] + [WRONG[-4], WRONG[-1]]
+    ("name", "changes", "said"), [case for case in WRONG if case[0] == "indelman_1a"] + [WRONG[-6], WRONG[-1]]
 )
 @pytest.mark.parametrize("command", [["run", "indelman_1a/d=5/direct/0-1"], ["reproduce", "--cores", "1"], ["list"]])
 def test_the_command_line_says_so_and_trains_nothing(project, capsys, monkeypatch, command, name, changes, said):

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -131,14 +132,14 @@ def test_the_crate_can_be_read_and_names_every_file(finished):
     files = {unquote(entity.id) for entity in crate.get_by_type("File")}
     expected = {path.relative_to(here).as_posix() for path in manifest.files(finished.scale)}
     assert files - {rocrate.NAME} == (expected | {manifest.NAME}) - {rocrate.NAME}
-    table = crate.get("tables/indelman_1a.csv")
+    table: Any = crate.get("tables/indelman_1a.csv")
     assert table["sha256"] == sha256(here / "tables/indelman_1a.csv")
     actions = crate.get_by_type("CreateAction")
     assert len(actions) == 3  # two training jobs and the derivation
     trained = next(action for action in actions if action.id.endswith("direct/0-2") and "train" in action.id)
     assert trained["instrument"].id == rocrate.SOFTWARE
     assert [unquote(part.id) for part in trained["result"]] == ["records/indelman_1a/d=5/direct.0-2.json"]
-    root = crate.root_dataset
+    root: Any = crate.root_dataset
     assert root["license"].id == rocrate.LICENSE
     assert root["conformsTo"].id == rocrate.PROFILE
     assert root["author"]["name"] == "structgrad maintainers"
@@ -210,7 +211,9 @@ def test_curves_of_a_search_are_those_of_the_selected_trial(searched):
         ("tree", "elbo"): {"T=10": ([200.0, 400.0], [-2100.0, -1050.0])},
         ("indep", "elbo"): {"T=10": ([200.0, 400.0], [-3100.0, -1550.0])},
     }
-    words = re.findall(r"<text[^>]*>(.*?)</text>", training_curves.draw(experiment, evidence).decode())
+    drawn = training_curves.draw(experiment, evidence)
+    assert drawn is not None
+    words = re.findall(r"<text[^>]*>(.*?)</text>", drawn.decode())
     assert words.count("step") == 2
     assert "epoch" not in words
 

@@ -99,8 +99,9 @@ def test_where_compiled_kernels_are_kept(plan, monkeypatch, place, expected):
     assert state(doctor.kernels(plan)) == {"compiled kernels": expected}
 
 
-def test_the_data_folder(plan, tmp_path, monkeypatch):
+def test_the_data_folder(project, tmp_path, monkeypatch):
     monkeypatch.delenv("STRUCTGRAD_DATA", raising=False)
+    plan = load_plan("smoke", {"experiments": ["indelman_1a"]})
     assert state(doctor.data(plan)) == {"data": "ok"}
     assert state(doctor.data(configured(plan, data_folder=str(tmp_path)))) == {"data": "ok"}
     monkeypatch.setenv("STRUCTGRAD_DATA", str(tmp_path / "nowhere"))

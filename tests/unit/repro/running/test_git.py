@@ -66,7 +66,7 @@ def test_an_archive_inside_another_repository_has_no_commit(inner, tracked):
     found = git.state()
     assert (found.commit, found.dirty) == (None, None)
     assert str(inner.parent) in found.why
-    (told,) = ask_doctor(None)
+    (told,) = ask_doctor(None)  # pyright: ignore[reportArgumentType]
     assert (told.state, told.seen) == ("warn", found.why)
 
 

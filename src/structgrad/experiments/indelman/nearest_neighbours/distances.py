@@ -30,18 +30,18 @@ class _Euclidean(Function):
     @staticmethod
     def forward(ctx: Any, queries: Tensor, candidates: Tensor) -> Tensor:
         norms = queries.square().sum(-1, keepdim=True) + candidates.square().sum(-1)
-        found = torch.addmm(norms, queries, candidates.mT, alpha=-2)
-        found.masked_fill_(found <= norms.mul_(1e-6), 0.0).sqrt_()
-        ctx.save_for_backward(queries, candidates, found)
-        return found
+        distances = torch.addmm(norms, queries, candidates.mT, alpha=-2)
+        distances.masked_fill_(distances <= norms.mul_(1e-6), 0.0).sqrt_()
+        ctx.save_for_backward(queries, candidates, distances)
+        return distances
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
-        queries, candidates, found = ctx.saved_tensors
+        queries, candidates, all_distances = ctx.saved_tensors
         some = gradients[0].abs()
         rows, columns = (some.amax(axis).nonzero().squeeze(-1) for axis in (1, 0))
-        distances = found[rows][:, columns]
+        distances = all_distances[rows][:, columns]
         weights = (gradients[0][rows][:, columns] / distances).masked_fill_(distances == 0, 0.0)
         q, c = queries[rows], candidates[columns]
         of_queries, of_candidates = torch.zeros_like(queries), torch.zeros_like(candidates)

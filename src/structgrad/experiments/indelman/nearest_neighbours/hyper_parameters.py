@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from structgrad.experiments.hyper_parameters import Count, HyperParameters, Positive
+from structgrad.experiments.hyper_parameters import Count, CountOrZero, HyperParameters, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,5 +54,5 @@ class NeighboursParameters(HyperParameters):
     epsilon_growth: Positive = 1.0
     epsilon_cap: Positive = 1e6
     sigma: Literal["learned", "fixed"] | None
-    samples: int = 0
+    samples: CountOrZero = 0
     grid: dict[str, tuple[float, ...]]

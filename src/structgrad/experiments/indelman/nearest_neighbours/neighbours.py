@@ -32,11 +32,11 @@ def classify(queries: Tensor, stored: Tensor, labels: Tensor, k: int, memory: in
     subset = Subset(len(stored), k)
     stored, classes = stored.double(), one_hot(labels, CLASSES).float()
     norms = (stored**2).sum(-1)
-    found = []
+    predicted = []
     for part in queries.double().split(max(1, memory // (NUMBERS * len(stored)))):
         scale = (part**2).sum(-1, keepdim=True) + norms
         distances = torch.addmm(scale, part, stored.mT, alpha=-2)
         distances = distances.masked_fill_(distances < NOTHING * scale, 0.0).float()
         votes = subset.argmax(distances.neg_()) @ classes
-        found.append((votes * CLASSES - torch.arange(CLASSES, device=votes.device)).argmax(-1))
-    return torch.cat(found)
+        predicted.append((votes * CLASSES - torch.arange(CLASSES, device=votes.device)).argmax(-1))
+    return torch.cat(predicted)

@@ -33,8 +33,8 @@ class Decoder(nn.Module):
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """The next positions of ``x`` ``(G, n, 2)`` under edge weights ``(G, n (n - 1), 2)``."""
-        found = messages(self._halves(x), weight, self.second_weight, self.second_bias)
-        return x + self.out(torch.cat([x, found], -1))
+        incoming = messages(self._halves(x), weight, self.second_weight, self.second_bias)
+        return x + self.out(torch.cat([x, incoming], -1))
 
     def _halves(self, x: Tensor) -> Tensor:
         """The first layers' parts for the sender and, with the bias, for the receiver: ``(G, n, types, 2, width)``."""

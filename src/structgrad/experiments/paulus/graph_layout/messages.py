@@ -50,8 +50,8 @@ def plain_messages(halves: Tensor, weight: Tensor, second: Tensor, bias: Tensor)
     total = halves.new_zeros(graphs, n, h)
     for e in range(types):
         pairs = torch.relu(halves[:, None, :, e, 0] + halves[:, :, None, e, 1])
-        found = torch.relu(nn.functional.linear(pairs, second[e], bias[e]))
-        total = total + (found * weights[:, e]).sum(2)
+        message = torch.relu(nn.functional.linear(pairs, second[e], bias[e]))
+        total = total + (message * weights[:, e]).sum(2)
     return total
 
 

@@ -63,7 +63,7 @@ def balanced(sizes: Sequence[int], max_depth: int, max_length: int, seed: int) -
     quotas = [[size // max_depth + (depth < size % max_depth) for size in sizes] for depth in range(max_depth)]
     generator = np.random.default_rng(seed)
     seen: set[bytes] = set()
-    found: list[list[np.ndarray]] = [[] for _ in range(max_depth)]
+    by_depth: list[list[np.ndarray]] = [[] for _ in range(max_depth)]
     missing = np.array([0, *map(sum, quotas)])  # by depth
     while missing.any():
         tokens, lengths = np.empty((CHUNK, max_length), np.uint8), np.empty(CHUNK, np.int64)
@@ -73,12 +73,12 @@ def balanced(sizes: Sequence[int], max_depth: int, max_length: int, seed: int) -
             key = row.tobytes()
             if missing[depth] and key not in seen:
                 seen.add(key)
-                found[depth - 1].append(row)
+                by_depth[depth - 1].append(row)
                 missing[depth] -= 1
         if missing.sum() == before:
             raise UserError(f"there are not {sum(sizes)} different expressions of length {max_length} and less")
     parts: list[list[np.ndarray]] = [[] for _ in sizes]
-    for rows, shares in zip(found, quotas, strict=True):
+    for rows, shares in zip(by_depth, quotas, strict=True):
         # What is drawn first is short, because the short ones soon repeat: a permutation makes the sets alike.
         order = generator.permutation(len(rows))
         for part, cut in zip(parts, np.split(order, np.cumsum(shares)[:-1]), strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from structgrad.experiments.hyper_parameters import Box, Count, HyperParameters
+from structgrad.experiments.hyper_parameters import Box, Count, HyperParameters, Rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class ListOpsParameters(HyperParameters):
     width: Count
     rounds: Count
     messages: Literal["node", "pairwise"]
-    dropout: float
+    dropout: Rate
     batch_size: Count
     pool: Count
     steps: Count

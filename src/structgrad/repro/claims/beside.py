@@ -1,4 +1,4 @@
-"""``below``: the 95 % interval of the first side lies below ``threshold`` at every setting."""
+"""``below``, ``above``: the 95 % interval of the first side lies below (above) ``threshold`` at every setting."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ from structgrad.repro.judging.cells import Cell
 
 def below(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Decision:
     """Supported where it lies below at every setting, not supported where it lies above at one."""
+    return _beside(claim, held, missing, "below", "above")
+
+
+def above(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str]) -> Decision:
+    """Supported where it lies above at every setting, not supported where it lies below at one."""
+    return _beside(claim, held, missing, "above", "below")
+
+
+def _beside(
+    claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[str], wanted: str, contrary: str
+) -> Decision:
     limit, details = float(claim["threshold"]), []
     for setting, (cell,) in held.items():
         ours = cell.estimate
@@ -25,7 +36,7 @@ def below(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence[st
     reason = "; ".join(f"{detail['outcome']} {limit:g} at {detail['setting']}" for detail in details)
     reason += not_run(missing)
     outcomes = {detail["outcome"] for detail in details}
-    if "above" in outcomes:
+    if contrary in outcomes:
         return Decision("not_supported", reason, details)
-    verdict = "supported" if outcomes == {"below"} and not missing else "undecided"
+    verdict = "supported" if outcomes == {wanted} and not missing else "undecided"
     return Decision(verdict, reason, details)
