@@ -100,7 +100,7 @@ def test_the_audit_holds(reproduced, python):
         ("repro/tracking/mlflow_store.py", "\n\nimport ", "\n\nimport sys\nimport ", {"tracking": 1, "all": 1}),
         ("repro/judging/verdicts.py", "import floor,", "import pi, floor,", dict.fromkeys(DERIVED - {"tracking"}, 1)),
         ("repro/tracking/ingestion.py", "\n\nimport ", "\n\nimport sys\nimport ", {"tracking": 1, "all": 1}),
-        ("repro/templates/report.html.j2", "</body>", "<!-- new --></body>", {"report": 1, "all": 1}),
+        ("repro/templates/report/page.html.j2", "</body>", "<!-- new --></body>", {"report": 1, "all": 1}),
         ("experiments/indelman/published_numbers.csv", "98.5", "98.6", dict.fromkeys(DERIVED - {"tracking"}, 1)),
         ("experiments/indelman/claims.yaml", "kind: better", "kind:  better", {"claims": 1, "report": 1, "all": 1}),
         ("experiments/indelman/sorting/indelman_1a.rst", "Learning", "To learn", {"report": 1, "all": 1}),

@@ -6,6 +6,7 @@ from shlex import quote
 
 from structgrad.errors import UserError
 from structgrad.repro.planning import overrides
+from structgrad.repro.report import assets
 from structgrad.repro.running import finished, lock, packs
 from structgrad.repro.running.digests import declared_digest, source_digest
 from structgrad.repro.running.packs import FRESH
@@ -66,6 +67,7 @@ wildcard_constraints:
     experiment="|".join(PLAN.experiments) or "none",
 
 
+REPORT_TEMPLATES = assets.names()
 CAPTIONS = "*/*.rst"  # of tables and figures, below each paper's folder
 
 

@@ -14,7 +14,7 @@ rule report:
     conda:
         "../../environment.yml"
     params:
-        sources=source_digest("structgrad.repro.report.page", "templates/report.html.j2", "templates/table.html.j2"),
+        sources=source_digest("structgrad.repro.report.page", *REPORT_TEMPLATES),
         declared=declared_digest("published_numbers.csv", "claims.yaml", "register.yaml", CAPTIONS),
         options=options_of,
         scale=PLAN.scale,

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-# Okabe & Ito's palette: told apart by readers with any colour vision; markers and dashes repeat what it says.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000", "#56B4E9", "#F0E442")
+# Okabe & Ito's palette, told apart by readers with any colour vision, its light colours darkened until a thin line
+# shows on white (3:1); markers and dashes repeat what it says. The page's style sheet has each for dark grounds, too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B8609A", "#A87000", "#000000", "#2E8FC7", "#8A7D00")
 MARKERS = ("o", "s", "^", "D", "v", "x", "P", "*")
 DASHES = ("-", "-", "--", "-", "--", ":", "-.", "-.")
 # The palette's second, third, ... round: dashes that its first does not have.
@@ -17,6 +18,7 @@ ROUNDS = ((0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (9, 3)))
 
 # How arms that do not learn are drawn, in their order: what the others are held against.
 GREY = "#777777"
+GRID = "#dddddd"
 REFERENCES: Any = ("--", ":", "-.", (0, (8, 3)))
 
 ATTRIBUTE = re.compile(rb'="[^"]*"')
@@ -33,7 +35,7 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
-    "grid.color": "#dddddd",
+    "grid.color": GRID,
     "grid.linewidth": 0.6,
 }
 

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from structgrad.experiments import Experiment, LearningCurves
-from structgrad.repro.figures.drawing import WIDTH, legend, nothing, picture, reference, start_at_zero, stroke
+from structgrad.repro.figures.drawing import WIDTH, legend, nothing, picture, reference, start_at_zero
+from structgrad.repro.figures.looks import look
 from structgrad.repro.figures.training_curves import History, shown
 from structgrad.repro.judging.cells import Cell
 from structgrad.repro.judging.numbers import MORE_DIGITS, fixed
 from structgrad.repro.tables.comma_separated import comma_separated
 
 KEY, LETTER = 0.6, 0.075  # inches that a name in the legend needs, and each letter of it
+MARKED = 8  # about so many points of a line carry its marker
 NAMES = ("quantity", "title", "unit", "setting", "arm", "column")
 
 
@@ -22,6 +24,8 @@ def reading(figure: LearningCurves, experiment: Experiment) -> str:
     text = "Lines: means over the replicas that still train"
     if experiment.selected_by:
         text = "Lines: the trial that is selected"
+    answered = {metric.name for metric in experiment.metrics if metric.published}
+    text += "; hollow marks at the right edge: the published numbers" if answered & set(figure.quantities) else ""
     text += "; grey, thin: what does not learn" if any(arm.reference for arm in experiment.arms) else ""
     return f"{text}."
 
@@ -33,8 +37,11 @@ def data(figure: LearningCurves, experiment: Experiment, cells: Iterable[Cell]) 
     is how many replicas it is a mean of. Where an arm has several slices it is the mean over all their replicas if all
     have the same epochs; else the first slice is shown, because a mean over slices that stop at different epochs would
     jump. A record without the quantity is left out. Of a search the line is that of the selected trial, or of the
-    trials that share its record; ``trials`` says which.
+    trials that share its record; ``trials`` says which. ``published`` is the printed number that the
+    arm's cell answers.
     """
+    cells = list(cells)
+    printed = {(c.metric.name, c.setting, c.arm.name): c.published.text for c in cells if c.is_answer and c.published}
     evidence = list({piece.path: piece for cell in cells for piece in cell.evidence}.values())
     by_place = shown(experiment, evidence)
     rows: list[Sequence[Any]] = []
@@ -45,11 +52,18 @@ def data(figure: LearningCurves, experiment: Experiment, cells: Iterable[Cell]) 
             for arm in experiment.arms:
                 records = by_place.get((arm.name, setting), [])
                 name = (quantity, title, unit, setting, arm.name, arm.column)
+                theirs = printed.get((quantity, setting, arm.name), "")
                 trials = [_trials(records)] if experiment.selected_by else []
                 for time, active, value in _curve([r["history"] for r in records], quantity, experiment.clock):
                     number = fixed(value * metric.factor, metric.digits + MORE_DIGITS) if metric else f"{value:.6g}"
-                    rows.append((*name, f"{time:.10g}", f"{active:g}", number, *trials))
+                    rows.append((*name, f"{time:.10g}", f"{active:g}", number, theirs, *trials))
     return comma_separated(columns(experiment), rows).encode("utf-8")
+
+
+def has_ours(content: bytes) -> bool:
+    """Whether any of :func:`data` is ours; what is printed alone is no figure worth drawing."""
+    rows = list(csv.DictReader(content.decode("utf-8").splitlines()))
+    return bool(rows)
 
 
 def draw(content: bytes, figure: LearningCurves, experiment: Experiment, title: str) -> bytes:
@@ -83,13 +97,14 @@ def draw(content: bytes, figure: LearningCurves, experiment: Experiment, title: 
         canvas.suptitle(title, fontsize=10)
         named = {arm.column: handles[arm.column] for arm in experiment.arms if arm.column in handles}
         longest = max(map(len, named), default=0)
+        named |= {name: handle for name, handle in handles.items() if name not in named}
         legend(canvas, named, columns=max(1, int(width / (KEY + LETTER * longest))))
     return drawn.getvalue()
 
 
 def columns(experiment: Experiment) -> tuple[str, ...]:
     """The heads of the csv."""
-    return (*NAMES, experiment.clock, "active", "value", *(("trials",) if experiment.selected_by else ()))
+    return (*NAMES, experiment.clock, "active", "value", "published", *(("trials",) if experiment.selected_by else ()))
 
 
 def _trials(records: Sequence[Mapping[str, Any]]) -> str:
@@ -112,7 +127,6 @@ def _curve(slices: Sequence[History], quantity: str, clock: str) -> list[tuple[f
 def _draw_panel(axes: Any, rows: Sequence[dict[str, str]], experiment: Experiment, handles: dict[str, Any]) -> None:
     from matplotlib.ticker import LogFormatter
 
-    learners = [arm for arm in experiment.arms if not arm.reference]
     references = [arm for arm in experiment.arms if arm.reference]
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(LogFormatter())  # 100, not a power of ten; between them only in a short run
@@ -124,8 +138,15 @@ def _draw_panel(axes: Any, rows: Sequence[dict[str, str]], experiment: Experimen
             continue
         line = [(time, value) for time, value in line if time > 0]
         if line:
-            colour, dash = stroke(learners.index(arm))
-            mark = "." if len(line) == 1 else ""  # a line of one point shows nothing
+            own = look(experiment, arm.name)
             (handles[arm.column],) = axes.plot(
-                *zip(*line, strict=True), linestyle=dash, color=colour, marker=mark, linewidth=1.3, zorder=3
-            )
+                *zip(*line, strict=True), linestyle=own.dash, color=own.colour, linewidth=1.3, zorder=3,
+                marker=own.marker, markersize=3.5, markevery=max(1, len(line) // MARKED),
+            )  # fmt: skip
+            theirs = next((row["published"] for row in rows if row["arm"] == arm.name and row.get("published")), "")
+            if theirs:
+                (mark,) = axes.plot(
+                    [1.0], [float(theirs)], own.marker, color=own.colour, markerfacecolor="none", markersize=8,
+                    transform=axes.get_yaxis_transform(), clip_on=False, zorder=4,
+                )  # fmt: skip
+                handles[f"{arm.column}, published"] = mark

@@ -9,9 +9,6 @@ from typing import Any
 
 from structgrad.experiments import Experiment, Lines, Metric
 from structgrad.repro.figures.drawing import (
-    COLOURS,
-    DASHES,
-    MARKERS,
     WIDTH,
     legend,
     nothing,
@@ -19,6 +16,7 @@ from structgrad.repro.figures.drawing import (
     reference,
     start_at_zero,
 )
+from structgrad.repro.figures.looks import Look, look
 from structgrad.repro.judging.cells import Cell
 from structgrad.repro.judging.numbers import MORE_DIGITS, fixed, number
 from structgrad.repro.tables.comma_separated import comma_separated
@@ -35,7 +33,7 @@ NAMED = 8  # more settings would not all find room for their numbers below the a
 
 def reading(figure: Lines, experiment: Experiment) -> str:
     """How to read the picture."""
-    text = "Lines and bands: ours with 95 % intervals"
+    text = "Lines and bars: ours with 95 % intervals"
     text += "; hollow marks: the published numbers" if experiment.printed else ""
     text += "; grey, thin: what does not learn" if any(arm.reference for arm in experiment.arms) else ""
     return f"{text}."
@@ -75,10 +73,16 @@ def data(figure: Lines, experiment: Experiment, cells: Iterable[Cell]) -> bytes:
     return comma_separated(COLUMNS, rows).encode("utf-8")
 
 
+def has_ours(content: bytes) -> bool:
+    """Whether any of :func:`data` is ours; what is printed alone is no figure worth drawing."""
+    rows = list(csv.DictReader(content.decode("utf-8").splitlines()))
+    return any(row["value"] for row in rows)
+
+
 def draw(content: bytes, figure: Lines, experiment: Experiment, title: str) -> bytes:
     """The svg of :func:`data`: panels side by side, in the order in which they are declared.
 
-    Lines with bands are ours with 95 % intervals, small dots the coarser metric, hollow markers the published
+    Lines with bars are ours with 95 % intervals, small dots the coarser metric, hollow markers the published
     values; a reference is a thin line without either.
     """
     rows = list(csv.DictReader(content.decode("utf-8").splitlines()))
@@ -94,9 +98,9 @@ def draw(content: bytes, figure: Lines, experiment: Experiment, title: str) -> b
             here = [row for row in rows if row["panel"] == panel]
             for place, arm in enumerate(arms):
                 spot = _shift(figure, place, len(arms))
-                _draw_arm(axes, [row for row in here if row["arm"] == arm], place, spot, handles)
+                _draw_arm(axes, [row for row in here if row["arm"] == arm], look(experiment, arm), spot, handles)
             _draw_references(axes, [row for row in here if row["arm"] not in arms], handles)
-            _draw_published(axes, figure, here, arms, handles)
+            _draw_published(axes, figure, here, {arm: look(experiment, arm) for arm in arms}, handles)
             _dress(axes, figure, here, experiment.axis)
         if not rows:
             nothing(canvas)
@@ -116,24 +120,23 @@ def _panels(figure: Lines, metrics: Sequence[Metric]) -> dict[str, list[Metric]]
     return panels
 
 
-def _draw_arm(axes: Any, rows: Sequence[dict[str, str]], place: int, shift: float, handles: dict[str, Any]) -> None:
-    colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+def _draw_arm(axes: Any, rows: Sequence[dict[str, str]], own: Look, shift: float, handles: dict[str, Any]) -> None:
+    colour = own.colour
     line = [row for row in rows if row["role"] == "line" and row["value"]]
     points = [row for row in rows if row["role"] == "points" and row["value"]]
     if points:
         axes.plot(_x(points, shift), _y(points), ".", color=colour, alpha=0.45, markersize=5, zorder=2)
     if line:
-        style = DASHES[place % len(DASHES)]
         (handle,) = axes.plot(
-            _x(line, shift), _y(line), style,
-            color=colour, marker=marker, markersize=4.5, linewidth=1.4, zorder=3,
+            _x(line, shift), _y(line), linestyle=own.dash,
+            color=colour, marker=own.marker, markersize=4.5, linewidth=1.4, zorder=3,
         )  # fmt: skip
         handles[line[0]["column"]] = handle
-        band = [row for row in line if row["ci_low"]]
-        if band:
-            low, high = _y(band, "ci_low"), _y(band, "ci_high")
-            axes.fill_between(_x(band, shift), low, high, color=colour, alpha=0.15, linewidth=0)
-            axes.vlines(_x(band, shift), low, high, color=colour, linewidth=1.0, zorder=2)
+        known = [row for row in line if row["ci_low"]]
+        if known:
+            axes.vlines(
+                _x(known, shift), _y(known, "ci_low"), _y(known, "ci_high"), color=colour, linewidth=1.0, zorder=2
+            )
 
 
 def _draw_references(axes: Any, rows: Sequence[dict[str, str]], handles: dict[str, Any]) -> None:
@@ -144,7 +147,7 @@ def _draw_references(axes: Any, rows: Sequence[dict[str, str]], handles: dict[st
 
 
 def _draw_published(
-    axes: Any, figure: Lines, rows: Sequence[dict[str, str]], arms: Sequence[str], handles: dict[str, Any]
+    axes: Any, figure: Lines, rows: Sequence[dict[str, str]], looks: dict[str, Look], handles: dict[str, Any]
 ) -> None:
     """Each published column once, in the colour of the first arm that answers it."""
     printed: dict[tuple[str, str], dict[str, str]] = {}
@@ -152,10 +155,10 @@ def _draw_published(
         if row["published"]:
             printed.setdefault((row["answers"], row["x"]), row)
     for row in printed.values():
-        place = arms.index(row["arm"])
+        own, place = looks[row["arm"]], list(looks).index(row["arm"])
         (handle,) = axes.plot(
-            _x([row], _shift(figure, place, len(arms))), _y([row], "published"), MARKERS[place % len(MARKERS)],
-            color=COLOURS[place % len(COLOURS)], markerfacecolor="none", markersize=9, markeredgewidth=1.1,
+            _x([row], _shift(figure, place, len(looks))), _y([row], "published"), own.marker,
+            color=own.colour, markerfacecolor="none", markersize=9, markeredgewidth=1.1,
             linestyle="none", zorder=4,
         )  # fmt: skip
         handles.setdefault(f"{row['answers']}, published", handle)

@@ -52,6 +52,12 @@ def data(figure: Scatter, experiment: Experiment, cells: Iterable[Cell]) -> byte
     return comma_separated(COLUMNS, rows).encode("utf-8")
 
 
+def has_ours(content: bytes) -> bool:
+    """Whether any of :func:`data` is ours; what is printed alone is no figure worth drawing."""
+    rows = list(csv.DictReader(content.decode("utf-8").splitlines()))
+    return any(row["x_value"] and row["y_value"] for row in rows)
+
+
 def draw(content: bytes, figure: Scatter, experiment: Experiment, title: str) -> bytes:
     """The svg of :func:`data`.
 

@@ -13,7 +13,7 @@ from structgrad.repro.judging.selection import selected
 
 COLUMNS = 3
 NAMES = 7  # in a row of the legend
-POINTS = 50  # of a curve
+POINTS = 36  # of a curve
 
 History = Mapping[str, Sequence[float]]
 Curve = tuple[Sequence[float], Sequence[float]]

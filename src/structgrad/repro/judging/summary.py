@@ -90,10 +90,14 @@ def best_evidence(scales: Iterable[str] = FAITHFUL) -> list[Answer]:
     Of several scales the first one that has a comparable record counts; without one, the first with any record; without
     any, the first.
     """
+    return answers(cell for scale in scales for cell in _answers_at(scale))
+
+
+def answers(cells: Iterable[Cell]) -> list[Answer]:
+    """As :func:`best_evidence`, from answers that are at hand; those of the most faithful scale come first."""
     candidates: dict[Key, list[Cell]] = {}
-    for scale in scales:
-        for cell in _answers_at(scale):
-            candidates.setdefault(_key(cell), []).append(cell)
+    for cell in cells:
+        candidates.setdefault(_key(cell), []).append(cell)
     return [
         Answer(*key, published, _best(candidates.get(key, ())))
         for paper in PAPERS

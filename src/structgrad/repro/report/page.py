@@ -6,26 +6,26 @@ byte, and the audit checks that it does.
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from importlib.resources import files
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from structgrad.experiments import PAPERS, Experiment, LearningCurves, Lines, Scatter
+from structgrad.experiments import PAPERS
 from structgrad.files import write_bytes
 from structgrad.repro import claims
 from structgrad.repro.evidence.gathering import Evidence
-from structgrad.repro.figures import training_curves
-from structgrad.repro.figures.files import KINDS, build_figures, called
+from structgrad.repro.figures.files import build_figures
 from structgrad.repro.judging.cells import Cells
-from structgrad.repro.judging.verdicts import VERDICTS
+from structgrad.repro.judging.numbers import fixed
+from structgrad.repro.judging.summary import Answer
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
-from structgrad.repro.report import manifest, rocrate, rows
-from structgrad.repro.tables.layouts import to_html
-from structgrad.repro.tables.panels import MARKS, Table, tables
+from structgrad.repro.report import assets, manifest, rocrate, rows
+from structgrad.repro.report.facts import Facts
+from structgrad.repro.report.number_map import STATE_MARKS, STATES, standings
+from structgrad.repro.report.sections import section
+from structgrad.repro.report.words import doubt, sentence
+from structgrad.repro.tables.panels import Table, tables
 
 
 def write_report(plan: Plan, cells: Cells) -> list[Path]:
@@ -38,47 +38,32 @@ def write_report(plan: Plan, cells: Cells) -> list[Path]:
 
 def build_report(plan: Plan, cells: Cells) -> bytes:
     """The content of ``report.html``."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     shown = tables(plan, cells)
     evidence = _evidence(shown.values())
     drawn = {path.name: content for path, content in build_figures(plan, cells).items()}
-    sections = []
-    for name, table in shown.items():
-        experiment = plan.experiments[name].experiment
-        stem = table.stem
-        training = training_curves.draw(experiment, evidence)
-        sections.append(
-            {
-                "id": stem,
-                "heading": table.heading,
-                "table": Markup(_with_caption(to_html(table, ""), caption(experiment, stem))),
-                "figures": [_figure(figure, experiment, drawn) for figure in experiment.figures],
-                "curves": training and Markup(inline(training, f"{stem}-curves-", f"Training, {table.heading}")),
-            }
-        )
-    environment = Environment(
-        loader=PackageLoader("structgrad.repro", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    facts, script = Facts(plan), assets.script()
     judged = claims.judge_claims(plan, cells)
-    page = environment.get_template("report.html.j2").render(
+    template = assets.environment().get_template("page.html.j2")
+    page = template.render(
         scale=plan.scale,
-        standing=[(part.experiment, part.comparable, part.reason) for part in plan.experiments.values()],
-        verdicts=[(verdict, MARKS[verdict], meaning) for verdict, meaning in VERDICTS.items()],
-        counts=[rows.verdict_counts(table) for table in shown.values()],
+        style=Markup(assets.style()),
+        script=Markup(script),
+        script_digest=assets.digest(script),
+        facts=facts,  # grow as the templates show cells; the page's block of data comes last
+        fixed=fixed,
+        doubt=doubt,
+        spoken=spoken,
+        states=STATES,
+        marks=STATE_MARKS,
+        papers=[(standing, PAPERS[standing.paper], sentence(standing)) for standing in standings(plan, cells)],
+        sections=[section(plan.experiments[name], table, evidence, drawn) for name, table in shown.items()],
         outside=[rows.outside(cell) for table in shown.values() for cell in table.cells if rows.is_outside(cell)],
-        sections=sections,
-        clocks=" / ".join(dict.fromkeys(f"{part.experiment.clock}s" for part in plan.experiments.values())),
         searches=any(part.experiment.selected_by for part in plan.experiments.values()),
-        claims=judged,
-        claim_counts=Counter(claim["verdict"] for claim in judged if claim["of"] == "paper"),
-        papers_claims=sum(claim["of"] == "paper" for claim in judged),
-        claim_verdicts=claims.VERDICTS,
+        clocks=" / ".join(dict.fromkeys(f"{part.experiment.clock}s" for part in plan.experiments.values())),
+        claims=_by_verdict([claim for claim in judged if claim["of"] == "paper"]),
+        questions=[claim for claim in judged if claim["of"] != "paper"],
         costs=[rows.cost(piece, plan) for piece in evidence],
         total=rows.duration(sum(piece.record["run"]["seconds"] for piece in evidence)),
         origins=rows.origins(evidence),
@@ -90,60 +75,27 @@ def build_report(plan: Plan, cells: Cells) -> bytes:
     return page.encode("utf-8")
 
 
+def spoken(square: Answer) -> str:
+    """A square of the map for a screen reader: place, verdict, both numbers."""
+    ours = square.cell.estimate if square.cell else None
+    digits = square.cell.metric.digits if square.cell else 0
+    what = square.cell.metric.title if square.cell else square.metric
+    said = f"{square.row}, {square.column}, {what}: {square.verdict.replace('_', ' ')}; printed {square.published.text}"
+    return f"{said}, ours {fixed(ours.value, digits)}" if ours else said
+
+
+def _by_verdict(judged: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """The claims of each verdict, what is decided first."""
+    groups = [(verdict, [claim for claim in judged if claim["verdict"] == verdict]) for verdict in claims.VERDICTS]
+    return [(verdict, group) for verdict, group in groups if group]
+
+
 def _data_licences(plan: Plan) -> list[str]:
     """The note on licences of each paper whose experiments read data of others."""
     named = dict.fromkeys(part.experiment.paper for part in plan.experiments.values())
     return [PAPERS[name].data_licence for name in named if PAPERS[name].data_licence]
 
 
-def _figure(
-    figure: Lines | Scatter | LearningCurves, experiment: Experiment, drawn: Mapping[str, bytes]
-) -> dict[str, Any]:
-    """A figure as the page shows it: one with a name of its own has its own heading and caption."""
-    from markupsafe import Markup
-
-    stem, name = experiment.stem_of(figure), called(figure, experiment)
-    return {
-        "id": stem,
-        "heading": figure.name and (figure.title or name),
-        "caption": Markup(caption(experiment, stem)) if figure.name else "",
-        "picture": Markup(inline(drawn[f"{stem}.svg"], f"{stem}-", f"Figure of {name}")),
-        "name": name,
-        "reading": KINDS[type(figure)].reading(figure, experiment),
-    }
-
-
-def caption(experiment: Experiment, stem: str) -> str:
-    """``<stem>.rst`` of the experiment's folder as HTML; empty where there is none."""
-    from html import escape
-
-    path = files(experiment.package) / f"{stem}.rst"
-    if not path.is_file():
-        return ""
-    text = path.read_text(encoding="utf-8")
-    try:
-        from docutils.core import publish_parts
-    except ImportError:
-        return "".join(f"<p>{escape(' '.join(part.split()))}</p>\n" for part in text.split("\n\n") if part.strip())
-    quiet = {"_disable_config": True, "file_insertion_enabled": False, "raw_enabled": False, "report_level": 5}
-    return publish_parts(text, writer="html5", settings_overrides=quiet).get("body", "")
-
-
-def inline(svg: bytes, prefix: str, label: str) -> str:
-    """An svg file as an element of a page: no prolog, ids that are its own, a label for screen readers."""
-    from html import escape
-
-    text = svg.decode("utf-8")
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = re.sub(r'\bid="', f'id="{prefix}', text)
-    text = re.sub(r'href="#', f'href="#{prefix}', text).replace("url(#", f"url(#{prefix}")
-    return text.replace("<svg", f'<svg role="img" aria-label="{escape(label, quote=True)}"', 1)
-
-
 def _evidence(shown: Iterable[Table]) -> list[Evidence]:
     """Every record behind the tables, once, in the order of the cells."""
     return list({p.path: p for table in shown for cell in table.cells for p in cell.evidence}.values())
-
-
-def _with_caption(fragment: str, text: str) -> str:
-    return fragment.replace("</h2>", f'</h2>\n<div class="caption">{text}</div>', 1)

@@ -1,4 +1,4 @@
-"""The rows of the report's own tables: verdicts counted, cells that are not reproduced, costs and origins."""
+"""The rows of the report's own tables: answers that are not reproduced, costs and origins."""
 
 from __future__ import annotations
 
@@ -10,31 +10,16 @@ from typing import Any
 from structgrad.repro.evidence.gathering import Evidence
 from structgrad.repro.judging.cells import Cell
 from structgrad.repro.judging.numbers import fixed
-from structgrad.repro.judging.verdicts import VERDICTS
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
-from structgrad.repro.tables.panels import MARKS, Table
+from structgrad.repro.tables.panels import MARKS
 
 SHORT = 12  # digits of a digest that are shown
 
 
-def verdict_counts(table: Table) -> dict[str, Any]:
-    """How many cells that the paper prints a number for have which verdict, and how many of all cells were run."""
-    printed = [cell for cell in table.cells if cell.published is not None]
-    verdicts = Counter(cell.judgement.verdict for cell in printed)
-    return {
-        "id": table.stem,
-        "heading": table.heading,
-        "cells": len(printed),
-        "by": {verdict: verdicts[verdict] for verdict in VERDICTS},
-        "all": len(table.cells),
-        "run": sum(cell.estimate is not None for cell in table.cells),
-    }
-
-
 def is_outside(cell: Cell) -> bool:
-    """Whether the published number lies outside what the verdict allows."""
-    return cell.judgement.verdict in ("shifted", "differs")
+    """Whether it answers a printed number that lies outside what the verdict allows."""
+    return cell.is_answer and cell.judgement.verdict in ("shifted", "differs")
 
 
 def outside(cell: Cell) -> dict[str, Any]:
@@ -45,7 +30,9 @@ def outside(cell: Cell) -> dict[str, Any]:
     assert difference is not None
     digits = cell.metric.digits
     return {
-        "table": cell.experiment.label or cell.experiment.table,
+        "cell": cell,
+        "paper": cell.experiment.paper,
+        "table": cell.experiment.heading,
         "setting": cell.setting,
         "arm": cell.arm.column,
         "metric": cell.metric.title,
@@ -69,7 +56,8 @@ def cost(piece: Evidence, plan: Plan) -> dict[str, Any]:
     count = record["replicas"]["count"]
     experiment = plan.experiments[record["experiment"]].experiment
     return {
-        "table": experiment.label or experiment.table,
+        "paper": experiment.paper,
+        "table": experiment.heading,
         "setting": record["setting"],
         "arm": experiment.arm(record["arm"]).column,
         "n": count,

@@ -187,7 +187,7 @@ def test_a_reference_is_a_grey_dashed_line_and_takes_no_look_from_the_others(fig
     assert "grey, thin" in reading(figure, experiment)
     assert "published" not in reading(figure, experiment)
     assert reading(Lines(), REGISTRY["indelman_1a"]) == (
-        "Lines and bands: ours with 95 % intervals; hollow marks: the published numbers."
+        "Lines and bars: ours with 95 % intervals; hollow marks: the published numbers."
     )
 
 

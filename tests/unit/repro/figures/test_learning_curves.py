@@ -66,7 +66,7 @@ def paths_of(panel):
 
 
 def line_of(panel, colour):
-    (found,) = [corners for style, corners in paths_of(panel) if f"stroke: {colour}" in style]
+    (found,) = [corners for style, corners in paths_of(panel) if "fill: none" in style and f"stroke: {colour}" in style]
     return found
 
 
@@ -199,7 +199,7 @@ def test_a_search_shows_the_selected_trial_against_its_steps(searched):
     figure = experiment.figures[1]
     cells = collect(searched, "fake")
     rows = rows_of(learning_curves.data(figure, experiment, cells))
-    assert list(rows[0])[6:] == ["step", "active", "value", "trials"]
+    assert list(rows[0])[6:] == ["step", "active", "value", "published", "trials"]
     shown = {(row["arm"], float(row["step"]), float(row["value"]), row["active"], row["trials"]) for row in rows}
     assert shown == {
         ("tree", 200, -2100.0, "1", "1"),  # trial 1 validates best
@@ -211,3 +211,6 @@ def test_a_search_shows_the_selected_trial_against_its_steps(searched):
     assert words_of(picture).count("step") == 1
     assert "epoch" not in words_of(picture)
     assert learning_curves.reading(figure, experiment).startswith("Lines: the trial that is selected")
+    assert {row["arm"] for row in rows if row["published"]} == {"tree", "indep"}
+    assert "Spanning Tree, published" in words_of(picture)
+    assert "hollow marks" in learning_curves.reading(figure, experiment)

@@ -22,8 +22,10 @@ from structgrad.repro.judging.cells import collect, collect_all
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.report import manifest, rocrate
-from structgrad.repro.report.page import build_report, caption, inline, write_report
+from structgrad.repro.report.page import build_report, write_report
+from structgrad.repro.report.pictures import inline
 from structgrad.repro.report.rows import duration
+from structgrad.repro.report.sections import caption
 from structgrad.repro.running.checksum import sha256
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "col"}
@@ -47,7 +49,7 @@ class Page(HTMLParser):
             self.links.append(named["href"])
         self.fetched += [value for key, value in attrs if key in ("src", "srcset", "data", "poster")]
         self.fetched += [named["href"]] if tag == "link" else []
-        assert tag != "script"
+        assert tag != "script" or "src" not in named
 
     def handle_startendtag(self, tag, attrs):
         self.handle_starttag(tag, attrs)
@@ -82,7 +84,7 @@ def test_the_page_tells(finished, text):
     assert "66.7" in text
     assert "turns the scores into an\norder" in text  # the caption
     assert "<em>d</em>" in text
-    assert "drawn. Lines and bands: ours" in text
+    assert "drawn. Lines and bars: ours" in text
     assert "2 <small>of 2</small></b><span>shards" in text
     assert "2 min 00 s" in text
     for claim in json.loads((results(finished.scale) / "claims.json").read_text(encoding="utf-8"))["claims"]:
@@ -118,7 +120,8 @@ def test_a_page_without_any_record(project):
     assert Page(page).open == []
     assert "No record has a curve yet." in page
     assert 'id="apart"' not in page
-    assert "drawn. Filled points: ours" in page  # a scatter
+    assert "<figure" not in page  # what is printed alone is no figure worth drawing
+    assert "not run</button>" in page
 
 
 def test_the_crate_can_be_read_and_names_every_file(finished):
@@ -161,10 +164,12 @@ def test_curves_by_arm_and_setting(finished):
 
 
 def test_an_svg_becomes_part_of_a_page():
-    body = b'<metadata>http://x</metadata><g id="a"/><use href="#a" clip-path="url(#b)"/></svg>'
+    body = b'<metadata>http://x</metadata>\n <!-- 5 -->\n  <g>\n   <g id="a"/>\n  </g>\n<g id="unused"/>'
+    body += b'<use href="#a" clip-path="url(#b)" style="stroke: #0072b2; fill: #123456"/></svg>'
     svg = b'<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg>' + body
     assert inline(svg, "p-", 'a "b"') == (
-        '<svg role="img" aria-label="a &quot;b&quot;"><g id="p-a"/><use href="#p-a" clip-path="url(#p-b)"/></svg>'
+        '<svg role="img" aria-label="a &quot;b&quot;"><g>\n<g id="p-a"/>\n</g>\n<g/>'
+        '<use href="#p-a" clip-path="url(#p-b)" style="stroke: var(--c0); fill: #123456"/></svg>'
     )
 
 

@@ -1,0 +1,37 @@
+"""Pictures within a page: ids of their own, a label, colours that follow the page's light or dark."""
+
+from __future__ import annotations
+
+import re
+
+from structgrad.repro.figures.drawing import COLOURS, GREY, GRID
+
+# What a drawing's colours are called in the page's style sheet, which knows each of them in light and dark.
+NAMES = {"#ffffff": "--paper", "#000000": "--pen", GRID: "--grid", GREY: "--grey"} | {
+    colour.lower(): f"--c{place}" for place, colour in enumerate(COLOURS) if colour != "#000000"
+}
+BARE = re.compile(r"<g>\n((?:(?!</?g\b).)*)</g>\n", re.DOTALL)  # a group that groups nothing
+COLOUR = re.compile(r"\b(fill|stroke): (#[0-9a-f]{6})")
+
+
+def inline(svg: bytes, prefix: str, label: str) -> str:
+    """An svg file as an element of a page: no prolog, ids that are its own, a label for screen readers.
+
+    What nobody sees goes: comments, indentation, ids that nothing points at, the font's name on every letter.
+    """
+    from html import escape
+
+    text = svg.decode("utf-8")
+    text = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r"; font-family: '[^']*'| transform=\"rotate\(-0 [^\"]*\"|(?<=\n) +| (?=\n)", "", text)
+    used = set(re.findall(r"(?:href=\"|url\()#([^\")]+)", text))
+    text = re.sub(r' id="([^"]+)"', lambda match: f' id="{prefix}{match[1]}"' if match[1] in used else "", text)
+    text = re.sub(r'href="#', f'href="#{prefix}', text).replace("url(#", f"url(#{prefix}")
+    text = COLOUR.sub(lambda match: f"{match[1]}: {_followed(match[2])}", text)
+    while (lighter := BARE.sub(r"\1", text)) != text:
+        text = lighter
+    return text.replace("<svg", f'<svg role="img" aria-label="{escape(label, quote=True)}"', 1)
+
+
+def _followed(colour: str) -> str:
+    return f"var({NAMES[colour]})" if colour in NAMES else colour
