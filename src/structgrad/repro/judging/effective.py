@@ -12,6 +12,8 @@ items has no more than a proportion's variance)
 
     n* = p (1 - p) / v (z / t[G-1])^2,      n* = G where the replicas show no variance.
 
+One item of 0 or 1 per replica needs no estimate of its variance: there n* = G, and the interval is theirs alone.
+
 Coverage, simulated (tests/unit/repro/judging/test_coverage.py): 93 to 97 % for symmetric and skewed replicas from G = 2
 on. Where replicas have a point mass (one sequence each; one in ten that never learns) no interval can be as close: it
 is 95 to 100 % from 2 to 200 of them. Small skewed errors of one replica in ten are covered in 90 % at 20 to 40,
@@ -77,6 +79,8 @@ def effective_size(pooled: Pooled, most: float | None = None) -> float:
         most: what it cannot exceed: the number of items for a proportion, whose items are 0 or 1; the number of
             replicas where these learn all or nothing, so that another one may fail wholly although none of these did.
     """
+    if most == pooled.items == pooled.replicas:  # one item of 0 or 1 each: nothing but the value is unknown
+        return pooled.items
     if pooled.variance <= NONE or not 0 < pooled.value < 1:
         size = float(pooled.replicas)
     else:

@@ -55,7 +55,7 @@ class Sampling:
     @property
     def design_effect(self) -> float:
         """How many items count as one; at least 1."""
-        if not self.deviation or self.pooled.replicas < 2:
+        if not self.deviation or self.pooled.replicas < 2 or self.pooled.items == self.pooled.replicas:
             return 1.0
         return max(1.0, self.pooled.variance * self.pooled.items / self.deviation**2)
 

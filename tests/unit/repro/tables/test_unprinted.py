@@ -64,9 +64,9 @@ def test_the_verdict_says_that_nothing_is_printed(contents):
 def test_layouts_have_no_place_for_published_numbers(contents):
     markdown, page, latex = (contents[f"berthet_artificial.{ending}"] for ending in ("md", "html", "tex"))
     assert markdown.startswith(f"# {HEADING}\n")
-    # Clopper-Pearson of 12 of 12 and of 3 of 12
-    assert "| sigma=0.1 | 100.00 [73.54, 100.00] · | 75.00 [" in markdown
-    assert "| sigma=10 | 25.00 [5.49, 57.19] · | – | – |" in markdown
+    # three replicas that agree count as three: Clopper-Pearson of 3 of 3, and of 0.75 of 3
+    assert "| sigma=0.1 | 100.00 [29.24, 100.00] · | 75.00 [" in markdown
+    assert "| sigma=10 | 25.00 [0.21, 86.81] · | – | – |" in markdown
     for text in (markdown, page, latex):
         assert "(published)" not in text
         assert "published value" not in text
@@ -82,7 +82,7 @@ def test_layouts_have_no_place_for_published_numbers(contents):
     verdict = fragment.find(".//td[@class='verdict not_comparable']")
     assert verdict is not None
     assert verdict.attrib["title"] == "not_comparable: the paper prints no number for this cell"
-    assert r"sigma=10 & 25.00 [5.49, 57.19] $\cdot$ & -- & -- \\" in latex
+    assert r"sigma=10 & 25.00 [0.21, 86.81] $\cdot$ & -- & -- \\" in latex
     assert latex.count(r"\\") == 2 * (1 + 2)  # two tables: the heads and a line a setting
 
 
