@@ -46,7 +46,7 @@ class Scatter(Figure):
 
 @dataclass(frozen=True)
 class LearningCurves(Figure):
-    """Learning curves: one line an arm against the epoch (or step), one panel a setting (column) and quantity (row).
+    """Learning curves: one line per arm against the epoch (or step), one panel per setting (column) and quantity (row).
 
     ``quantities`` are lists in the records' histories. One that is named like a metric is drawn in that metric's unit
     and under its title. With ``from_zero`` the vertical axes start at 0.

@@ -184,11 +184,11 @@ def _original_sides(claim: Claim, experiments: Mapping[str, Experiment]) -> dict
     """Of a claim of the paper, the arms that answered its columns first, where others do now, by side and setting."""
     if claim["experiment"] is None or claim.get("of") == "ours":
         return {}
-    found = {}
+    originals = {}
     for place, side in enumerate(sides(claim)):
         experiment = experiments[side["experiment"]]
         for setting in claim["settings"]:
             original = original_of(experiment, setting, arm_of(side, setting, experiment))
             if original is not None:
-                found[place, setting] = original.name
-    return found
+                originals[place, setting] = original.name
+    return originals

@@ -87,8 +87,8 @@ def on_print(claim: Claim, experiments: Mapping[str, Experiment]) -> dict[str, A
 def _numbers(claim: Claim, setting: str, experiments: Mapping[str, Experiment]) -> list[Number] | None:
     """The printed numbers of the sides; None where one is missing or a misprint, or where both are the same one."""
     if claim["experiment"] is None:
-        found = [_best(claim, setting, claim[side]["columns"]) for side in ("first", "second")]
-        return [number for number in found if number is not None] if None not in found else None
+        printed = [_best(claim, setting, claim[side]["columns"]) for side in ("first", "second")]
+        return [number for number in printed if number is not None] if None not in printed else None
     numbers, keys = [], []
     for side in sides(claim):
         experiment = experiments[side["experiment"]]

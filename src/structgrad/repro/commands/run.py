@@ -89,9 +89,9 @@ def command(
     def do(shard: Shard) -> None:
         experiment = plan.experiments[shard.experiment].experiment
         if compare:
-            found = _compare(shard, experiment, lambda: train(shard, places.again(shard)))
-            other.extend([shard.id] * (found.verdict == "different"))
-            click.echo(comparison_json(shard, found) if as_json else comparison_text(shard, found))
+            comparison = _compare(shard, experiment, lambda: train(shard, places.again(shard)))
+            other.extend([shard.id] * (comparison.verdict == "different"))
+            click.echo(comparison_json(shard, comparison) if as_json else comparison_text(shard, comparison))
             return
         place = places.below(into, shard) if into else places.own(shard)
         if place.record.is_file() and not fresh:
@@ -179,26 +179,26 @@ def relative(path: Path) -> Path:
     return path.relative_to(project_root()) if path.is_relative_to(project_root()) else path
 
 
-def comparison_text(shard: Shard, found: Comparison) -> str:
+def comparison_text(shard: Shard, comparison: Comparison) -> str:
     """What a second training says of the record, a line a fact."""
     from structgrad.repro.running.places import again
 
-    lines = [f"{shard.id}: {found.verdict}"]
-    if found.first:
-        lines.append(f"  first difference  {found.first}")
-        lines += [f"  {moved}" for moved in found.metrics] or ["  no metric differs"]
-    lines += [f"  made of other     {difference}" for difference in found.made_of]
+    lines = [f"{shard.id}: {comparison.verdict}"]
+    if comparison.first:
+        lines.append(f"  first difference  {comparison.first}")
+        lines += [f"  {moved}" for moved in comparison.metrics] or ["  no metric differs"]
+    lines += [f"  made of other     {difference}" for difference in comparison.made_of]
     lines.append(f"  the record        {relative(shard.path)}, as it was")
     lines.append(f"  the second one    {relative(again(shard).record)}")
     return "\n".join(lines)
 
 
-def comparison_json(shard: Shard, found: Comparison) -> str:
+def comparison_json(shard: Shard, comparison: Comparison) -> str:
     """The same as one line of JSON."""
     import json
     from dataclasses import asdict
 
-    return json.dumps({"shard": shard.id, "verdict": found.verdict, **asdict(found)})
+    return json.dumps({"shard": shard.id, "verdict": comparison.verdict, **asdict(comparison)})
 
 
 def records_json(record: dict) -> str:

@@ -19,8 +19,8 @@ SPOKEN = rf"(?<![\w/.\-])structgrad (?=(?:{NAMES})\b)"
 def program() -> str:
     """``structgrad`` where a shell finds it, else its path (from here, where it lies below), else Python's module."""
     script = Path(sys.executable).with_name("structgrad")
-    found = shutil.which("structgrad")
-    if found and Path(found).resolve() == script.resolve():
+    on_path = shutil.which("structgrad")
+    if on_path and Path(on_path).resolve() == script.resolve():
         return "structgrad"
     if not script.is_file():
         return f"{quote(sys.executable)} -m structgrad"

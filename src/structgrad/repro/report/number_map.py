@@ -55,8 +55,8 @@ def best_evidence(plan: Plan, cells: Cells) -> list[Answer]:
                 own += cells[name] if other is plan else collect(other, name)
     planned = {(part.experiment.paper, part.experiment.table) for part in plan.experiments.values()}
     elsewhere = {(other.paper, other.table) for other in REGISTRY.values()} - planned
-    found = answers(cell for cell in own if cell.is_answer)
-    return [answer for answer in found if (answer.paper, answer.table) not in elsewhere]
+    best = answers(cell for cell in own if cell.is_answer)
+    return [answer for answer in best if (answer.paper, answer.table) not in elsewhere]
 
 
 def standings(plan: Plan, cells: Cells) -> list[Standing]:
@@ -65,7 +65,7 @@ def standings(plan: Plan, cells: Cells) -> list[Standing]:
     tables: dict[tuple[str, str], list[Answer]] = {}
     for answer in best_evidence(plan, cells):
         tables.setdefault((answer.paper, answer.table), []).append(answer)
-    found = []
+    standings = []
     for paper in dict.fromkeys(paper for paper in PAPERS if any(paper == name for name, _ in planned)):
         groups = [_group(place, own, planned.get(place)) for place, own in tables.items() if place[0] == paper]
         squares = [square for group in groups for square in group.squares]
@@ -73,8 +73,8 @@ def standings(plan: Plan, cells: Cells) -> list[Standing]:
             counts = tally(squares)
             strong = sum(square.cell is not None and square.cell.judgement.equivalent for square in squares)
             groups.sort(key=lambda group: not group.stem)
-            found.append(Standing(paper, tuple(groups), {state: counts.get(state, 0) for state in STATES}, strong))
-    return found
+            standings.append(Standing(paper, tuple(groups), {state: counts.get(state, 0) for state in STATES}, strong))
+    return standings
 
 
 def _group(place: tuple[str, str], squares: Sequence[Answer], experiment: Experiment | None) -> Group:

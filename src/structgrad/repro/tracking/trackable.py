@@ -48,7 +48,7 @@ def verdicts_of(cells: Iterable[Cell]) -> dict[str, str]:
     tags = {}
     for cell in cells:
         ours, theirs, digits = cell.estimate, cell.published, cell.metric.digits
-        found = {
+        facts = {
             "cell": cell.id,
             "ours": fixed(ours.value, digits) if ours else "",
             "interval": f"[{fixed(ours.low, digits)}, {fixed(ours.high, digits)}]" if ours and ours.n > 1 else "",
@@ -57,7 +57,7 @@ def verdicts_of(cells: Iterable[Cell]) -> dict[str, str]:
             "reason": cell.judgement.reason,
             "answer": "yes" if cell.is_answer else "",
         }
-        tags |= {f"{key}.{cell.metric.name}": value for key, value in found.items() if value}
+        tags |= {f"{key}.{cell.metric.name}": value for key, value in facts.items() if value}
     return tags
 
 

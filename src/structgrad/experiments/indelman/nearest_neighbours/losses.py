@@ -75,7 +75,7 @@ class Direct(NeighbourLoss):
         k: neighbours.
         cost: ``multiplicative`` or ``additive``.
         epsilon, growth, cap: see :class:`structgrad.losses.direct.DirectLoss`.
-        samples: perturbations of a query; 0 for none. Where sigma is not learned it is 1.
+        samples: perturbations per query; 0 for none. Where sigma is not learned it is 1.
     """
 
     sparse = True
@@ -115,7 +115,7 @@ class SoftTopK(NeighbourLoss):
         k: neighbours.
         relaxation: ``neural_sort``, whose first k rows are summed, or ``soft_sub`` (RelaxSubSample).
         temperature: of the relaxation.
-        samples: perturbations of a query by standard Gumbel noise; 0 for none.
+        samples: perturbations per query by standard Gumbel noise; 0 for none.
     """
 
     def __init__(self, k: int, relaxation: str, temperature: float, samples: int) -> None:

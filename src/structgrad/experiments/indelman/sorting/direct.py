@@ -17,7 +17,7 @@ from structgrad.training.seeds import generators
 
 
 class DirectSorters(Sorters):
-    """Direct loss on the whole training set, one optimiser step an epoch.
+    """Direct loss on the whole training set, one optimiser step per epoch.
 
     The monitored loss is that of the perturbed argmax on the training set. The authors drop the 1/eps and sum over
     items, perturbations and scores: Adam does not see the factor, sigma's plain SGD does. Both backward passes of

@@ -93,12 +93,12 @@ METRICS = (
     Metric("prop_wrong_mean", "positions wrong", "mean", **WRONG),
     Metric(
         "percent_sequences_perfect_100",
-        "sequences sorted perfectly, 100 more a replica",
+        "sequences sorted perfectly, 100 more per replica",
         "proportion",
         main=False,
         **PERFECT,
     ),
-    Metric("prop_wrong_mean_100", "positions wrong, 100 more a replica", "mean", main=False, **WRONG),
+    Metric("prop_wrong_mean_100", "positions wrong, 100 more per replica", "mean", main=False, **WRONG),
 )
 
 
