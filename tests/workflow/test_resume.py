@@ -9,7 +9,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
+from structgrad.experiments import REGISTRY
 from structgrad.repro.evidence import records
 
 ROOT = Path(__file__).parents[2]
@@ -40,8 +42,12 @@ def folder_of_a_project(folder):
     for name in ("workflow", "config.yaml"):
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-    scale = folder / "workflow/scales/smoke.yaml"
-    scale.write_text(scale.read_text().replace("max_epochs: 150", "max_epochs: 40"))
+    path = folder / "workflow/scales/smoke.yaml"
+    scale = yaml.safe_load(path.read_text())
+    arms = [arm.name for arm in REGISTRY["indelman_1a"].arms]
+    blocks = [{"settings": ["d=10"], "arms": arms, "replicas": 10}]
+    scale["experiments"]["indelman_1a"] |= {"overrides": {"max_epochs": 40}, "blocks": blocks}
+    path.write_text(yaml.safe_dump(scale))
     return folder
 
 
