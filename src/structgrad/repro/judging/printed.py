@@ -9,10 +9,9 @@ learn all or nothing count as five.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite, sqrt
 
 from structgrad.experiments import Metric
-from structgrad.repro.judging.effective import NORMAL, Pooled, beta_interval, effective_size, interval, student
+from structgrad.repro.judging.effective import NORMAL, Pooled, interval, student
 from structgrad.repro.judging.published import Published
 from structgrad.repro.judging.rule import SLACK, Ends
 from structgrad.repro.judging.sampling import Sampling
@@ -51,7 +50,8 @@ def ends_of(metric: Metric, published: Published, known: Print, ours: Sampling) 
         variance = value * (1 - value) / known.items * ours.design_effect
         size = known.items / ours.design_effect
         pooled = Pooled(value, variance, known.items, known.items)
-        low, high = interval(pooled, metric.bounds, min(size, _most(known, size)))
+        most = min(size, known.replicas) if known.all_or_nothing and known.replicas else size
+        low, high = interval(pooled, metric.bounds, most)
         why = f"{published.text} of {known.items} items"
     else:
         assert published.spread is not None
@@ -84,26 +84,15 @@ def _unknown(metric: Metric, published: Published, known: Print) -> str:
     return ""
 
 
-def _most(known: Print, otherwise: float) -> float:
-    return float(known.replicas) if known.all_or_nothing and known.replicas else otherwise
-
-
 def _of_mean(metric: Metric, value: float, spread: float, known: Print, ours: Sampling) -> tuple[float, float]:
     """The interval of a mean whose "+-" is the deviation over items, or over replicas (such as folds)."""
     assert known.items is not None
     if metric.spread == "replicas":  # a population deviation: of a sample it is larger by n / (n - 1)
         variance = spread**2 / max(1, known.items - 1) * ours.fold_ratio**2
-        return interval(Pooled(value, variance, known.items, known.items), metric.bounds, _most(known, 1e12))
-    variance = spread**2 / known.items * ours.design_effect
-    low, high = metric.bounds
-    if not (isfinite(low) and isfinite(high)):
-        half = NORMAL * sqrt(variance)
-        return value - half, value + half
-    width = high - low
-    scaled = Pooled((value - low) / width, variance / width**2, known.items, known.items)
-    size = effective_size(scaled, _most(known, 1e12))
-    ends = beta_interval(scaled.value, size)
-    return low + width * ends[0], low + width * ends[1]
+    else:
+        variance = spread**2 / known.items * ours.design_effect
+    most = float(known.replicas) if known.all_or_nothing and known.replicas else None
+    return interval(Pooled(value, variance, known.items, known.items), metric.bounds, most)
 
 
 def of_ours(sampling: Sampling, metric: Metric, known: Print) -> Ends:

@@ -111,11 +111,8 @@ def to_markdown(answers: Sequence[Answer]) -> str:
     """The answers paper by paper and table by table, rows as printed."""
     lines = ["# Every printed number and what became of it", ""]
     lines += [f"Of {len(answers)} printed numbers: {counted(answers)}. {multiplicity(outside(answers))}.", ""]
-    lines += [
-        "The rule and its words: [docs/verdicts.md](../docs/verdicts.md). Ours [95 % interval] n, the best record",
-        "",
-    ]
-    lines[-2] += " that there is; all digits in [summary.csv](summary.csv)."
+    where = "The rule and its words: [docs/verdicts.md](../docs/verdicts.md). Ours [95 % interval] n, the best record"
+    lines += [f"{where} that there is; all digits in [summary.csv](summary.csv).", ""]
     for paper, own in groupby(answers, key=lambda answer: answer.paper):
         of_paper = list(own)
         lines += [f"## {paper}", "", f"{PAPERS[paper].title}: {counted(of_paper)}.", ""]
