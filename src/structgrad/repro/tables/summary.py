@@ -11,7 +11,6 @@ from structgrad.files import write_bytes
 from structgrad.repro.judging.numbers import MORE_DIGITS, fixed
 from structgrad.repro.judging.summary import NO_EXPERIMENT, Answer, Outside, best_evidence, outside, tally
 from structgrad.repro.planning.paths import project_root
-from structgrad.repro.planning.plan import folder_of
 from structgrad.repro.tables.comma_separated import comma_separated
 from structgrad.repro.tables.panels import MARKS
 
@@ -74,16 +73,20 @@ def csv_row(answer: Answer) -> list[str]:
 
 
 def improve(answer: Answer) -> str:
-    """The command that would bring an answer nearer to being settled; empty where nothing would."""
+    """What would bring an answer nearer to being settled; empty where nothing would, or where it would take other
+    partitions of the folds, which no scale has.
+    """
     cell = answer.cell
     if cell is None or answer.settled or answer.verdict == "misprint":
         return ""
-    name, place = cell.experiment.name, f"{cell.experiment.name}/{folder_of(cell.setting)}/{cell.arm.name}"
-    if cell.judgement.wanted and cell.estimate and cell.judgement.verdict == "inconclusive":
-        return f"structgrad run {place}/{cell.estimate.n}-{cell.judgement.wanted - 1} --scale {cell.scale}"
+    more, scale = "", "paper"
+    if answer.verdict == "inconclusive":
+        if cell.experiment.folds or cell.judgement.wanted is None:
+            return ""
+        more, scale = f"replicas: {cell.judgement.wanted} in workflow/scales/{cell.scale}.yaml, then ", cell.scale
     return (
-        f"structgrad reproduce --scale paper --set 'experiments=[{name}]' --set 'settings=[{cell.setting}]' "
-        f"--set 'arms=[{cell.arm.name}]'"
+        f"{more}structgrad reproduce --scale {scale} --set 'experiments=[{cell.experiment.name}]' "
+        f"--set 'settings=[{cell.setting}]' --set 'arms=[{cell.arm.name}]'"
     )
 
 
