@@ -188,7 +188,9 @@ def _cell(
         fewer = known.selected and ours.n < (known.replicas or 0)
         printed = ends_of(metric, published, known, sampling)
         first = _first(cell_id(experiment, setting, arm, metric), metric, reports, ours, published, known)
-        judgement = replace(judge(metric, ours, published, *printed, fewer_trials=fewer), first=first)
+        judgement = replace(
+            judge(metric, ours, published, *printed, fewer_trials=fewer, folds=experiment.folds > 0), first=first
+        )
     return Cell(experiment, setting, arm, metric, scale, ours, published, judgement, evidence if ours else ())
 
 

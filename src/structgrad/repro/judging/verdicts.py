@@ -70,7 +70,14 @@ def unjudged(
 
 
 def judge(
-    metric: Metric, ours: Measured, published: Published, printed: Ends, why: str, *, fewer_trials: bool = False
+    metric: Metric,
+    ours: Measured,
+    published: Published,
+    printed: Ends,
+    why: str,
+    *,
+    fewer_trials: bool = False,
+    folds: bool = False,
 ) -> Judgement:
     """The verdict on a cell that is compared, before Holm's correction.
 
@@ -81,6 +88,7 @@ def judge(
         printed: the same with its interval.
         why: where that interval comes from.
         fewer_trials: ours is a search of fewer trials than the paper's.
+        folds: the replicas are the folds of one partition, of which there are no more.
     """
     assert metric.margin is not None  # what is set beside printed numbers has one
     if ours.low is None or ours.high is None:
@@ -91,6 +99,8 @@ def judge(
     worse = difference.value < 0 if metric.higher_is_better else difference.value > 0
     if fewer_trials and (worse or difference.holds_zero):
         verdict, note = "inconclusive", "; a search of fewer trials than the paper's is a lower bound"
+    elif verdict == "inconclusive" and folds:
+        note = "; further partitions of the folds would decide it"
     elif verdict == "inconclusive":
         wanted = replicas_wanted(ours.n, difference.ours.half, difference.wanted)
         note = f"; {wanted} replicas would decide it" if wanted else ""

@@ -99,3 +99,9 @@ def test_a_printed_number_that_cannot_be_is_a_misprint_whether_it_ran_or_not():
 
 def test_words():
     assert set(SETTLED) < set(VERDICTS)
+
+
+def test_folds_are_not_added_to():
+    told = judged(90.0, 8.0, "89.5", n=10, folds=True)
+    assert (told.verdict, told.wanted) == ("inconclusive", None)
+    assert told.reason.endswith("; further partitions of the folds would decide it")
