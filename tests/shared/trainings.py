@@ -41,7 +41,7 @@ def job_of(
     config, checkpoint = parameters(experiment, arm, setting, changes), Checkpoint(folder / "checkpoint.pt", "key")
     return Job(
         experiment.seed_name, setting, arm, first, count, config, checkpoint, Limits(1e9, budget), show, device,
-        experiment.shares_data,
+        experiment.per_data_set,
     )  # fmt: skip
 
 

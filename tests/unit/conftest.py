@@ -16,7 +16,9 @@ import torch
 
 from structgrad.experiments import Arm, Experiment, LearningCurves, Lines, Metric
 from structgrad.repro.evidence.records import save
-from structgrad.repro.planning.plan import ExperimentPlan, Plan, Shard, load_plan
+from structgrad.repro.planning.experiment_plan import ExperimentPlan
+from structgrad.repro.planning.plan import Plan, load_plan
+from structgrad.repro.planning.shard import Shard
 
 SOURCE = Path(__file__).resolve().parents[2]
 

@@ -79,7 +79,7 @@ def trained(experiment: str, setting: str, arm: str, count: int, changes: dict[s
     config = read(spec, spec.config_of(arm) | changes, setting)
     limits = Limits(checkpoint_every=-1.0)  # after every step
     job = Job(
-        spec.seed_name, setting, arm, 0, count, config, witness, limits, lambda *_: None, one_data_set=spec.shares_data
+        spec.seed_name, setting, arm, 0, count, config, witness, limits, lambda *_: None, per_data_set=spec.per_data_set
     )
     witness.seen.update(digester(spec)(config, setting, job.seeds(["data"])["data"]).encode())
     outcome = trainer(spec)(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -104,13 +105,14 @@ class Experiment:
        side; close on others, where single replicas may differ;
     3. statistically equal: cells agree within their intervals.
 
-    ``folds``: how many folds where the replicas are the folds of one cross-validation: replica r is tested on fold
-    r and trained on all others; 0 where replicas are independent. Experiments with the same ``seeded_as`` derive
-    their seeds from that name instead of their own: they share data, folds and initial weights.
+    ``folds``: how many folds where the replicas are those of a cross-validation, one partition of the data after the
+    other: replica r is tested on fold r mod ``folds`` of partition r div ``folds`` and trained on its others; 0 where
+    replicas are independent. Experiments with the same ``seeded_as`` derive their seeds from that name instead of their
+    own: they share data, folds and initial weights.
 
     ``selected_by``: the replicas are the trials of a random search, and this objective, the higher the better, selects
     one of them by its best validation (``final.validation`` in the record); a cell is what the selected trial scores.
-    ``one_data_set``: all replicas have the data of replica 0, as folds have and trials of a search may. ``clock`` is
+    ``one_data_set``: all replicas have the data of replica 0, as trials of a search may. ``clock`` is
     what the histories and results of its records count.
 
     ``scales`` says, by name, what a scale runs of it whose file does not name it: as in ``workflow/scales/*.yaml``,
@@ -181,9 +183,9 @@ class Experiment:
         return any(arm.answers for arm in self.arms) and any(metric.published for metric in self.metrics)
 
     @property
-    def shares_data(self) -> bool:
-        """Whether all replicas have one data seed, replica 0's."""
-        return self.one_data_set or self.folds > 0
+    def per_data_set(self) -> int:
+        """How many replicas in a row have one data seed, that of the first of them."""
+        return sys.maxsize if self.one_data_set else self.folds or 1
 
     @property
     def overlap(self) -> float:

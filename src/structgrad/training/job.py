@@ -21,8 +21,8 @@ class Job(Generic[Config]):
     """Replicas ``first`` .. ``first + count - 1`` of one arm x setting, and how to run them.
 
     ``experiment`` is the name that its seeds derive from; ``config`` its hyper-parameters
-    (:class:`structgrad.experiments.hyper_parameters.HyperParameters`); ``one_data_set``: all replicas have one data
-    seed; ``expects`` is told before the first step how many there can be at most, where that is known.
+    (:class:`structgrad.experiments.hyper_parameters.HyperParameters`); ``per_data_set``: how many replicas in a row
+    have one data seed; ``expects`` is told before the first step how many there can be at most, where that is known.
     """
 
     experiment: str
@@ -35,7 +35,7 @@ class Job(Generic[Config]):
     limits: Limits
     show: Callable[[int, int, dict[str, float]], None]
     device: str = "cpu"
-    one_data_set: bool = False
+    per_data_set: int = 1
     expects: Callable[[int], None] = lambda _: None
 
     def seeds(self, shared: Sequence[str], own: Sequence[str] = ()) -> dict[str, list[int]]:
@@ -43,7 +43,7 @@ class Job(Generic[Config]):
         names = self.experiment, self.setting
         replicas = self.first, self.count
         arms = dict.fromkeys(shared, None) | dict.fromkeys(own, self.arm)
-        return {role: seeds_for(*names, arm, *replicas, role, self.one_data_set) for role, arm in arms.items()}
+        return {role: seeds_for(*names, arm, *replicas, role, self.per_data_set) for role, arm in arms.items()}
 
     def run(
         self, make: Callable[[Job[Config], Seeds], Trainee], shared: Sequence[str], own: Sequence[str] = ()

@@ -19,14 +19,15 @@ def seed_for(experiment: str, setting: str, arm: str | None, replica: int, role:
 
 
 def seeds_for(
-    experiment: str, setting: str, arm: str | None, first: int, count: int, role: str, one_data_set: bool = False
+    experiment: str, setting: str, arm: str | None, first: int, count: int, role: str, per_data_set: int = 1
 ) -> list[int]:
     """:func:`seed_for` for replicas ``first`` .. ``first + count - 1``.
 
-    Replicas of ``one_data_set``, such as folds and the trials of a search, have one data seed: replica 0's.
+    So many replicas in a row as share a data set (the folds of one partition, the trials of a search) have the data
+    seed of the first of them.
     """
-    one = one_data_set and role == "data"
-    return [seed_for(experiment, setting, arm, 0 if one else first + index, role) for index in range(count)]
+    together = per_data_set if role == "data" else 1
+    return [seed_for(experiment, setting, arm, r // together * together, role) for r in range(first, first + count)]
 
 
 def generators(seeds: Sequence[int], device: str = "cpu") -> list[torch.Generator]:

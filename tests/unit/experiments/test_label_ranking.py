@@ -147,6 +147,19 @@ def test_a_fold_alone_or_beside_others_on_one_thread_or_two(tmp_path, arm):
         assert some.results == together.results[first : first + count]
 
 
+def test_replicas_beyond_the_folds_are_those_of_further_partitions(tmp_path):
+    """Each partition has one cut, and every row is tested once in each."""
+    both = train(job(tmp_path, "squared", 0, 20))
+    cuts = [seed_for("label_ranking", "iris", None, first, "data") for first in (0, 10)]
+    assert both.seeds["data"] == [cuts[0]] * 10 + [cuts[1]] * 10
+    assert train(job(tmp_path, "squared", 10, 10)).results == both.results[10:]
+    rows = len(stand_in("iris").features)
+    for results in (both.results[:10], both.results[10:]):
+        assert sum(result.metrics["spearman"].count for result in results) == rows
+    other = fold(rows, cuts[1], 0, 3).test
+    assert set(other.tolist()) != set(fold(rows, cuts[0], 0, 3).test.tolist())
+
+
 def test_the_memory_bound_changes_no_number(tmp_path):
     assert train(job(tmp_path, "perturbed_fy")) == train(job(tmp_path, "perturbed_fy", memory_mb=0.001))
 

@@ -85,8 +85,14 @@ def test_the_whole_protocol_is_planned(project, scale):
     for name in ("berthet_1", "berthet_2"):
         experiment = plan.experiments[name].experiment
         assert plan.experiments[name].comparable
-        assert len(plan.shards_of(name)) == 21 * len(experiment.arms)
-        assert {shard.count for shard in plan.shards_of(name)} == {10}
+        ranges = {(shard.setting, shard.arm): 0 for shard in plan.shards_of(name)}
+        assert len(ranges) == 21 * len(experiment.arms)
+        for shard in plan.shards_of(name):
+            ranges[shard.setting, shard.arm] += 1
+            assert shard.count == 10
+        further = {place for place, count in ranges.items() if count > 1}
+        assert {ranges[place] for place in further} == ({5} if scale == "paper" else set())
+        assert {arm for _, arm in further} <= {arm.name for arm in experiment.arms if arm.main}
         assert plan.experiments[name].config_of("iris", "squared")["source"] == "published"
 
 

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import itertools
 import random
+import sys
 
 import pytest
 import torch
@@ -409,11 +410,12 @@ def test_torch_sees_distinct_seeds_within_a_setting(name):
 
 
 def test_folds_cut_one_data_set_and_share_nothing_else():
-    axes = "label_ranking", "iris", None, 3, 4
-    assert seeds_for(*axes, "data", one_data_set=True) == [seed_for("label_ranking", "iris", None, 0, "data")] * 4
-    for role, folds in (("init", True), ("data", False)):
-        expected = [seed_for("label_ranking", "iris", None, replica, role) for replica in (3, 4, 5, 6)]
-        assert seeds_for(*axes, role, folds) == expected
+    axes = "label_ranking", "iris", None, 8, 4
+    for per_data_set, firsts in ((sys.maxsize, [0, 0, 0, 0]), (10, [0, 0, 10, 10]), (1, [8, 9, 10, 11])):
+        expected = [seed_for("label_ranking", "iris", None, replica, "data") for replica in firsts]
+        assert seeds_for(*axes, "data", per_data_set) == expected
+        expected = [seed_for("label_ranking", "iris", None, replica, "init") for replica in (8, 9, 10, 11)]
+        assert seeds_for(*axes, "init", per_data_set) == expected
 
 
 def test_a_replica_has_one_seed_of_every_role():

@@ -56,7 +56,7 @@ def seeds_follow_from_names(scene: Scene) -> Iterator[Finding]:
         first, count = record["replicas"]["first"], record["replicas"]["count"]
         for role, seeds in record["seeds"].items():
             shared, own = (
-                seeds_for(experiment.seed_name, record["setting"], arm, first, count, role, experiment.shares_data)
+                seeds_for(experiment.seed_name, record["setting"], arm, first, count, role, experiment.per_data_set)
                 for arm in (None, record["arm"])
             )
             # data is what arms share; of the other roles the experiment says which are

@@ -11,7 +11,8 @@ from typing import Any
 from structgrad.repro.evidence import records
 from structgrad.repro.judging.cells import Cells, collect_all
 from structgrad.repro.planning.paths import project_root, results
-from structgrad.repro.planning.plan import Plan, Shard, load_plan
+from structgrad.repro.planning.plan import Plan, load_plan
+from structgrad.repro.planning.shard import Shard
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from structgrad.errors import UserError
 from structgrad.experiments import Experiment
 from structgrad.repro.commands.training_bar import TrainingBar
 from structgrad.repro.options import json_option, plan_options
-from structgrad.repro.planning.plan import Plan, Shard
+from structgrad.repro.planning.plan import Plan
+from structgrad.repro.planning.shard import Shard
 
 if TYPE_CHECKING:
     from structgrad.repro.running.comparison import Comparison

@@ -12,8 +12,9 @@ from typing import Any
 from structgrad.errors import UserError
 from structgrad.experiments import Metric
 from structgrad.repro.evidence.records import RecordError, load
-from structgrad.repro.planning.plan import ExperimentPlan, Shard
+from structgrad.repro.planning.experiment_plan import ExperimentPlan
 from structgrad.repro.planning.resolve import resolved
+from structgrad.repro.planning.shard import Shard
 from structgrad.training.results import Report, report_of
 
 

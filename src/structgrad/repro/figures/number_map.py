@@ -9,25 +9,26 @@ from typing import Any
 
 from structgrad.files import write_bytes
 from structgrad.repro.figures.drawing import GREY, picture
-from structgrad.repro.judging.summary import NO_EXPERIMENT, Answer, tally
+from structgrad.repro.judging.summary import Answer, tally
+from structgrad.repro.judging.verdicts import NO_EXPERIMENT, OUTCOMES
 from structgrad.repro.planning.paths import project_root
 
 PER_ROW = 42
 # Okabe & Ito's colours; the marks say the same without them.
-LOOKS = {
-    "reproduced": ("#009E73", "✓", "reproduced"),
-    "inconclusive": ("#56B4E9", "?", "inconclusive so far"),
-    "shifted": ("#E69F00", "≈", "shifted"),
-    "differs": ("#D55E00", "×", "differs"),
-    "not_comparable": ("#bbbbbb", "·", "protocol cut"),
-    "not_attempted": ("#dddddd", "–", "not run"),
-    "misprint": ("#CC79A7", "!", "printed value cannot be"),
-    "no_data": ("#dddddd", "∅", "no data"),
-    NO_EXPERIMENT: ("#f2f2f2", "", "no experiment yet"),
+COLOURS = {
+    "reproduced": "#009E73",
+    "inconclusive": "#56B4E9",
+    "shifted": "#E69F00",
+    "differs": "#D55E00",
+    "misprint": "#CC79A7",
+    "not_comparable": "#bbbbbb",
+    "not_attempted": "#dddddd",
+    "no_data": "#dddddd",
+    NO_EXPERIMENT: "#f2f2f2",
 }
 
 
-def number_map(answers: Sequence[Answer]) -> bytes:
+def draw(answers: Sequence[Answer]) -> bytes:
     """The svg, one block of squares per table in the papers' order."""
     blocks = [(key, list(own)) for key, own in groupby(answers, key=lambda answer: (answer.paper, answer.table))]
     blocks = [(key, own) for key, own in blocks if not key[1].startswith("text")]
@@ -42,10 +43,10 @@ def number_map(answers: Sequence[Answer]) -> bytes:
                 _square(axes, column, top + row, answer.verdict)
             top += 1 + -(-len(own) // PER_ROW)
         by = tally(answer for _, own in blocks for answer in own)
-        for place, (verdict, (_, _, words)) in enumerate((v, look) for v, look in LOOKS.items() if by[v]):
+        for place, (name, verdict) in enumerate((n, verdict) for n, verdict in OUTCOMES.items() if by[n]):
             row, column = divmod(place, 3)
-            _square(axes, 14 * column, top + 1.3 * row, verdict)
-            axes.text(14 * column + 1.2, top + 1.3 * row + 0.4, f"{by[verdict]} {words}", va="center")
+            _square(axes, 14 * column, top + 1.3 * row, name)
+            axes.text(14 * column + 1.2, top + 1.3 * row + 0.4, f"{by[name]} {verdict.words}", va="center")
         axes.set_xlim(-9, PER_ROW)
         axes.set_ylim(top + 3.6, -0.4)
         axes.set_axis_off()
@@ -55,7 +56,7 @@ def number_map(answers: Sequence[Answer]) -> bytes:
 
 def build_map(answers: Sequence[Answer]) -> dict[Path, bytes]:
     """The file and its content, without writing it."""
-    return {project_root() / "results" / "summary.svg": number_map(answers)}
+    return {project_root() / "results" / "summary.svg": draw(answers)}
 
 
 def write_map(answers: Sequence[Answer]) -> None:
@@ -67,6 +68,5 @@ def write_map(answers: Sequence[Answer]) -> None:
 def _square(axes: Any, x: float, y: float, verdict: str) -> None:
     from matplotlib.patches import Rectangle
 
-    colour, mark, _ = LOOKS[verdict]
-    axes.add_patch(Rectangle((x, y), 0.84, 0.84, facecolor=colour, edgecolor=GREY, linewidth=0.4))
-    axes.text(x + 0.42, y + 0.42, mark, ha="center", va="center", fontsize=6.5, color="#000000")
+    axes.add_patch(Rectangle((x, y), 0.84, 0.84, facecolor=COLOURS[verdict], edgecolor=GREY, linewidth=0.4))
+    axes.text(x + 0.42, y + 0.42, OUTCOMES[verdict].mark, ha="center", va="center", fontsize=6.5, color="#000000")

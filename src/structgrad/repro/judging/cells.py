@@ -17,7 +17,8 @@ from structgrad.repro.judging.published import Published, lookup
 from structgrad.repro.judging.sampling import Sampling
 from structgrad.repro.judging.selection import ScoredTrial, Selection
 from structgrad.repro.judging.verdicts import Judgement, corrected, judge, unjudged
-from structgrad.repro.planning.plan import ExperimentPlan, Plan
+from structgrad.repro.planning.experiment_plan import ExperimentPlan
+from structgrad.repro.planning.plan import Plan
 from structgrad.repro.progress import stage
 from structgrad.training.results import Mean, Proportion, Report
 
@@ -189,7 +190,7 @@ def _cell(
         printed = ends_of(metric, published, known, sampling)
         first = _first(cell_id(experiment, setting, arm, metric), metric, reports, ours, published, known)
         judgement = replace(
-            judge(metric, ours, published, *printed, fewer_trials=fewer, folds=experiment.folds > 0), first=first
+            judge(metric, ours, published, *printed, fewer_trials=fewer, folds=experiment.folds), first=first
         )
     return Cell(experiment, setting, arm, metric, scale, ours, published, judgement, evidence if ours else ())
 

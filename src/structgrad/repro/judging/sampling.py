@@ -23,8 +23,8 @@ class Sampling:
         pooled: their value and the variance of it.
         deviation: of single items, the population's; None where a metric has none (its items are replicas).
         between: of replicas.
-        fold_ratio: of the deviation that the mean over a partition's folds has from partition to partition, over what
-            those folds suggest.
+        fold_ratio: the measured ratio of the deviation that the mean over a partition's folds has from partition to
+            partition, to what those folds suggest.
     """
 
     pooled: Pooled
@@ -40,12 +40,12 @@ class Sampling:
             reports: in the order of the replicas.
             metric: what they report.
             folds: how many replicas in a row are the folds of one partition of the data; 0 where they are independent.
-            fold_ratio: the measured one, which holds where fewer than :data:`PARTITIONS` were run.
+            fold_ratio: the measured one of the arm; ours need it where fewer than :data:`PARTITIONS` were run.
         """
         pairs = [report.parts for report in reports]
         pooled = Pooled.of([top for top, _ in pairs], [bottom for _, bottom in pairs])
         if folds and len(reports) >= PARTITIONS * folds:
-            pooled, fold_ratio = _of_partitions(pairs, folds, pooled)
+            pooled = replace(between_partitions(pairs, folds), items=pooled.items)
         elif folds and len(reports) > 1:
             pooled = replace(pooled, variance=pooled.variance * fold_ratio**2)
         between = float(np.std([top / bottom for top, bottom in pairs]))
@@ -60,14 +60,15 @@ class Sampling:
         return max(1.0, self.pooled.variance * self.pooled.items / self.deviation**2)
 
 
-def _of_partitions(pairs: Sequence[tuple[float, int]], folds: int, whole: Pooled) -> tuple[Pooled, float]:
-    """The value over whole partitions with the variance between them, and the ratio that this shows."""
+def between_partitions(pairs: Sequence[tuple[float, int]], folds: int) -> Pooled:
+    """The value over whole partitions, each of which counts as one, with the variance between them."""
+    return Pooled.of([part.value for part in partitions(pairs, folds)], [1.0] * (len(pairs) // folds))
+
+
+def partitions(pairs: Sequence[tuple[float, int]], folds: int) -> list[Pooled]:
+    """Each whole partition's value over its folds, with the variance that these suggest."""
     starts = range(0, len(pairs) // folds * folds, folds)
-    parts = [Pooled.of(*zip(*pairs[start : start + folds], strict=True)) for start in starts]
-    between = Pooled.of([part.value for part in parts], [1.0] * len(parts))
-    suggested = sum(part.variance for part in parts) / len(parts)
-    ratio = sqrt(between.variance * len(parts) / suggested) if suggested > 0 else 1.0
-    return replace(between, items=whole.items), ratio
+    return [Pooled.of(*zip(*pairs[start : start + folds], strict=True)) for start in starts]
 
 
 def _deviation(reports: Sequence[Report], pooled: Pooled) -> float:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from scipy import stats
 
 from structgrad.experiments import PAPERS
+from structgrad.repro.judging import register
 from structgrad.repro.judging.cells import Cell, collect
 from structgrad.repro.judging.effective import LEVEL
 from structgrad.repro.judging.published import Key, Published, numbers
-from structgrad.repro.judging.verdicts import SETTLED
+from structgrad.repro.judging.verdicts import NO_EXPERIMENT, SETTLED
 from structgrad.repro.planning.plan import load_plan
 
 FAITHFUL = ("paper", "desktop")  # of the committed scales, the most faithful first
-NO_EXPERIMENT = "no_experiment"  # the verdict on a printed number that nothing here produces yet
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,12 @@ class Answer:
         return self.cell.judgement.verdict if self.cell else NO_EXPERIMENT
 
     @property
+    def after_results(self) -> bool:
+        """Whether the main reading that gives it was fixed when results of it existed."""
+        entry = register.of_reading(self.cell.experiment, self.cell.arm) if self.cell else None
+        return entry is not None and entry.after_results
+
+    @property
     def settled(self) -> bool:
         """Whether more replicas of the same would hardly change it."""
         return self.verdict in SETTLED
@@ -66,10 +72,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Outside:
-    """How many compared numbers lie outside their 95 % interval, how many chance would leave there, and p of that."""
+    """How many compared numbers lie outside their 95 % interval, how many chance would leave there, and p of that.
+
+    ``after_results``: how many of them come from a reading that was fixed after results.
+    """
 
     compared: int
     outside: int
+    after_results: int
 
     @property
     def expected(self) -> float:
@@ -113,8 +123,13 @@ def tally(answers: Iterable[Answer]) -> Mapping[str, int]:
 
 def outside(answers: Iterable[Answer]) -> Outside:
     """The multiplicity of all comparisons, in the open."""
-    differences = [a.cell.judgement.difference for a in answers if a.cell and a.cell.judgement.difference is not None]
-    return Outside(len(differences), sum(not difference.holds_zero for difference in differences))
+    compared = [answer for answer in answers if answer.cell and answer.cell.judgement.difference is not None]
+    differences = [answer.cell.judgement.difference for answer in compared if answer.cell]
+    return Outside(
+        len(compared),
+        sum(difference is not None and not difference.holds_zero for difference in differences),
+        sum(answer.after_results for answer in compared),
+    )
 
 
 def _answers_at(scale: str) -> list[Cell]:

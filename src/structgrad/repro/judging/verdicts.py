@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import floor, log10
 
@@ -10,17 +10,44 @@ from structgrad.experiments import Metric
 from structgrad.repro.judging.intervals import Measured
 from structgrad.repro.judging.published import Published
 from structgrad.repro.judging.rule import Difference, Ends, replicas_wanted, verdict_of
+from structgrad.repro.judging.sampling import PARTITIONS
 from structgrad.repro.judging.significance import holm
 
-VERDICTS = {
-    "reproduced": "both could be the same number, and ours is as precise as the margin or the print",
-    "inconclusive": "both could be the same number, but ours is not precise enough to say so",
-    "shifted": "not the same number, but perhaps within the metric's margin",
-    "differs": "beyond the metric's margin",
-    "misprint": "what is printed cannot be",
-    "not_comparable": "nothing to hold it against: a cut protocol, or no printed number",
-    "not_attempted": "not run at this scale",
-    "no_data": "its data set was not there",
+
+@dataclass(frozen=True)
+class Verdict:
+    """A verdict as people read it.
+
+    Attributes:
+        mark: says it without a colour.
+        words: in a count of printed numbers.
+        meaning: in a legend.
+    """
+
+    mark: str
+    words: str
+    meaning: str
+
+
+# In the order of a reader's interest: what was compared comes first.
+VERDICTS: Mapping[str, Verdict] = {
+    "reproduced": Verdict(
+        "✓", "reproduced", "both could be the same number, and ours is as precise as the margin or the print"
+    ),
+    "inconclusive": Verdict(
+        "?", "inconclusive", "both could be the same number, but ours is not precise enough to say so"
+    ),
+    "shifted": Verdict("≈", "shifted", "not the same number, but perhaps within the metric's margin"),
+    "differs": Verdict("✗", "differing", "beyond the metric's margin"),
+    "misprint": Verdict("!", "misprinted", "what is printed cannot be"),
+    "not_comparable": Verdict("·", "protocol cut", "nothing to hold it against: a cut protocol, or no printed number"),
+    "not_attempted": Verdict("–", "not run", "not run at this scale"),
+    "no_data": Verdict("∅", "no data", "its data set was not there"),
+}
+NO_EXPERIMENT = "no_experiment"  # of a printed number that nothing here produces yet
+OUTCOMES: Mapping[str, Verdict] = {
+    **VERDICTS,
+    NO_EXPERIMENT: Verdict("+", "no experiment yet", "printed, but no experiment here covers it yet"),
 }
 SETTLED = ("reproduced", "shifted", "differs")  # more replicas of the same would hardly change it
 
@@ -34,7 +61,8 @@ class Judgement:
         reason: the rule's arithmetic, or why nothing is compared.
         difference: ours minus the printed value; None where they are not compared.
         equivalent: reproduced in the strong form.
-        wanted: how many replicas would decide it, where it is inconclusive and that can be said.
+        wanted: how many replicas would decide it, where it is inconclusive and that can be said; of folds of one
+            partition, those of the fewest partitions that tell.
         first: what the first rule said; empty where it compared nothing.
     """
 
@@ -62,7 +90,7 @@ def unjudged(
         return Judgement("misprint", f"{published.text} is printed, which lies outside 0 .. {metric.factor:g}")
     if ours is None:
         if missing_data is not None:
-            return Judgement("no_data", missing_data or VERDICTS["no_data"])
+            return Judgement("no_data", missing_data or VERDICTS["no_data"].meaning)
         return Judgement("not_attempted", "there is no record of it at this scale")
     if published is None:
         return Judgement("not_comparable", "the paper prints no number for this cell")
@@ -77,7 +105,7 @@ def judge(
     why: str,
     *,
     fewer_trials: bool = False,
-    folds: bool = False,
+    folds: int = 0,
 ) -> Judgement:
     """The verdict on a cell that is compared, before Holm's correction.
 
@@ -88,7 +116,7 @@ def judge(
         printed: the same with its interval.
         why: where that interval comes from.
         fewer_trials: ours is a search of fewer trials than the paper's.
-        folds: the replicas are the folds of one partition, of which there are no more.
+        folds: how many replicas are the folds of one partition; 0 where they are independent.
     """
     assert metric.margin is not None  # what is set beside printed numbers has one
     if ours.low is None or ours.high is None:
@@ -99,8 +127,11 @@ def judge(
     worse = difference.value < 0 if metric.higher_is_better else difference.value > 0
     if fewer_trials and (worse or difference.holds_zero):
         verdict, note = "inconclusive", "; a search of fewer trials than the paper's is a lower bound"
+    elif verdict == "inconclusive" and folds and ours.n < PARTITIONS * folds:
+        wanted, note = PARTITIONS * folds, "; further partitions of the folds would decide it"
     elif verdict == "inconclusive" and folds:
-        note = "; further partitions of the folds would decide it"
+        count = replicas_wanted(ours.n // folds, difference.ours.half, difference.wanted)
+        wanted, note = count and count * folds, f"; {count} partitions of the folds would decide it" if count else ""
     elif verdict == "inconclusive":
         wanted = replicas_wanted(ours.n, difference.ours.half, difference.wanted)
         note = f"; {wanted} replicas would decide it" if wanted else ""

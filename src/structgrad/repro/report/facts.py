@@ -17,11 +17,11 @@ from structgrad.repro.evidence.gathering import Evidence, per_replica, value_of
 from structgrad.repro.judging.cells import Cell
 from structgrad.repro.judging.numbers import MORE_DIGITS, fixed
 from structgrad.repro.judging.summary import Answer
+from structgrad.repro.judging.verdicts import OUTCOMES
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan, load_plan
 from structgrad.repro.report.deviations import link
 from structgrad.repro.report.explain import FULL
-from structgrad.repro.report.number_map import STATE_MARKS, STATES
 from structgrad.repro.report.rows import SHORT, duration
 from structgrad.repro.report.words import doubt
 
@@ -61,7 +61,11 @@ class Facts:
             named: dict[str, Any] = dict.fromkeys(CELL)
             named |= {"id": square.id, "title": f"{square.metric}, {square.row}, {square.column}"}
             named |= {"verdict": square.verdict, "unit": theirs.unit}
-            named |= {"printed": theirs.text, "printedSpread": theirs.spread_text, "reason": STATES[square.verdict]}
+            named |= {
+                "printed": theirs.text,
+                "printedSpread": theirs.spread_text,
+                "reason": OUTCOMES[square.verdict].meaning,
+            }
             self.places[square.id] = len(self.cells)
             self.cells.append(list(named.values()))
         return self.places[square.id]
@@ -72,7 +76,12 @@ class Facts:
 
     def as_json(self) -> str:
         """The block of data, safe within an element of a page."""
-        content = {"marks": STATE_MARKS, "cell": CELL, "record": RECORD, "cells": self.cells}
+        content = {
+            "marks": {name: verdict.mark for name, verdict in OUTCOMES.items()},
+            "cell": CELL,
+            "record": RECORD,
+            "cells": self.cells,
+        }
         content |= {"records": list(self.records.values()), "deviations": self.sections}
         return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 

@@ -18,12 +18,13 @@ from structgrad.repro.figures.files import build_figures
 from structgrad.repro.judging.cells import Cells
 from structgrad.repro.judging.numbers import fixed
 from structgrad.repro.judging.summary import Answer
+from structgrad.repro.judging.verdicts import OUTCOMES
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.report import assets, manifest, rocrate, rows
 from structgrad.repro.report.facts import Facts
-from structgrad.repro.report.number_map import STATE_MARKS, STATES, standings
 from structgrad.repro.report.sections import section
+from structgrad.repro.report.standings import standings
 from structgrad.repro.report.words import doubt, sentence
 from structgrad.repro.tables.panels import Table, tables
 
@@ -55,8 +56,7 @@ def build_report(plan: Plan, cells: Cells) -> bytes:
         fixed=fixed,
         doubt=doubt,
         spoken=spoken,
-        states=STATES,
-        marks=STATE_MARKS,
+        outcomes=OUTCOMES,
         papers=[(standing, PAPERS[standing.paper], sentence(standing)) for standing in standings(plan, cells)],
         sections=[section(plan.experiments[name], table, evidence, drawn) for name, table in shown.items()],
         outside=[rows.outside(cell) for table in shown.values() for cell in table.cells if rows.is_outside(cell)],

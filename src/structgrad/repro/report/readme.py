@@ -11,23 +11,13 @@ from structgrad.errors import UserError
 from structgrad.experiments import PAPERS
 from structgrad.files import write_text
 from structgrad.repro.judging.numbers import fixed
-from structgrad.repro.judging.summary import NO_EXPERIMENT, Answer, best_evidence, outside, tally
+from structgrad.repro.judging.summary import Answer, best_evidence, outside, tally
+from structgrad.repro.judging.verdicts import OUTCOMES
 from structgrad.repro.planning.paths import project_root
-from structgrad.repro.tables.panels import MARKS
 from structgrad.repro.tables.summary import counted, multiplicity
 
 FILES = ("README.md", "docs/results.md")
 BLOCK = re.compile(r"(<!-- generated: ([^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
-COLUMNS = {
-    "reproduced": "reproduced ✓",
-    "inconclusive": "inconclusive ?",
-    "shifted": "shifted ≈",
-    "differs": "differs ✗",
-    "not_comparable": "protocol cut ·",
-    "not_attempted": "not run –",
-    "misprint": "misprint !",
-    NO_EXPERIMENT: "no experiment yet",
-}
 
 
 def parts(answers: Sequence[Answer]) -> Mapping[str, str]:
@@ -75,11 +65,14 @@ def _place(answer: Answer) -> tuple[int, str, str]:
 
 
 def _verdicts(answers: Sequence[Answer]) -> str:
-    lines = [f"| | {' | '.join(COLUMNS.values())} |", f"|---|{'---|' * len(COLUMNS)}"]
+    counts = tally(answers)
+    shown = {name: verdict for name, verdict in OUTCOMES.items() if counts[name]}
+    heads = (f"{verdict.words} {verdict.mark}" for verdict in shown.values())
+    lines = [f"| | {' | '.join(heads)} |", f"|---|{'---|' * len(shown)}"]
     for name, own in [*((p, [a for a in answers if a.paper == p]) for p in PAPERS), ("all", list(answers))]:
         by = tally(own)
         title = f"{PAPERS[name].authors[0].split()[-1]} et al. ({name})" if name in PAPERS else "**all**"
-        lines.append(f"| {title} | {' | '.join(str(by[verdict] or '') for verdict in COLUMNS)} |")
+        lines.append(f"| {title} | {' | '.join(str(by[verdict] or '') for verdict in shown)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -98,9 +91,9 @@ def _table(answers: Sequence[Answer]) -> str:
 def _cell(answer: Answer | None) -> str:
     if answer is None:
         return ""
-    cell, mark = answer.cell, MARKS.get(answer.verdict, "")
+    cell, mark = answer.cell, OUTCOMES[answer.verdict].mark
     if cell is None or cell.estimate is None:
-        return f"({answer.published.text}) {mark}".strip()
+        return f"({answer.published.text}) {mark}"
     ours = fixed(cell.estimate.value, cell.metric.digits)
     return f"{ours} ({answer.published.text}) {mark}"
 

@@ -10,9 +10,9 @@ from typing import Any
 from structgrad.repro.evidence.gathering import Evidence
 from structgrad.repro.judging.cells import Cell
 from structgrad.repro.judging.numbers import fixed
+from structgrad.repro.judging.verdicts import VERDICTS
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
-from structgrad.repro.tables.panels import MARKS
 
 SHORT = 12  # digits of a digest that are shown
 
@@ -37,7 +37,7 @@ def outside(cell: Cell) -> dict[str, Any]:
         "arm": cell.arm.column,
         "metric": cell.metric.title,
         "verdict": verdict.verdict,
-        "mark": MARKS[verdict.verdict],
+        "mark": VERDICTS[verdict.verdict].mark,
         "ours": fixed(ours.value, digits),
         "interval": f"[{fixed(ours.low, digits)}, {fixed(ours.high, digits)}]",
         "published": theirs.text,

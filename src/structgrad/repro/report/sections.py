@@ -10,7 +10,7 @@ from structgrad.experiments import Experiment, LearningCurves, Lines, Scatter
 from structgrad.repro.evidence.gathering import Evidence
 from structgrad.repro.figures import training_curves
 from structgrad.repro.figures.files import KINDS, called
-from structgrad.repro.planning.plan import ExperimentPlan
+from structgrad.repro.planning.experiment_plan import ExperimentPlan
 from structgrad.repro.report.deviations import link
 from structgrad.repro.report.pictures import inline
 from structgrad.repro.report.views import further_views, main_views

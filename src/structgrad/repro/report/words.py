@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from structgrad.repro.judging.cells import Cell
 from structgrad.repro.judging.rule import SLACK
-from structgrad.repro.judging.summary import NO_EXPERIMENT
-from structgrad.repro.report.number_map import Standing
+from structgrad.repro.judging.verdicts import NO_EXPERIMENT
+from structgrad.repro.report.standings import Standing
 
 PHRASES = {  # of each verdict, after one and after more
     "reproduced": ("comes out as printed", "come out as printed"),

@@ -11,8 +11,9 @@ from structgrad.errors import UserError
 from structgrad.experiments.hyper_parameters import HyperParameters
 from structgrad.files import write_text
 from structgrad.repro.planning.paths import results
-from structgrad.repro.planning.plan import Plan, Shard
+from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.resolve import digester
+from structgrad.repro.planning.shard import Shard
 from structgrad.repro.running.realdata import data_folder
 
 
@@ -33,13 +34,13 @@ def make(plan: Plan, experiment: str) -> dict[str, str]:
 
     part = plan.experiments[experiment]
     digest = digester(part.experiment)
-    name, shared = part.experiment.seed_name, part.experiment.shares_data
+    name, together = part.experiment.seed_name, part.experiment.per_data_set
     digests: dict[str, str] = {}
     with data_folder(plan):
         for shard in plan.shards_of(experiment):
             if _key(shard) in digests or shard.left_out:
                 continue
-            seeds = seeds_for(name, shard.setting, None, shard.first, shard.count, "data", shared)
+            seeds = seeds_for(name, shard.setting, None, shard.first, shard.count, "data", together)
             try:
                 digests[_key(shard)] = digest(part.parameters_for(shard), shard.setting, seeds)
             except MissingDataError as error:

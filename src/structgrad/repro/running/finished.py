@@ -14,7 +14,7 @@ from typing import Any
 from structgrad.files import write_text
 from structgrad.repro.evidence.records import RecordError, check, peek
 from structgrad.repro.planning.paths import work
-from structgrad.repro.planning.plan import Shard
+from structgrad.repro.planning.shard import Shard
 
 
 def keep(shard: Shard, key: str, record: dict[str, Any]) -> None:

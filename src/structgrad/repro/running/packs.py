@@ -12,7 +12,8 @@ from statistics import median
 from structgrad.files import write_text
 from structgrad.repro.evidence.records import RecordError, peek
 from structgrad.repro.planning.paths import work
-from structgrad.repro.planning.plan import Plan, Shard
+from structgrad.repro.planning.plan import Plan
+from structgrad.repro.planning.shard import Shard
 
 FRESH = "STRUCTGRAD_FRESH"  # set to 1 where a workflow trains everything anew
 UNKNOWN = 60.0  # the assumed seconds of a shard whose experiment has no record at this scale

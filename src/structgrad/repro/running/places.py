@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from structgrad.repro.planning.paths import work
-from structgrad.repro.planning.plan import Shard
+from structgrad.repro.planning.shard import Shard
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from structgrad.experiments import Experiment
 from structgrad.experiments.hyper_parameters import HyperParameters
 from structgrad.files import of_user, write_text
 from structgrad.repro.planning.paths import project_root
-from structgrad.repro.planning.plan import Plan, Shard
+from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.resolve import files
+from structgrad.repro.planning.shard import Shard
 
 
 @contextmanager

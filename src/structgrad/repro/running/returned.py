@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from structgrad.errors import UserError
 from structgrad.experiments import Experiment
-from structgrad.repro.planning.plan import Shard
+from structgrad.repro.planning.shard import Shard
 from structgrad.training.job import Trained
 from structgrad.training.results import KINDS, Result
 

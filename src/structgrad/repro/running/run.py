@@ -11,8 +11,9 @@ from typing import Any
 
 from structgrad.errors import UserError
 from structgrad.repro.evidence import records
-from structgrad.repro.planning.plan import Plan, Shard
+from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.resolve import trainer
+from structgrad.repro.planning.shard import Shard
 from structgrad.repro.running import datasets, finished, git
 from structgrad.repro.running.digests import lock_digest, source_digest
 from structgrad.repro.running.levels import expected
@@ -94,7 +95,7 @@ def run_shard(
     forget_peak_memory()
     job = Job(
         experiment.seed_name, shard.setting, shard.arm, shard.first, shard.count,
-        parameters, checkpoint, Limits(checkpoint_every, budget), show, device, experiment.shares_data,
+        parameters, checkpoint, Limits(checkpoint_every, budget), show, device, experiment.per_data_set,
         expects,
     )  # fmt: skip
     seeds = job.seeds(["data"])["data"]

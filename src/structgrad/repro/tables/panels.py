@@ -10,17 +10,14 @@ from structgrad.experiments import Arm, Metric
 from structgrad.repro.judging.cells import Cell, Cells
 from structgrad.repro.judging.numbers import fixed
 from structgrad.repro.judging.verdicts import VERDICTS
+from structgrad.repro.planning.experiment_plan import ExperimentPlan
 from structgrad.repro.planning.paths import results
-from structgrad.repro.planning.plan import ExperimentPlan, Plan
+from structgrad.repro.planning.plan import Plan
 
-MARKS = {
-    "reproduced": "✓", "inconclusive": "?", "shifted": "≈", "differs": "✗", "misprint": "!", "not_comparable": "·",
-    "not_attempted": "–", "no_data": "∅",
-}  # fmt: skip
 # The verdicts where the paper prints no number at all.
 UNPRINTED = {
     "not_comparable": "the paper prints no number",
-    **{verdict: VERDICTS[verdict] for verdict in ("not_attempted", "no_data")},
+    **{verdict: VERDICTS[verdict].meaning for verdict in ("not_attempted", "no_data")},
 }
 
 
@@ -70,8 +67,8 @@ class Table:
     @property
     def legend(self) -> list[tuple[str, str, str]]:
         """(verdict, mark, meaning) of every verdict that a cell can have."""
-        possible = VERDICTS if self.printed else UNPRINTED
-        return [(verdict, MARKS[verdict], meaning) for verdict, meaning in possible.items()]
+        possible = {name: verdict.meaning for name, verdict in VERDICTS.items()} if self.printed else UNPRINTED
+        return [(name, VERDICTS[name].mark, meaning) for name, meaning in possible.items()]
 
 
 def tables(plan: Plan, cells: Cells) -> dict[str, Table]:
@@ -135,7 +132,7 @@ def _shown(cell: Cell) -> Shown:
         published=cell.published.text if cell.published else "",
         verdict=cell.judgement.verdict,
         reason=cell.judgement.reason,
-        mark=MARKS[cell.judgement.verdict],
+        mark=VERDICTS[cell.judgement.verdict].mark,
         links=tuple(_link(piece.path, cell.scale) for piece in cell.evidence),
         answer=cell.is_answer,
     )

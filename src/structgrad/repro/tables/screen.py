@@ -8,7 +8,7 @@ from typing import Any
 
 from structgrad.experiments import Arm
 from structgrad.repro.judging.verdicts import VERDICTS
-from structgrad.repro.tables.panels import MARKS, Panel, Shown, Table, joined
+from structgrad.repro.tables.panels import Panel, Shown, Table, joined
 
 STYLES = {"reproduced": "green", "shifted": "yellow", "differs": "red"}
 GAP = 2  # characters between columns
@@ -36,7 +36,7 @@ def draw(table: Table, width: int, further: bool = False) -> Iterator[Any]:
 def tally(tables: Iterable[Table]) -> str:
     """How many of the answers have which verdict, with the mark that the tables have for it."""
     verdicts = Counter(cell.verdict for cell in _cells(tables) if cell.answer)
-    parts = (f"{verdicts[verdict]} {MARKS[verdict]} {verdict}" for verdict in VERDICTS if verdicts[verdict])
+    parts = (f"{verdicts[name]} {verdict.mark} {name}" for name, verdict in VERDICTS.items() if verdicts[name])
     count = sum(verdicts.values())
     return f"{count} printed numbers: {', '.join(parts)}" if count else "the papers print no number for these"
 

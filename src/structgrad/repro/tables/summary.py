@@ -9,20 +9,17 @@ from pathlib import Path
 from structgrad.experiments import PAPERS
 from structgrad.files import write_bytes
 from structgrad.repro.judging.numbers import MORE_DIGITS, fixed
-from structgrad.repro.judging.summary import NO_EXPERIMENT, Answer, Outside, best_evidence, outside, tally
+from structgrad.repro.judging.summary import Answer, Outside, best_evidence, outside, tally
+from structgrad.repro.judging.verdicts import OUTCOMES
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.tables.comma_separated import comma_separated
-from structgrad.repro.tables.panels import MARKS
 
 COLUMNS = (
     "paper", "table", "row", "column", "metric", "unit", "published", "published_spread",
     "value", "ci_low", "ci_high", "n", "verdict", "equivalent", "difference_low", "difference_high", "margin",
-    "first_verdict", "scale", "seconds",
+    "first_verdict", "after_results", "scale", "seconds",
     "replicas_wanted", "hours_wanted", "cell", "improve", "records",
 )  # fmt: skip
-# In the order of a reader's interest: what was compared first.
-SHOWN = ("reproduced", "inconclusive", "shifted", "differs", "not_comparable", "not_attempted", "misprint", "no_data")
-WORDS = {NO_EXPERIMENT: "no experiment yet", "not_comparable": "protocol cut", "not_attempted": "not run"}
 
 
 def summary_paths() -> tuple[Path, Path]:
@@ -62,6 +59,7 @@ def csv_row(answer: Answer) -> list[str]:
         *(fixed(getattr(judgement.difference, end, None), digits) for end in ("low", "high")),
         f"{cell.metric.margin:g}",
         judgement.first,
+        "yes" if answer.after_results else "",
         cell.scale if ours else "",
         "" if answer.seconds is None else f"{answer.seconds:.0f}",
         str(judgement.wanted or ""),
@@ -73,15 +71,13 @@ def csv_row(answer: Answer) -> list[str]:
 
 
 def improve(answer: Answer) -> str:
-    """What would bring an answer nearer to being settled; empty where nothing would, or where it would take other
-    partitions of the folds, which no scale has.
-    """
+    """What would bring an answer nearer to being settled; empty where nothing would."""
     cell = answer.cell
     if cell is None or answer.settled or answer.verdict == "misprint":
         return ""
     more, scale = "", "paper"
     if answer.verdict == "inconclusive":
-        if cell.experiment.folds or cell.judgement.wanted is None:
+        if cell.judgement.wanted is None:
             return ""
         more, scale = f"replicas: {cell.judgement.wanted} in workflow/scales/{cell.scale}.yaml, then ", cell.scale
     return (
@@ -91,22 +87,22 @@ def improve(answer: Answer) -> str:
 
 
 def counted(answers: Iterable[Answer]) -> str:
-    """Such as ``155 reproduced (28 equivalent), 42 inconclusive, 8 differ``; verdicts without any are left out."""
+    """Such as ``155 reproduced (28 equivalent), 42 inconclusive, 8 differing``; verdicts without any are left out."""
     answers = list(answers)
     by, parts = tally(answers), []
     strong = sum(bool(answer.cell and answer.cell.judgement.equivalent) for answer in answers)
-    for verdict in (*SHOWN, NO_EXPERIMENT):
-        if by[verdict]:
-            words = WORDS.get(verdict, verdict.replace("_", " ")).replace("differs", "differ")
-            parts.append(f"{by[verdict]} {words}" + (f" ({strong} equivalent)" if verdict == "reproduced" else ""))
+    for name, verdict in OUTCOMES.items():
+        if by[name]:
+            parts.append(f"{by[name]} {verdict.words}" + (f" ({strong} equivalent)" if name == "reproduced" else ""))
     return ", ".join(parts)
 
 
 def multiplicity(counts: Outside) -> str:
-    """One sentence on how many lie outside, and how many chance would leave there."""
+    """How many lie outside, and how many chance would leave there; how many readings came after results."""
+    late = f"; {counts.after_results} are by a reading that was fixed after results" if counts.after_results else ""
     return (
         f"{counts.outside} of the {counts.compared} compared numbers lie outside the 95 % interval of the difference, "
-        f"where chance alone would leave {counts.expected:.0f} (p = {counts.p:.1g})"
+        f"where chance alone would leave {counts.expected:.0f} (p = {counts.p:.1g}){late}"
     )
 
 
@@ -139,8 +135,16 @@ def _line(answer: Answer) -> str:
         ours = fixed(cell.estimate.value, digits)
         ours += f" [{fixed(cell.estimate.low, digits)}, {fixed(cell.estimate.high, digits)}]" if known else ""
         scale, n = cell.scale, str(cell.estimate.n)
-    words = WORDS.get(answer.verdict, answer.verdict.replace("_", " "))
-    mark = MARKS.get(answer.verdict, "")
+    verdict = OUTCOMES[answer.verdict]
     strong = " (equivalent)" if cell and cell.judgement.equivalent else ""
-    parts = (answer.row, answer.column, answer.metric, printed, ours, n, scale, f"{mark} {words}{strong}".strip())
+    parts = (
+        answer.row,
+        answer.column,
+        answer.metric,
+        printed,
+        ours,
+        n,
+        scale,
+        f"{verdict.mark} {verdict.words}{strong}",
+    )
     return f"| {' | '.join(parts)} |"

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from textwrap import fill
 
 from structgrad.experiments import PAPERS
 from structgrad.repro.judging.cells import Cell, Cells
-from structgrad.repro.judging.summary import NO_EXPERIMENT, Answer, outside, tally
-from structgrad.repro.judging.verdicts import SETTLED
-from structgrad.repro.tables.panels import MARKS
+from structgrad.repro.judging.summary import Answer, outside, tally
+from structgrad.repro.judging.verdicts import OUTCOMES, SETTLED
 from structgrad.repro.tables.summary import multiplicity
 
 WIDTH = 80
-HEADS = {
-    "reproduced": "repro-|duced",
-    "inconclusive": "incon-|clusive",
-    "shifted": "|shifted",
-    "differs": "|differs",
-    "not_comparable": "proto-|col cut",
-    "not_attempted": "not|run",
-    "misprint": "mis-|print",
-    NO_EXPERIMENT: "no ex-|perim.",
-}
 
 
 def screen(answers: Sequence[Answer]) -> str:
-    """One line per paper, what chance alone would do, and where more is to be read."""
-    heads = [head.split("|") for head in HEADS.values()]
-    marks = [MARKS.get(verdict, " ") for verdict in HEADS]
-    lines = [_row("", [head[0] for head in heads]), _row("", [head[1] for head in heads]), _row("", marks)]
+    """One line per verdict, what chance alone would do, and where more is to be read."""
     rows = [(paper, list(own)) for paper, own in groupby(answers, key=lambda answer: answer.paper)]
-    for name, own in [*rows, ("all", list(answers))] if len(rows) > 1 else rows:
-        by = tally(own)
-        lines.append(_row(name, [str(by[verdict] or "") for verdict in HEADS]))
+    rows = [*rows, ("all", list(answers))] if len(rows) > 1 else rows
+    counts = {name: tally(own) for name, own in rows}
+    lines = [_row("", counts)]
+    for name, verdict in OUTCOMES.items():
+        own = [by[name] for by in counts.values()]
+        if any(own):
+            lines.append(_row(f"{verdict.mark} {verdict.words}", [str(count or "") for count in own]))
     compared = outside(answers)
     if compared.compared:
         lines += ["", fill(f"{multiplicity(compared)}.", WIDTH)]
@@ -67,8 +57,8 @@ def here_and_now(cells: Cells, scale: str, seconds: float) -> str:
 
 def _by(cells: Sequence[Cell]) -> str:
     verdicts = [cell.judgement.verdict for cell in cells]
-    order = [verdict for verdict in HEADS if verdict in verdicts]
-    return ", ".join(f"{verdicts.count(verdict)} {verdict.replace('_', ' ')}" for verdict in order)
+    order = [verdict for verdict in OUTCOMES if verdict in verdicts]
+    return ", ".join(f"{verdicts.count(verdict)} {OUTCOMES[verdict].words}" for verdict in order)
 
 
 def _places(cells: Sequence[Cell]) -> list[str]:
@@ -76,10 +66,10 @@ def _places(cells: Sequence[Cell]) -> list[str]:
     lines = []
     for (paper, heading), own in groupby(cells, key=lambda cell: (cell.experiment.paper, cell.experiment.heading)):
         of_table = list(own)
-        marks = "".join(MARKS[cell.judgement.verdict] for cell in of_table)
+        marks = "".join(OUTCOMES[cell.judgement.verdict].mark for cell in of_table)
         lines.append(f"  {PAPERS[paper].name} {heading}: {marks}")
     return lines
 
 
-def _row(name: str, parts: Sequence[str]) -> str:
-    return f"{name:<9}" + "".join(f"{part:>8}" for part in parts)
+def _row(name: str, parts: Iterable[str]) -> str:
+    return f"{name:<22}" + "".join(f"{part:>10}" for part in parts)

@@ -23,7 +23,8 @@ from structgrad.repro.judging.cells import collect_all
 from structgrad.repro.judging.numbers import number
 from structgrad.repro.judging.register import Entry
 from structgrad.repro.judging.significance import holm, paired, slope, unpaired
-from structgrad.repro.planning.plan import Block, load_plan
+from structgrad.repro.planning.experiment_plan import Block
+from structgrad.repro.planning.plan import load_plan
 
 METRIC = "percent_sequences_perfect_100"
 BASE = {

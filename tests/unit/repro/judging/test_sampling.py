@@ -90,7 +90,9 @@ def test_partitions_say_more_than_their_folds():
     parts = [folds[start : start + 10] for start in range(0, 40, 10)]
     shifted = [Mean(f.value - float(np.mean([g.value for g in part])) + 0.6, 0, 1) for part in parts for f in part]
     equal = Sampling.of(shifted, SPEARMAN, folds=10)
-    assert equal.fold_ratio == pytest.approx(0, abs=1e-9)  # all partitions have the same mean
+    assert equal.pooled.variance == pytest.approx(0, abs=1e-12)  # all partitions have the same mean
+    between = np.var([np.mean([fold.value for fold in part]) for part in parts], ddof=1) / 4
+    assert Sampling.of(folds, SPEARMAN, folds=10).pooled.variance == pytest.approx(between)
     assert Sampling.of(folds, SPEARMAN, folds=10).pooled.replicas == 4
     few = Sampling.of(folds[:10], SPEARMAN, folds=10, fold_ratio=0.5)
     whole = Sampling.of(folds[:10], SPEARMAN, folds=10)

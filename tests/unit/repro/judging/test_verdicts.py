@@ -5,7 +5,7 @@ import pytest
 from structgrad.experiments import REGISTRY
 from structgrad.repro.judging.intervals import Measured
 from structgrad.repro.judging.published import Published, lookup
-from structgrad.repro.judging.rule import Ends
+from structgrad.repro.judging.rule import Ends, replicas_wanted
 from structgrad.repro.judging.verdicts import SETTLED, VERDICTS, corrected, judge, unjudged
 
 PERFECT = REGISTRY["indelman_1a"].metric("percent_sequences_perfect")
@@ -101,7 +101,12 @@ def test_words():
     assert set(SETTLED) < set(VERDICTS)
 
 
-def test_folds_are_not_added_to():
-    told = judged(90.0, 8.0, "89.5", n=10, folds=True)
-    assert (told.verdict, told.wanted) == ("inconclusive", None)
+def test_folds_are_added_to_by_whole_partitions():
+    told = judged(90.0, 8.0, "89.5", n=10, folds=10)
+    assert (told.verdict, told.wanted) == ("inconclusive", 30)
     assert told.reason.endswith("; further partitions of the folds would decide it")
+    told = judged(90.0, 8.0, "89.5", n=40, folds=10)
+    assert told.wanted is not None
+    assert (told.verdict, told.wanted % 10) == ("inconclusive", 0)
+    assert told.reason.endswith(f"; {told.wanted // 10} partitions of the folds would decide it")
+    assert told.wanted == 10 * (replicas_wanted(4, 8.0, told.difference.wanted) if told.difference else 0)

@@ -168,9 +168,9 @@ def test_a_change_for_another_data_set_leaves_a_shard_as_it_was(project):
     assert digest(MNIST="resnet18") != first
 
 
-def test_no_more_replicas_than_folds(project):
+def test_whole_partitions_of_the_folds(project):
     change_scale(project, lambda part: part["blocks"][0].update(replicas=11), "berthet_1")
-    with pytest.raises(UserError, match="berthet_1: 11 replicas, but its replicas are 10 folds"):
+    with pytest.raises(UserError, match="berthet_1: 11 replicas, but its replicas are 10 folds of a partition, or"):
         load_plan("smoke")
 
 

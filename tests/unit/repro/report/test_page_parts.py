@@ -11,14 +11,14 @@ from structgrad.experiments import REGISTRY
 from structgrad.repro.figures.drawing import COLOURS, GREY
 from structgrad.repro.judging.cells import collect_all
 from structgrad.repro.judging.published import numbers
-from structgrad.repro.judging.summary import NO_EXPERIMENT
+from structgrad.repro.judging.verdicts import NO_EXPERIMENT
 from structgrad.repro.planning.paths import project_root, results
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.report import assets
 from structgrad.repro.report.deviations import SECTIONS, link
 from structgrad.repro.report.facts import CELL, RECORD, Facts
-from structgrad.repro.report.number_map import standings
 from structgrad.repro.report.pictures import NAMES
+from structgrad.repro.report.standings import standings
 from structgrad.repro.report.views import further_views, main_views
 from structgrad.repro.report.words import PHRASES, doubt, sentence
 from structgrad.repro.tables.panels import tables

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from structgrad.errors import UserError
 from structgrad.repro.evidence.records import RecordError, load, peek
-from structgrad.repro.planning.plan import Shard, load_plan
+from structgrad.repro.planning.plan import load_plan
+from structgrad.repro.planning.shard import Shard
 from structgrad.repro.running import finished, packs
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
-from structgrad.repro.planning.plan import Shard
+from structgrad.repro.planning.shard import Shard
 from structgrad.repro.running.returned import checked
 from structgrad.training.job import Trained
 from structgrad.training.results import Mean, Proportion, Result

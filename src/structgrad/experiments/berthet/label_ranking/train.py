@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from structgrad.errors import UserError
-from structgrad.experiments.berthet.label_ranking.data import fold, published
+from structgrad.experiments.berthet.label_ranking.data import OUTER_FOLDS, fold, published
 from structgrad.experiments.berthet.label_ranking.hyper_parameters import LabelRankingParameters
 from structgrad.experiments.berthet.label_ranking.rankers import FoldRankers
 from structgrad.experiments.berthet.rankings.losses import LOSSES
@@ -25,9 +25,9 @@ def train(job: Job[LabelRankingParameters]) -> Trained:
 
 
 def trainee(job: Job[LabelRankingParameters], seeds: Seeds) -> Trainee:
-    """The folds of an arm."""
+    """The folds of an arm, of one partition or of several."""
     config, data = job.config, published(job.config, job.setting)
-    numbers = range(job.first, job.first + job.count)
+    numbers = (replica % OUTER_FOLDS for replica in range(job.first, job.first + job.count))
     cuts = zip(numbers, seeds["data"], strict=True)
     folds = [fold(len(data.features), cut, number, config.inner_folds) for number, cut in cuts]
     return FoldRankers(config, data, folds, LOSSES[config.loss](config, data.ranks.shape[1]), seeds)

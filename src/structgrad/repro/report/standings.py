@@ -1,4 +1,4 @@
-"""The map of printed numbers: a square each, by paper and table, with the verdict of the best evidence there is."""
+"""How each paper stands: its printed numbers by table, each a square of the page's map with its best evidence."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from dataclasses import dataclass
 
 from structgrad.experiments import PAPERS, REGISTRY, Experiment
 from structgrad.repro.judging.cells import Cell, Cells, collect
-from structgrad.repro.judging.summary import FAITHFUL, NO_EXPERIMENT, Answer, answers, tally
-from structgrad.repro.judging.verdicts import VERDICTS
+from structgrad.repro.judging.summary import FAITHFUL, Answer, answers, tally
+from structgrad.repro.judging.verdicts import OUTCOMES
 from structgrad.repro.planning.plan import Plan, load_plan
-from structgrad.repro.tables.panels import MARKS
-
-STATES: Mapping[str, str] = {**VERDICTS, NO_EXPERIMENT: "printed, but no experiment here covers it yet"}
-STATE_MARKS: Mapping[str, str] = {**MARKS, NO_EXPERIMENT: "+"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ class Standing:
         return sum(self.counts.values())
 
 
-def best_evidence(plan: Plan, cells: Cells) -> list[Answer]:
+def shown_answers(plan: Plan, cells: Cells) -> list[Answer]:
     """The answer to each printed number: of a faithful scale the best that all of them have, else this scale's own.
 
     What no experiment covers is there, too; what another plan's experiments cover is left out.
@@ -63,7 +59,7 @@ def standings(plan: Plan, cells: Cells) -> list[Standing]:
     """Every paper that prints numbers and has an experiment in the plan, in their order."""
     planned = {(part.experiment.paper, part.experiment.table): part.experiment for part in plan.experiments.values()}
     tables: dict[tuple[str, str], list[Answer]] = {}
-    for answer in best_evidence(plan, cells):
+    for answer in shown_answers(plan, cells):
         tables.setdefault((answer.paper, answer.table), []).append(answer)
     standings = []
     for paper in dict.fromkeys(paper for paper in PAPERS if any(paper == name for name, _ in planned)):
@@ -73,7 +69,9 @@ def standings(plan: Plan, cells: Cells) -> list[Standing]:
             counts = tally(squares)
             strong = sum(square.cell is not None and square.cell.judgement.equivalent for square in squares)
             groups.sort(key=lambda group: not group.stem)
-            standings.append(Standing(paper, tuple(groups), {state: counts.get(state, 0) for state in STATES}, strong))
+            standings.append(
+                Standing(paper, tuple(groups), {state: counts.get(state, 0) for state in OUTCOMES}, strong)
+            )
     return standings
 
 
