@@ -36,7 +36,7 @@ NOISE = np.array([0.3, -0.1, 0.2, 0.0, -0.4, 0.1, 0.25, -0.3, -0.15, 0.1]) / 10 
 
 @pytest.fixture
 def plan(project):
-    return load_plan("paper", {"experiments": ["berthet_1", "berthet_2"]})
+    return load_plan("paper", {"experiments": ["berthet_1", "berthet_2"], "replicas": 10})
 
 
 @pytest.fixture

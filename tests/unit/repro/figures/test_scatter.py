@@ -19,7 +19,12 @@ TITLE = "berthet Table 2: Label ranking, learning rate and epsilon tuned, scale 
 BERTHET_2 = REGISTRY["berthet_2"]
 ALL: Scatter = next(figure for figure in BERTHET_2.figures if isinstance(figure, Scatter))
 ONE = Scatter((("perturbed_fy", "squared"),), band=0.05)
-SMALL = {"experiments": ["berthet_2"], "settings": ["iris", "wine"], "arms": ["perturbed_fy", "squared"]}
+SMALL = {
+    "experiments": ["berthet_2"],
+    "settings": ["iris", "wine"],
+    "arms": ["perturbed_fy", "squared"],
+    "replicas": 10,
+}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ FOLDS = np.array([0.8, 0.82, 0.84, 0.86, 0.86, 0.87, 0.88, 0.89, 0.9, 0.88])
 
 @pytest.fixture
 def plan(project, fabricate, ranked_report):
-    plan = load_plan("paper", {"experiments": ["berthet_1"], "settings": ["wine"]})
+    plan = load_plan("paper", {"experiments": ["berthet_1"], "settings": ["wine"], "replicas": 10})
     for arm, shift in (("blackbox_mirrored", 0.0), ("blackbox", -0.5)):
         (shard,) = plan.shards_of("berthet_1", "wine", arm)
         fabricate(plan, shard, [ranked_report(float(fold)) for fold in FOLDS + shift], seeds=[7] * 10)
