@@ -91,18 +91,19 @@ def _sum_up(plan: Plan, seconds: float) -> None:
     from structgrad.repro.judging.cells import collect_all
     from structgrad.repro.judging.summary import FAITHFUL, best_evidence
     from structgrad.repro.tables.summary import write_summary
-    from structgrad.repro.tables.summary_screen import here_and_now, screen
+    from structgrad.repro.tables.summary_screen import counts, here_and_now
 
     with speaking():
-        with stage("judging every printed number by its best record"):
-            answers = best_evidence()
         cells = collect_all(plan)
+        with stage("judging every printed number by its best record"):
+            answers = best_evidence(known=(plan, cells))
     click.echo("\n" + here_and_now(cells, plan.scale, seconds))
     if plan.scale in FAITHFUL:
         write_summary(answers)
         write_map(answers)
     click.echo("\nThe results of the repository, the best record of each number:")
-    click.echo(screen(answers))
+    click.echo("\n".join(counts(answers)))
+    click.echo("each number: structgrad summary, results/summary.md; the rule: docs/verdicts.md")
     click.echo(f"report:      results/{plan.scale}/report.html; tables: {command_line(plan, 'tables')}")
     click.echo(typed("next:        make reproduce SCALE=desktop (hours), structgrad explain CELL"))
 

@@ -10,11 +10,11 @@ from scipy import stats
 
 from structgrad.experiments import PAPERS
 from structgrad.repro.judging import register
-from structgrad.repro.judging.cells import Cell, collect
+from structgrad.repro.judging.cells import Cell, Cells, collect
 from structgrad.repro.judging.effective import LEVEL
 from structgrad.repro.judging.published import Key, Published, numbers
 from structgrad.repro.judging.verdicts import NO_EXPERIMENT, SETTLED
-from structgrad.repro.planning.plan import load_plan
+from structgrad.repro.planning.plan import Plan, load_plan
 
 FAITHFUL = ("paper", "desktop")  # of the committed scales, the most faithful first
 
@@ -94,13 +94,13 @@ class Outside:
         return float(stats.binomtest(self.outside, self.compared, 1 - LEVEL, alternative="greater").pvalue)
 
 
-def best_evidence(scales: Iterable[str] = FAITHFUL) -> list[Answer]:
+def best_evidence(scales: Iterable[str] = FAITHFUL, known: tuple[Plan, Cells] | None = None) -> list[Answer]:
     """An answer for every printed number, in the papers' order.
 
     Of several scales the first one that has a comparable record counts; without one, the first with any record; without
-    any, the first.
+    any, the first. ``known``: a plan whose cells are collected already.
     """
-    return answers(cell for scale in scales for cell in _answers_at(scale))
+    return answers(cell for scale in scales for cell in _answers_at(scale, known))
 
 
 def answers(cells: Iterable[Cell]) -> list[Answer]:
@@ -132,9 +132,15 @@ def outside(answers: Iterable[Answer]) -> Outside:
     )
 
 
-def _answers_at(scale: str) -> list[Cell]:
+def _answers_at(scale: str, known: tuple[Plan, Cells] | None) -> list[Cell]:
     plan = load_plan(scale)
-    return [cell for name in plan.experiments for cell in collect(plan, name) if cell.is_answer]
+    cells = known[1] if known and (known[0].scale, known[0].shards) == (scale, plan.shards) else None
+    return [
+        cell
+        for name in plan.experiments
+        for cell in (collect(plan, name) if cells is None else cells[name])
+        if cell.is_answer
+    ]
 
 
 def _key(cell: Cell) -> Key:

@@ -16,20 +16,25 @@ WIDTH = 80
 
 
 def screen(answers: Sequence[Answer]) -> str:
-    """One line per verdict, what chance alone would do, and where more is to be read."""
-    rows = [(paper, list(own)) for paper, own in groupby(answers, key=lambda answer: answer.paper)]
-    rows = [*rows, ("all", list(answers))] if len(rows) > 1 else rows
-    counts = {name: tally(own) for name, own in rows}
-    lines = [_row("", counts)]
-    for name, verdict in OUTCOMES.items():
-        own = [by[name] for by in counts.values()]
-        if any(own):
-            lines.append(_row(f"{verdict.mark} {verdict.words}", [str(count or "") for count in own]))
-    compared = outside(answers)
+    """:func:`counts`, what chance alone would do, and where more is to be read."""
+    lines, compared = counts(answers), outside(answers)
     if compared.compared:
         lines += ["", fill(f"{multiplicity(compared)}.", WIDTH)]
     lines += ["", "each number: results/summary.md, structgrad summary --json", "the rule:    docs/verdicts.md"]
     return "\n".join(lines)
+
+
+def counts(answers: Sequence[Answer]) -> list[str]:
+    """One line per verdict, a column per paper."""
+    rows = [(paper, list(own)) for paper, own in groupby(answers, key=lambda answer: answer.paper)]
+    rows = [*rows, ("all", list(answers))] if len(rows) > 1 else rows
+    by_paper = {name: tally(own) for name, own in rows}
+    lines = [_row("", by_paper)]
+    for name, verdict in OUTCOMES.items():
+        numbers = [by[name] for by in by_paper.values()]
+        if any(numbers):
+            lines.append(_row(f"{verdict.mark} {verdict.words}", [str(number or "") for number in numbers]))
+    return lines
 
 
 def here_and_now(cells: Cells, scale: str, seconds: float) -> str:
