@@ -27,6 +27,8 @@ class UserData:
         title: what it is, for people, and why it cannot be downloaded.
         expected: its files, each with the form that is expected of it.
         check: reads what lies at a path strictly and returns the files that it consists of.
+        parts: where it may be added without some of its parts: what a setting needs, words of which one must stand in
+            the name of a file.
 
     ``check`` raises a :class:`UserError` that names the file, the line and the expected form.
     """
@@ -35,11 +37,12 @@ class UserData:
     title: str
     expected: Mapping[str, str] = field(hash=False)
     check: Callable[[Path], tuple[Path, ...]]
+    parts: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
         """What stands for it where files of data are listed."""
-        return self.name
+        return "/".join((self.name, *self.parts[:1]))
 
     @property
     def advice(self) -> str:
@@ -71,7 +74,7 @@ def add(data: UserData, path: Path) -> Added:
 
 
 def find(data: UserData) -> Added | None:
-    """The data set if it was added on this machine.
+    """The data set if it was added on this machine, with the part that is needed.
 
     Raises:
         CorruptDataError: a file of it is gone or was changed since.
@@ -84,6 +87,8 @@ def find(data: UserData) -> Added | None:
         digests = {str(file): str(digest) for file, digest in json.loads(note.read_text("utf-8"))["files"].items()}
     except (ValueError, KeyError, AttributeError) as error:
         raise CorruptDataError(f"{note} is damaged: run `structgrad data add {data.name} PATH` again") from error
+    if data.parts and not any(part in Path(file).name for file in digests for part in data.parts):
+        return None
     for file, digest in digests.items():
         if not Path(file).is_file() or _sha256(Path(file)) != digest:
             told = "was changed since" if Path(file).is_file() else "is no longer there"
@@ -103,7 +108,7 @@ def fetch(data: UserData) -> Added:
     """
     added = find(data)
     if added is None:
-        raise MissingDataError(data, "it was not added")
+        raise MissingDataError(data, "it was not added, or not this part of it")
     return added
 
 
