@@ -145,7 +145,7 @@ TABLE_3 = Experiment(
     scales={
         "smoke": {
             "comparable": False,
-            "reason": "synthetic corpus of 600 reviews, 32 filters, 40 steps and 2 trials",
+            "reason": "synthetic corpus of 600 reviews; 32 filters, 40 steps, one trial",
             "overrides": {
                 "train": 600,
                 "validation": 200,
