@@ -18,6 +18,7 @@ from structgrad.experiments.paulus.learning_to_explain.spec import MODELS, PRINT
 from structgrad.experiments.paulus.learning_to_explain.subsets import Sampler
 from structgrad.experiments.paulus.learning_to_explain.train import train
 from structgrad.experiments.paulus.learning_to_explain.trial import ExplainTrial
+from structgrad.parallel import set_threads
 from structgrad.repro.judging.published import lookup
 from structgrad.training.initial import initialise
 
@@ -28,6 +29,12 @@ SMALL = {
     "batch_size": 20, "pool": 2, "steps": 4, "validate_every": 2,
 }  # fmt: skip
 ROLES = ("init", "shuffle", "noise", "dropout", "evaluation", "search")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """As in a job: torch's own threads would wait for each other at these sizes."""
+    set_threads(1)
 
 
 def trial(arm, **changes):
