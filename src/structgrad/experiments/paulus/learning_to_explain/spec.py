@@ -145,16 +145,23 @@ TABLE_3 = Experiment(
     scales={
         "smoke": {
             "comparable": False,
-            "reason": "synthetic corpus of 600 reviews; 32 filters, 40 steps, one trial",
+            "reason": "synthetic corpus of 1000 reviews; 24 filters, 120 steps of 30, one trial of a narrower search",
             "overrides": {
-                "train": 600,
-                "validation": 200,
+                "train": 1000,
+                "validation": 100,
                 "test": 200,
-                "validation_reviews": 200,
-                "scorer_width": 32,
-                "predictor_width": 32,
-                "steps": 40,
-                "validate_every": 20,
+                "validation_reviews": 100,
+                "scorer_width": 24,
+                "predictor_width": 24,
+                "batch_size": 30,
+                "steps": 120,
+                "validate_every": 30,
+                "search": {
+                    "learning_rate": [3e-3, 6e-3],
+                    "weight_decay": [1e-6, 1e-4],
+                    "decay": [1e-2, 1e-1],
+                    "temperature": [0.3, 0.6],
+                },
             },
             "blocks": [
                 {
