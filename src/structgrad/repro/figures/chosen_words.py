@@ -13,7 +13,7 @@ from structgrad.repro.judging.selection import selected
 from structgrad.repro.tables.comma_separated import comma_separated
 
 COLUMNS = ("setting", "item", "arm", "column", "place", "word", "inside", "chosen")
-LETTERS, LETTER, LINE = 92, 0.079, 0.32  # of a line; inches that each is wide, and that a line is high
+LETTERS, LETTER, LINE = 92, 0.0716, 0.32  # of a line; inches that each is wide, and that a line is high
 MARKS = (0.085, -0.115)  # inches from the middle of a line at which an arm's marks are: the first above, then below
 
 
@@ -59,7 +59,7 @@ def draw(content: bytes, figure: ChosenWords, experiment: Experiment, title: str
     items = list(dict.fromkeys((row["setting"], row["item"]) for row in rows))
     blocks = [_lines([row for row in rows if (row["setting"], row["item"]) == item]) for item in items]
     height = sum(len(block) + 1 for block in blocks) * LINE + 1.0
-    with picture(max(WIDTH, LETTERS * LETTER + 0.4), height) as (canvas, drawn):
+    with picture(max(WIDTH, LETTERS * LETTER + 0.2), height) as (canvas, drawn):
         if not rows:
             nothing(canvas)
         else:
