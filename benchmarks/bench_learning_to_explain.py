@@ -21,6 +21,7 @@ from measure import Candidate, Spread, in_child, take_turns
 from parameters import parameters_of
 
 from structgrad.experiments.paulus.learning_to_explain.batches import batch_of
+from structgrad.experiments.paulus.learning_to_explain.choosers import Learned
 from structgrad.experiments.paulus.learning_to_explain.data import make
 from structgrad.experiments.paulus.learning_to_explain.reviews import Corpus, padded
 from structgrad.experiments.paulus.learning_to_explain.spec import RELAXATIONS, TABLE_3
@@ -55,14 +56,15 @@ def times(sizes: str, arm: str, seconds: float) -> list[float]:
     config = parameters_of(TABLE_3, arm, PLACE, search=boxes, train=SIZE, **FILTERS[sizes])
     trial = ExplainTrial(config, corpus, dict.fromkeys(ROLES, 1))
     batch = batch_of(corpus.train, np.arange(SIZE), K)
-    generator, sampler = torch.Generator().manual_seed(0), trial.explainer.chooser.sampler
+    generator, chooser = torch.Generator().manual_seed(0), trial.explainer.chooser
+    assert isinstance(chooser, Learned)
     n = batch.tokens.shape[1]
     words = torch.randn(SIZE, n, generator=generator).requires_grad_()
     pairs = torch.randn(SIZE, n - 1, generator=generator).requires_grad_() if arm.endswith("correlated") else None
     direction = torch.randn(SIZE, n, generator=generator)
 
     def choice() -> None:
-        sampler(words, pairs, batch.choosable(K), generator, soft=True).backward(direction)
+        chooser.sampler(words, pairs, batch.choosable(K), generator, soft=True).backward(direction)
 
     candidates = []
     for call in (trial.update, choice):

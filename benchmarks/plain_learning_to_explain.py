@@ -45,7 +45,7 @@ class Plain(nn.Module):
         return torch.sigmoid(self.out(torch.relu(self.dense(pooled))))[0], chosen
 
 
-def convolved(layer: nn.Linear, x: Tensor) -> Tensor:
+def convolved(layer: nn.Module, x: Tensor) -> Tensor:
     """Each word beside the one before and the one after it, zero where there is none; the layer; ReLU."""
     zero = torch.zeros_like(x[:1])
     return torch.relu(layer(torch.cat([torch.cat([zero, x[:-1]]), x, torch.cat([x[1:], zero])], 1)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -21,6 +23,7 @@ from structgrad.experiments.paulus.learning_to_explain.trial import ExplainTrial
 from structgrad.parallel import set_threads
 from structgrad.repro.judging.published import lookup
 from structgrad.training.initial import initialise
+from structgrad.training.results import Proportion
 
 TABLE = REGISTRY["paulus_3"]
 PLACE = "synthetic aroma k=5"
@@ -61,7 +64,7 @@ def test_words_are_scored_by_hand():
     assert (whole.chosen.tolist(), whole.inside.tolist(), whole.runs.tolist()) == ([3, 3, 3], [2, 0, 2], [2, 1, 1])
     assert error(whole).value == pytest.approx((0 + 0.0625 + 1) / 3)
     found = choice(whole)
-    assert (found["subset_precision"].successes, found["subset_precision"].trials) == (4, 9)
+    assert found["subset_precision"] == Proportion(4, 9)
     assert found["run_length"].value == pytest.approx((1.5 + 3 + 3) / 3)
 
 
@@ -137,6 +140,7 @@ def test_references_choose_what_they_say():
         with torch.no_grad():
             chosen[arm] = network(batch, torch.Generator().manual_seed(1))[1].bool()
     assert torch.equal(chosen["all_words"], batch.present)
+    assert batch.inside is not None
     assert torch.equal(chosen["annotated_words"], batch.inside)
     for arm in ("random_words", "largest_gradient"):
         assert (chosen[arm].sum(-1) == 5).all()
@@ -183,13 +187,14 @@ def test_counts_of_words_are_fitted_by_ridge_regression():
     draw = np.random.default_rng(0)
     tokens = draw.integers(1, 9, (300, 12))
     ratings = (tokens == 3).sum(1) * 0.05 + (tokens == 5).sum(1) * 0.02
-    parts = [padded(tokens[a:b].tolist(), ratings[a:b].tolist(), None) for a, b in ((0, 200), (200, 250), (250, 300))]
-    corpus = Corpus(*parts, parts[2], np.zeros((9, 2), np.float32), None)
-    assert linear.error(corpus).value < 1e-6
-    order = draw.permutation(200)
-    mixed = Corpus(parts[0].__class__(parts[0].tokens, parts[0].lengths, parts[0].ratings[order], None), *parts[1:],
-                   parts[2], corpus.vectors, None)  # fmt: skip
-    assert linear.error(mixed).value > 0.2 * parts[2].ratings.var()
+    train_, validation, test = (
+        padded(tokens[a:b].tolist(), ratings[a:b].tolist(), None) for a, b in ((0, 200), (200, 250), (250, 300))
+    )
+    vectors = np.zeros((9, 2), np.float32)
+    assert linear.error(Corpus(train_, validation, test, test, vectors, None)).value < 1e-6
+    shuffled = replace(train_, ratings=train_.ratings[draw.permutation(200)])
+    mixed = Corpus(shuffled, validation, test, test, vectors, None)
+    assert linear.error(mixed).value > 0.2 * test.ratings.var()
 
 
 def test_the_rate_falls_linearly_and_the_loss_falls():
@@ -214,7 +219,7 @@ def test_a_stop_changes_no_bit(tmp_path, arm):
 
     whole = train(job_of(TABLE, arm, PLACE, tmp_path / "whole", SMALL))
     if arm == "linear":
-        assert whole.results[0].metrics["mse_x100"].count == 30
+        assert whole.results[0].metrics["mse_x100"].parts[1] == 30
         return
     with pytest.raises(KeyboardInterrupt):
         train(job_of(TABLE, arm, PLACE, tmp_path / "cut", SMALL, show=stopping))

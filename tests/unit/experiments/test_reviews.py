@@ -202,9 +202,10 @@ def test_a_setting_on_the_reviews_has_data_once_its_aspect_is_added(published, m
 
 def test_synthetic_reviews_have_a_segment_for_each_aspect():
     corpora = [synthetic.corpus((200, 50, 50), aspect, 7) for aspect in range(4)]
-    covered = np.zeros(corpora[0].train.tokens.shape, int)
+    covered: np.ndarray = np.zeros(corpora[0].train.tokens.shape, int)
     for corpus in corpora:
         part = corpus.train
+        assert part.inside is not None
         np.testing.assert_array_equal(part.tokens, corpora[0].train.tokens)
         assert (np.diff(np.pad(part.inside, ((0, 0), (1, 1))).astype(int), axis=1) == 1).sum(1).max() == 1
         covered += part.inside
@@ -222,6 +223,7 @@ def test_only_nouns_tell_an_aspect_and_only_moods_a_rating():
     assert len(set(words)) == len(words) == len(about) == len(tone)
     for aspect in range(4):
         part = synthetic.corpus((2000, 1, 1), aspect, 3).train
+        assert part.inside is not None
         nouns = about[part.tokens] < 5
         assert (about[part.tokens][part.inside & nouns] == aspect).all()
         moods = part.inside & (tone[part.tokens] != 0)

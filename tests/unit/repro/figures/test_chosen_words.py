@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def result(validation, chosen, words=WORDS, inside=(1, 2)):
     return {"final": {"validation": validation}, "examples": shown}
 
 
-def cell(arm, *results):
+def cell(arm: str, *results: Any) -> Any:
     piece = SimpleNamespace(record={"results": list(results)})
     return SimpleNamespace(setting=FIGURE.settings[0], arm=TABLE.arm(arm), evidence=[piece])
 
@@ -49,6 +50,7 @@ def test_the_data_are_the_selected_trials_words(cells):
 def test_other_words_or_no_records_are_left_out(cells):
     other = cell(SECOND, result(-1.0, [1], words=["another", "review"], inside=[0]))
     assert rows(chosen_words.data(FIGURE, TABLE, [cells[0], other])) == []
+    some: Any
     for some in ([], cells[:1], [cells[0], cell(SECOND, {"final": {"validation": 0.0}})]):
         content = chosen_words.data(FIGURE, TABLE, some)
         assert not chosen_words.has_ours(content)
