@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from structgrad.experiments.figures import Figure, LearningCurves, Lines, Scatter
+from structgrad.experiments.figures import ChosenWords, Figure, LearningCurves, Lines, Scatter
 from structgrad.experiments.hyper_parameters import HyperParameters
 
 Level = Literal[1, 2, 3]
@@ -86,7 +86,8 @@ class Experiment:
     ``package`` is the folder that it lies in (``__package__`` in its ``spec.py``). There ``train.py`` has
     ``train(job)``, which trains a shard; ``data.py`` has ``digest(config, setting, seeds)``, the sha256 of the data
     behind it; and where real data is read ``files.py`` has ``needed(config, setting)``, the files behind a setting
-    (:class:`structgrad.data.store.DataFile`). They are imported only by the job that needs them, so that planning,
+    (:class:`structgrad.data.store.DataFile`, or :class:`structgrad.data.user_data.UserData` where only a user has it,
+    which ``USER_DATA`` then lists). They are imported only by the job that needs them, so that planning,
     tables and audit never load torch.
 
     ``published_items`` says how many items (test sequences, folds, ...) stand behind a published cell of a metric, and
@@ -134,7 +135,7 @@ class Experiment:
     published_items: Mapping[str, int] = field(default_factory=dict)
     published_replicas: int | None = None
     all_or_nothing: bool = False
-    figures: tuple[Lines | Scatter | LearningCurves, ...] = (Lines(),)
+    figures: tuple[Lines | Scatter | LearningCurves | ChosenWords, ...] = (Lines(),)
     label: str | None = None
     folds: int = 0
     seeded_as: str | None = None

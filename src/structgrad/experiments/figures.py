@@ -45,6 +45,18 @@ class Scatter(Figure):
 
 
 @dataclass(frozen=True)
+class ChosenWords(Figure):
+    """The words of some test items, one after the other, and which of them each of two arms chooses.
+
+    Records hold them as ``examples`` (:class:`structgrad.training.results.Result`): ``words``, and the places of those
+    ``inside`` what is annotated and of those ``chosen``.
+    """
+
+    settings: tuple[str, ...]
+    arms: tuple[str, str]
+
+
+@dataclass(frozen=True)
 class LearningCurves(Figure):
     """Learning curves: one line per arm against the epoch (or step), one panel per setting (column) and quantity (row).
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import fsum
 from typing import Any, Literal
@@ -92,15 +92,17 @@ def pooled(reports: Iterable[Report]) -> float:
 @dataclass(frozen=True)
 class Result:
     """One replica: how long it trained in epochs or steps (the experiment's clock), why it stopped, what it scores on
-    the test data by metric, and the state that it ended in (such as sigma).
+    the test data by metric, the state that it ended in (such as sigma), and what a figure shows of a few items.
     """
 
     length: int
     stopped: Stopped
     metrics: Mapping[str, Report]
     final: Mapping[str, float] = field(default_factory=dict)
+    examples: Sequence[Mapping[str, Any]] = ()
 
     def content(self, clock: str) -> dict[str, Any]:
         """As a record holds it, ``clock`` being ``epoch`` or ``step``."""
         metrics = {name: asdict(report) for name, report in self.metrics.items()}
-        return {f"{clock}s": self.length, "stopped": self.stopped, "metrics": metrics, "final": dict(self.final)}
+        content = {f"{clock}s": self.length, "stopped": self.stopped, "metrics": metrics, "final": dict(self.final)}
+        return {**content, "examples": [dict(item) for item in self.examples]} if self.examples else content

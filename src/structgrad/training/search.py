@@ -128,7 +128,7 @@ class Search(Trainee):
         if self.points > 1:
             final |= {f"validation_of_point_{place}": end["value"] for place, end in enumerate(self.ends)}
         stopped = "diverged" if best["diverged"] else "max_steps"
-        self.results.append(Result(best["steps"], stopped, trial.test(), final))
+        self.results.append(Result(best["steps"], stopped, trial.test(), final, trial.examples()))
         self.curves.append(best["curve"])
         self.ends = []
         if self.active():

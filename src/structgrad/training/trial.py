@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,3 +61,7 @@ class Trial(Stateful, ABC):
     @abstractmethod
     def describe(self) -> dict[str, float]:
         """The point of the search, and what else the record should hold."""
+
+    def examples(self) -> Sequence[Mapping[str, Any]]:
+        """What the record shows of a few test items, lists of words or whole numbers by name; by default nothing."""
+        return ()

@@ -35,6 +35,13 @@ SMALL = {
             **{"batch_size": 20, "pool": 3, "steps": 6, "validate_every": 3},
         },
     ),
+    "paulus_3": (
+        "synthetic aroma k=5",
+        {
+            **{"train": 120, "validation": 40, "test": 40, "validation_reviews": 40, "scorer_width": 6},
+            **{"predictor_width": 8, "batch_size": 20, "pool": 3, "steps": 6, "validate_every": 3},
+        },
+    ),
 }
 ARMS = [
     (name, arm.name) for name in SMALL for arm in REGISTRY[name].arms if not arm.reference and arm.name != "no_solver"

@@ -98,6 +98,13 @@ SMALL: dict[str, tuple[Small, ...]] = {
              "batch_size": 20, "steps": 3, "validate_every": 2},
         ),
     ),
+    "paulus_3": (
+        Small(
+            "synthetic aroma k=5", *THREE,
+            {"train": 60, "validation": 20, "test": 30, "validation_reviews": 20, "scorer_width": 7,
+             "predictor_width": 9, "batch_size": 20, "pool": 2, "steps": 3, "validate_every": 2},
+        ),
+    ),
 }  # fmt: skip
 
 

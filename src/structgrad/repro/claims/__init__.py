@@ -11,6 +11,7 @@
                              one setting at least and at none lower, where the sentence says so)
                 widening     the first side's lead over the second grows with the setting
                 below        the first side's 95 % interval lies below ``threshold`` at every setting; above: above it
+                alike        the two sides differ by less than ``threshold``, in the metric's unit, at every setting
                 share        the first side is better than the second, or within ``tolerance`` (relative) of it, on
                              ``share`` of the settings
                 mean_better  the first side's lead over the second, averaged over the settings, is above zero
@@ -48,6 +49,7 @@ import yaml
 
 from structgrad.experiments import PAPERS, REGISTRY, Experiment
 from structgrad.files import write_bytes
+from structgrad.repro.claims.alike import alike
 from structgrad.repro.claims.beside import above, below
 from structgrad.repro.claims.better import better
 from structgrad.repro.claims.mean_better import mean_better
@@ -76,6 +78,7 @@ KINDS: Mapping[str, Callable[[Claim, Mapping[str, Sequence[Cell]], Sequence[str]
     "widening": widening,
     "below": below,
     "above": above,
+    "alike": alike,
     "share": share,
     "mean_better": mean_better,
     "steadier": steadier,

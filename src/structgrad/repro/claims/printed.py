@@ -177,6 +177,14 @@ def _share(claim: Claim, leads: Leads, known: Mapping[str, Sequence[Number]], un
     return "fails", None if count(1) + len(unknown) < needed else False
 
 
+def _alike(claim: Claim, leads: Leads, known: object, unknown: Sequence[str]) -> Answer:
+    over = [abs(lead.value) - float(claim["threshold"]) for lead in leads.values()]
+    rounding = max(lead.rounding for lead in leads.values())
+    if max(over) > -ROUNDING:
+        return "fails", None if max(over) > rounding else False
+    return ("open", False) if unknown else ("holds", None if max(over) < -rounding else False)
+
+
 def _mean_better(claim: Claim, leads: Leads, known: object, unknown: Sequence[str]) -> Answer:
     return _of_sum(leads, [1 / len(leads)] * len(leads), unknown)
 
@@ -227,6 +235,7 @@ _KINDS: Mapping[str, Callable[[Claim, Leads, Mapping[str, Sequence[Number]], Seq
     "below": _each,
     "above": _each,
     "steadier": _each,
+    "alike": _alike,
     "share": _share,
     "mean_better": _mean_better,
     "widening": _widening,

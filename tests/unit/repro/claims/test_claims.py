@@ -224,6 +224,23 @@ def test_below_a_threshold(plan, score, monkeypatch, values, verdict):
     assert only(plan, monkeypatch, claim | {"kind": "above"})["verdict"] == turned[verdict]
 
 
+def test_searches_that_are_alike(searched, monkeypatch):
+    """The intervals of two cells bound how far apart these can be; at half that bound it is not known."""
+    claim = search_claim("tree", "indep") | {"kind": "alike"}
+    judged = only(searched, monkeypatch, claim | {"threshold": 1.0})
+    (detail,) = judged["results"]
+    low, high = detail["between"]
+    cells = [cell for cell in collect_all(searched)["fake"] if cell.setting == "T=10" and cell.metric.name == "elbo"]
+    tree, indep = (next(cell.estimate for cell in cells if cell.arm.name == name) for name in ("tree", "indep"))
+    ends = [tree.low, indep.high, tree.high, indep.low]  # type: ignore[union-attr]
+    assert (low, high) == pytest.approx(tuple(np.subtract(ends[::2], ends[1::2])))  # type: ignore[arg-type]
+    assert 0 < low < detail["lead"] < high
+    for threshold, verdict in ((0.99 * low, "not_supported"), (1.01 * low, "undecided"), (1.01 * high, "supported")):
+        assert only(searched, monkeypatch, claim | {"threshold": threshold})["verdict"] == verdict
+        turned = claim | {"threshold": threshold, "first": claim["second"], "second": claim["first"]}
+        assert only(searched, monkeypatch, turned)["verdict"] == verdict
+
+
 def search_claim(first, second, metric="elbo"):
     return BASE | {
         "experiment": "fake", "kind": "better", "quantifier": "each", "settings": ["T=10"], "metric": metric,
@@ -276,6 +293,7 @@ def test_claims_name_what_exists():
                 "better",
                 "below",
                 "above",
+                "alike",
             )  # others pair replicas
             assert claim["kind"] != "steadier" or experiment.metric(claim["metric"]).kind == "mean"
         if claim["kind"] == "widening":

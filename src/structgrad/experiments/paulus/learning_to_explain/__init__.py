@@ -1,0 +1,1 @@
+"""paulus Table 3: learning to explain the ratings of reviews."""
