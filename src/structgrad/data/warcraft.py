@@ -12,12 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from structgrad.data.maps import SIDE, TILE, Maps, costs_of
+from structgrad.data.maps import SIDE, TILE, Maps, are_paths, cheapest, costs_of
 from structgrad.data.ranking_format import FormatError
 from structgrad.data.user_data import UserData
-from structgrad.polytopes.grid_path import GridPath
 
 SPLITS = ("train", "val", "test")
 # Form of each array after its first dimension: the shape of an item, kinds of number (numpy's letters), and in words.
@@ -88,9 +86,8 @@ def read(folder: Path, split: str) -> Maps:
     _refuse_any(~(np.isfinite(costs) & (costs > 0)), files["vertex_weights"], "a cost that is not positive and finite")
     _refuse_any((paths != 0) & (paths != 1), files["shortest_paths"], "an entry that is neither 0 nor 1")
     maps = Maps(images, costs, paths.astype(np.uint8))
-    cheapest = costs_of(costs, _cheapest(costs))
-    _refuse_any(~_connected(maps.paths), files["shortest_paths"], "no path from the top-left to the bottom-right cell")
-    dear = costs_of(costs, maps.paths) > cheapest * (1 + DEARER)
+    _refuse_any(~are_paths(maps.paths), files["shortest_paths"], "no path from the top-left to the bottom-right cell")
+    dear = costs_of(costs, maps.paths) > (1 + DEARER) * costs_of(costs, cheapest(costs))
     _refuse_any(dear, files["shortest_paths"], f"a path that is not a cheapest one by {files['vertex_weights'].name}")
     return maps
 
@@ -116,13 +113,3 @@ def _refuse_any(wrong: np.ndarray, file: Path, what: str) -> None:
     if wrong.any():
         first = int(wrong.reshape(len(wrong), -1).any(-1).argmax())
         raise FormatError(f"{file}: map {first} (of {len(wrong)}, from 0): {what}; expected: {EXPECTED[file.name]}")
-
-
-def _cheapest(costs: np.ndarray) -> np.ndarray:
-    return GridPath(SIDE, SIDE).argmax(torch.from_numpy(-costs)).numpy()
-
-
-def _connected(paths: np.ndarray) -> np.ndarray:
-    """Which sets of cells lead from corner to corner: those across which leaving them is never needed."""
-    outside = 1.0 - paths
-    return costs_of(outside, _cheapest(outside)) == 0

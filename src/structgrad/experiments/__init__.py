@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from structgrad.experiments.base import Arm, Experiment, Metric
 from structgrad.experiments.discovery import experiments, papers
-from structgrad.experiments.figures import Figure, LearningCurves, Lines, Scatter
+from structgrad.experiments.figures import Figure, LearningCurves, Lines, PathMaps, Scatter
 from structgrad.experiments.paper import Paper
 
 PAPERS: dict[str, Paper] = papers()
 REGISTRY: dict[str, Experiment] = experiments(PAPERS)
 
-__all__ = ["PAPERS", "REGISTRY", "Arm", "Experiment", "Figure", "LearningCurves", "Lines", "Metric", "Paper", "Scatter"]
+__all__ = [
+    "PAPERS", "REGISTRY", "Arm", "Experiment", "Figure", "LearningCurves", "Lines", "Metric", "Paper", "PathMaps",
+    "Scatter",
+]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.loop import Limits, train
-from structgrad.training.results import Result
+from structgrad.training.results import Example, Result
 from structgrad.training.seeds import seeds_for
 from structgrad.training.trainee import Trainee
 
@@ -59,13 +59,13 @@ class Job(Generic[Config]):
             self.expects(trainee.length)
         resumed, before = train(trainee, self.checkpoint, self.limits, self.show)
         used = {role: seeds[role] for role in trainee.roles}
-        return Trained(used, trainee.results, trainee.history, resumed, before)
+        return Trained(used, trainee.results, trainee.history, resumed, before, trainee.examples)
 
 
 @dataclass(frozen=True)
 class Trained:
     """The seeds that were used by role, one result per replica in order, and curves; how often it was resumed, and how
-    many seconds it had trained before.
+    many seconds it had trained before; and what pictures show of its first replica.
     """
 
     seeds: Seeds
@@ -73,3 +73,4 @@ class Trained:
     history: Mapping[str, list[float]]
     resumed: int = 0
     seconds_before: float = 0.0
+    examples: Sequence[Example] = ()

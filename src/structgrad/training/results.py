@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import fsum
 from typing import Any, Literal
@@ -70,6 +70,7 @@ class Mean:
 
 
 Report = Proportion | Mean
+Example = Mapping[str, Sequence[float] | str]  # one item of the test data and what was predicted for it, for pictures
 KINDS: Mapping[str, type[Proportion] | type[Mean]] = {"proportion": Proportion, "mean": Mean}
 
 

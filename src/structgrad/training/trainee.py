@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from structgrad.training.results import Result
+from structgrad.training.results import Example, Result
 from structgrad.training.state import Stateful
 
 
@@ -19,12 +19,14 @@ class Trainee(Stateful, ABC):
         roles: of the seeds that its numbers depend on (:class:`structgrad.training.job.Job`); records hold these.
         results: one per replica, in their order, when training is over.
         history: curves by name, means over the replicas that are still active, beside ``epoch`` or ``step``.
+        examples: items of the test data with what the first replica predicts, for pictures; most have none.
         length: the most steps that the loop may take, for those who watch; None where that is not known.
     """
 
     roles: tuple[str, ...]
     results: Sequence[Result]
     history: Mapping[str, list[float]]
+    examples: Sequence[Example] = ()
 
     @property
     def length(self) -> int | None:

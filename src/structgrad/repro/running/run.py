@@ -128,6 +128,7 @@ def run_shard(
             "command": f"structgrad run {shard.id} --scale {shard.scale}",
         },
         "run": run,
+        **({"examples": [dict(example) for example in trained.examples]} if trained.examples else {}),
         "history": dict(trained.history),
         "results": [
             {"replica": shard.first + index, **result.content(experiment.clock)}
