@@ -15,6 +15,7 @@ from structgrad.repro.tables.comma_separated import comma_separated
 COLUMNS = ("map", "arm", "column", "part", "row", "place", "value")
 TRUE, TERRAIN = "true costs", "terrain"
 PANEL = 1.9  # inches
+SIDE, SEAM = 12.0, 0.03  # of a frame, and how far a patch reaches below its neighbours: no ground shows between them
 SHADES = "cividis"  # told apart with any colour vision, and in grey
 
 
@@ -118,9 +119,10 @@ def _patches(axes: Any, colours: Sequence[Sequence[str]]) -> None:
     from matplotlib.patches import Rectangle
 
     size = SIDE / len(colours)
+    wide = size + SEAM, size + SEAM
     for i, row in enumerate(colours):
         for j, colour in enumerate(row):
-            patch = Rectangle((j * size, i * size), size, size, facecolor=colour, linewidth=0, antialiased=False)
+            patch = Rectangle((j * size, i * size), *wide, facecolor=colour, linewidth=0, antialiased=False)
             patch.set_in_layout(False)
             axes.add_patch(patch)
             patch.set_clip_on(False)
@@ -143,6 +145,3 @@ def _walk(axes: Any, path: Sequence[Sequence[str]]) -> None:
     cells = [(j + 0.5, i + 0.5) for i, row in enumerate(path) for j, value in enumerate(row) if value == "1"]
     if cells:
         axes.plot(*zip(*cells, strict=True), "o", color="white", markeredgecolor=COLOURS[1], markersize=4.2)
-
-
-SIDE = 12.0  # of the frame

@@ -44,12 +44,13 @@ def resnet(width: int) -> nn.Module:
 def cnn(width: int) -> nn.Module:
     """The network of the authors' one released configuration: three convolutions, no normalisation.
 
-    Pooling goes before the first ReLU: the maximum of ReLUs is the ReLU of the maximum, of a sixteenth of the numbers.
+    Even kernels see one pixel more to the right and below, as TensorFlow pads. Pooling goes before the first ReLU: the
+    maximum of ReLUs is the ReLU of the maximum, of a sixteenth of the numbers.
     """
     return PerCell(
-        nn.Conv2d(3, width, 4, padding="same"), nn.MaxPool2d(4), nn.ReLU(inplace=True),
-        nn.Conv2d(width, width, 2, padding="same"), nn.ReLU(inplace=True), nn.AvgPool2d(2),
-        nn.Conv2d(width, 1, 2, padding="same"),
+        nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(3, width, 4), nn.MaxPool2d(4), nn.ReLU(inplace=True),
+        nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(width, width, 2), nn.ReLU(inplace=True), nn.AvgPool2d(2),
+        nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(width, 1, 2),
     )  # fmt: skip
 
 

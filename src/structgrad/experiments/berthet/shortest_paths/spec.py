@@ -76,11 +76,11 @@ FIGURE_6 = Experiment(
     figures=(
         LearningCurves(
             name="fig6",
-            title="Figure 6: optimal paths and their cost against epochs",
+            title="Figure 6: paths against epochs",
             settings=SETTINGS,
             quantities=("optimal", "exact", "cost_ratio"),
         ),
-        PathMaps(name="fig6_maps", title="Figure 6: what is learned, on two test maps", setting="synthetic terrain"),
+        PathMaps(name="fig6_maps", title="Figure 6: two synthetic test maps", setting="synthetic terrain"),
     ),
     package=str(__package__),
     level=2,
@@ -112,7 +112,7 @@ FIGURE_6 = Experiment(
         },
         "desktop": {
             "comparable": False,
-            "reason": "synthetic terrain in place of Warcraft maps, 8 epochs of 50; maps, network and batches at full size",
+            "reason": "synthetic terrain in place of Warcraft maps, 8 of 50 epochs; maps, network and batches in full",
             "overrides": {"epochs": 8},
             "blocks": [
                 {
