@@ -22,8 +22,8 @@ def cheapest_path(costs: list[list[float]]) -> list[list[float]]:
     Of equally cheap ones that of the fewest cells, and of these the one whose moves come first in :data:`MOVES`.
     """
     side = len(costs)
-    heap = [(max(costs[0][0], 0.0), 1, (), (0, 0))]
-    settled = set()
+    heap: list[tuple[float, int, tuple[int, ...], tuple[int, int]]] = [(max(costs[0][0], 0.0), 1, (), (0, 0))]
+    settled, moves = set[tuple[int, int]](), tuple[int, ...]()
     while heap:
         cost, cells, moves, (i, j) = heapq.heappop(heap)
         if (i, j) == (side - 1, side - 1):

@@ -51,7 +51,8 @@ def test_all_replicas_share_the_first_ones_maps():
 
 
 def test_the_digest_is_of_all_maps():
-    digests = {digest(config(**change), SYNTHETIC, [3]) for change in ({}, {"train": 22}, {"test": 6})}
+    changes: list[dict[str, Any]] = [{}, {"train": 22}, {"test": 6}]
+    digests = {digest(config(**change), SYNTHETIC, [3]) for change in changes}
     assert len(digests | {digest(config(), SYNTHETIC, [4])}) == 4
     assert digest(config("squared"), SYNTHETIC, [3, 9]) in digests
 

@@ -30,19 +30,19 @@ class Counter(Trial):
     def __init__(self, replica, fails=None):
         self.replica, self.fails, self.updates = replica, fails or {}, 0
         self.batches = Minibatches(ROWS, SIZE, torch.Generator().manual_seed(replica))
-        self.network = nn.Linear(1, 1, bias=False)
-        nn.init.zeros_(self.network.weight)
+        self.network = self.linear = nn.Linear(1, 1, bias=False)
+        nn.init.zeros_(self.linear.weight)
         self.optimizer = torch.optim.SGD(self.network.parameters(), 1.0)
 
     @property
     def weight(self):
-        return float(self.network.weight.detach())
+        return float(self.linear.weight.detach())
 
     def update(self):
         rows = self.batches.next()
         self.updates += 1
         with torch.no_grad():
-            self.network.weight += float(rows.sum()) * (self.replica + 1)
+            self.linear.weight += float(rows.sum()) * (self.replica + 1)
         if self.updates == self.fails.get("raise"):
             raise DivergedError("scores")
         return nan if self.updates == self.fails.get("loss") else float(len(rows))

@@ -55,16 +55,16 @@ def make(config: PathParameters, setting: str, seeds: Sequence[int]) -> Data:
 def _make(published: bool, train: int, test: int, seed: int) -> Data:
     if published:
         folder = user_data.fetch(warcraft.WARCRAFT).files[0].parent
-        parts = [warcraft.read(folder, "train"), warcraft.read(folder, "test")]
-        sizes = [len(part) for part in parts]
-        if train > sizes[0] or test > sizes[1]:
+        first, second = warcraft.read(folder, "train"), warcraft.read(folder, "test")
+        if train > len(first) or test > len(second):
             raise UserError(
-                f"Warcraft has {sizes[0]} training and {sizes[1]} test maps, but {train} and {test} are asked for"
+                f"Warcraft has {len(first)} training and {len(second)} test maps, but {train} and {test} are asked for"
             )
-        parts = [parts[0][:train], parts[1][:test]]
+        first, second = first[:train], second[:test]
     else:
-        parts = [terrain(train, seed), terrain(test, seed + 1)]
-    return Data(*parts, *_moments(parts[0].images))
+        first, second = terrain(train, seed), terrain(test, seed + 1)
+    mean, deviation = _moments(first.images)
+    return Data(first, second, mean, deviation)
 
 
 def _moments(images: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -77,7 +77,8 @@ def _moments(images: np.ndarray) -> tuple[Tensor, Tensor]:
     count = images[..., 0].size
     mean = sums / count
     deviation = np.sqrt(squares / count - mean**2)
-    return tuple(torch.from_numpy(part.astype(np.float32)).view(3, 1, 1) for part in (mean, deviation))  # type: ignore[return-value]
+    mean, deviation = (torch.from_numpy(part.astype(np.float32)).view(3, 1, 1) for part in (mean, deviation))
+    return mean, deviation
 
 
 def digest(config: PathParameters, setting: str, seeds: Sequence[int]) -> str:
