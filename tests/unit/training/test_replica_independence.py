@@ -42,6 +42,7 @@ EPSILON, TEMPERATURE = {"epsilon": [-0.2]}, {"temperature": [4.0]}
 SINKHORN = ("gumbel_sinkhorn", "gumbel_sinkhorn_fixed")
 NO_PATIENCE = {arm: {"patience": None, "max_epochs": 30} for arm in SINKHORN}
 LABELS = {"source": "stand_in", "epochs": 1, "inner_folds": 2, "samples": 4, "memory_mb": 0.05}
+IMAGES = {"source": "stand_in", "train": 70, "test": 20, "scored": 30, "width": 3, "batch_size": 32, "epochs": 2}
 ROUND = "structgrad.experiments.berthet.rankings.grid.ROUND"
 
 SMALL: dict[str, tuple[Small, ...]] = {
@@ -85,6 +86,8 @@ SMALL: dict[str, tuple[Small, ...]] = {
             blocks={ROUND: 60_000},
         ),
     ),
+    "berthet_2fig": (Small("epsilon=0.1", *THREE, IMAGES),),
+    "berthet_2fig_digits": (Small("epsilon=1", *THREE, IMAGES),),
     "berthet_paths": (
         Small(
             "synthetic terrain", *THREE,
