@@ -47,7 +47,8 @@ def test_images_are_the_first_of_the_published_whatever_the_seed():
     assert data.train.is_contiguous(memory_format=torch.channels_last)
     assert pixels(data.train).max() == 1
     assert len(make(config(train=None, test=None), "epsilon=1", [3]).train) == 1497
-    digests = {digest(config(**change), "epsilon=1", [3]) for change in ({"train": 70}, {"train": 69}, {"test": 19})}
+    changes: list[dict[str, Any]] = [{}, {"train": 69}, {"test": 19}]
+    digests = {digest(config(**change), "epsilon=1", [3]) for change in changes}
     assert len(digests) == 3
     assert digest(config("cross_entropy", "epsilon=10"), "epsilon=10", [4]) in digests
 

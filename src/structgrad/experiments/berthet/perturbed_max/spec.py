@@ -141,8 +141,8 @@ FIGURE_2_DIGITS = _experiment(
     scales={
         "smoke": {
             "comparable": False,
-            "reason": "packaged digits, scaled up, stand in for CIFAR-10: 600 of them, 5 epochs; a narrow network",
-            "overrides": {"train": 600, "epochs": 5},
+            "reason": "packaged digits, scaled up, stand in for CIFAR-10: 320 of them, 5 epochs; a narrow network",
+            "overrides": {"train": 320, "epochs": 5},
             "blocks": [
                 {
                     "settings": ["epsilon=0.01", "epsilon=1", "epsilon=100"],
