@@ -111,8 +111,8 @@ FIGURE_2 = _experiment(
                 {
                     **EVERYTHING,
                     "replicas": 3,
-                    "cost": "20 epochs of 10 000 images at 0.34 to 0.46 ms an image on one core, 7000 scored after each: 80 "
-                    "to 110 seconds a replica",
+                    "cost": "20 epochs of 10 000 images at 0.34 to 0.46 ms an image on one core, 7000 scored after "
+                    "each: 80 to 110 seconds a replica",
                 }
             ],
         },
