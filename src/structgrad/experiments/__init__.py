@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from structgrad.experiments.base import Arm, Experiment, Metric
 from structgrad.experiments.discovery import experiments, papers
-from structgrad.experiments.figures import ChosenWords, Figure, LearningCurves, Lines, Scatter
+from structgrad.experiments.figures import ChosenWords, Figure, LearningCurves, Lines, PathMaps, Scatter
 from structgrad.experiments.paper import Paper
 
 PAPERS: dict[str, Paper] = papers()
@@ -12,5 +12,6 @@ REGISTRY: dict[str, Experiment] = experiments(PAPERS)
 
 __all__ = [
     "PAPERS", "REGISTRY", "Arm", "ChosenWords", "Experiment", "Figure", "LearningCurves", "Lines", "Metric", "Paper",
+    "PathMaps",
     "Scatter",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from structgrad.experiments.figures import ChosenWords, Figure, LearningCurves, Lines, Scatter
+from structgrad.experiments.figures import Figure, Lines
 from structgrad.experiments.hyper_parameters import HyperParameters
 
 Level = Literal[1, 2, 3]
@@ -135,7 +135,7 @@ class Experiment:
     published_items: Mapping[str, int] = field(default_factory=dict)
     published_replicas: int | None = None
     all_or_nothing: bool = False
-    figures: tuple[Lines | Scatter | LearningCurves | ChosenWords, ...] = (Lines(),)
+    figures: tuple[Figure, ...] = (Lines(),)
     label: str | None = None
     folds: int = 0
     seeded_as: str | None = None

@@ -67,3 +67,14 @@ class LearningCurves(Figure):
     settings: tuple[str, ...]
     quantities: tuple[str, ...]
     from_zero: bool = False
+
+
+@dataclass(frozen=True)
+class PathMaps(Figure):
+    """Maps with paths on them, which records keep as ``examples``: a row per map of a setting.
+
+    Panels from left to right: the terrain with the true path, the true costs, then what each arm predicts per cell with
+    the path that it finds.
+    """
+
+    setting: str

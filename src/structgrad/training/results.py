@@ -70,6 +70,7 @@ class Mean:
 
 
 Report = Proportion | Mean
+Example = Mapping[str, Sequence[float] | Sequence[str] | str]  # a test item and what is predicted for it, for pictures
 KINDS: Mapping[str, type[Proportion] | type[Mean]] = {"proportion": Proportion, "mean": Mean}
 
 
@@ -99,7 +100,7 @@ class Result:
     stopped: Stopped
     metrics: Mapping[str, Report]
     final: Mapping[str, float] = field(default_factory=dict)
-    examples: Sequence[Mapping[str, Any]] = ()
+    examples: Sequence[Example] = ()
 
     def content(self, clock: str) -> dict[str, Any]:
         """As a record holds it, ``clock`` being ``epoch`` or ``step``."""

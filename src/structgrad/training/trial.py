@@ -1,16 +1,15 @@
-"""One network that a search trains: what each experiment with trials has to say of it."""
+"""One network that trains by itself: what an experiment has to say of it to a search, or to a run of epochs."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from structgrad.finite import all_finite
-from structgrad.training.results import Report
+from structgrad.training.results import Example, Report
 from structgrad.training.state import Stateful
 
 
@@ -30,12 +29,13 @@ def finite(value: Tensor, what: str) -> Tensor:
 
 
 class Trial(Stateful, ABC):
-    """One network that trains at one point of a search. Its numbers must not depend on when it is saved.
+    """One network that trains at one point of a search, or with nothing to search
+    (:class:`structgrad.training.epochs.Epochs`). Its numbers must not depend on when it is saved.
 
     ``kept`` names what later steps depend on besides network and optimiser: generators, the place in the data.
 
     Attributes:
-        network: what learns; the search keeps its weights of the best validation.
+        network: what learns; a search keeps its weights of the best validation.
         optimizer: of the network.
     """
 
@@ -52,7 +52,10 @@ class Trial(Stateful, ABC):
 
     @abstractmethod
     def validate(self) -> dict[str, float]:
-        """Numbers on the validation data, the search's objective among them; the same for the same weights."""
+        """Numbers on the validation data, a search's objective among them; the same for the same weights.
+
+        Where nothing is selected they may be of the test data: a curve of the paper's.
+        """
 
     @abstractmethod
     def test(self) -> Mapping[str, Report]:
@@ -62,6 +65,6 @@ class Trial(Stateful, ABC):
     def describe(self) -> dict[str, float]:
         """The point of the search, and what else the record should hold."""
 
-    def examples(self) -> Sequence[Mapping[str, Any]]:
-        """What the record shows of a few test items, lists of words or whole numbers by name; by default nothing."""
+    def examples(self) -> Sequence[Example]:
+        """What the record shows of a few test items with what is predicted for them; by default nothing."""
         return ()

@@ -15,6 +15,7 @@ from trainings import job_of
 from structgrad.experiments import REGISTRY
 from structgrad.parallel import set_threads
 from structgrad.repro.planning.resolve import trainer
+from structgrad.training.epochs import Epochs
 from structgrad.training.search import Search
 
 
@@ -33,6 +34,7 @@ class Small:
     blocks: Mapping[str, int] = field(default_factory=dict)
 
 
+ONE_BY_ONE = Search, Epochs  # what trains one replica after the other
 SEVEN = 7, ((0, 1), (3, 1), (6, 1), (2, 3))
 THREE = 3, ((0, 1), (2, 1), (1, 1))
 ONE_POINT = {"learning_rate": [1e-3]}
@@ -40,6 +42,7 @@ EPSILON, TEMPERATURE = {"epsilon": [-0.2]}, {"temperature": [4.0]}
 SINKHORN = ("gumbel_sinkhorn", "gumbel_sinkhorn_fixed")
 NO_PATIENCE = {arm: {"patience": None, "max_epochs": 30} for arm in SINKHORN}
 LABELS = {"source": "stand_in", "epochs": 1, "inner_folds": 2, "samples": 4, "memory_mb": 0.05}
+IMAGES = {"source": "stand_in", "train": 70, "test": 20, "scored": 30, "width": 3, "batch_size": 32, "epochs": 2}
 ROUND = "structgrad.experiments.berthet.rankings.grid.ROUND"
 
 SMALL: dict[str, tuple[Small, ...]] = {
@@ -81,6 +84,14 @@ SMALL: dict[str, tuple[Small, ...]] = {
             "sigma=0.1334", 5, ((0, 1), (4, 1), (1, 2)),
             {"labels": 37, "features": 23, "train": 100, "validation": 20, "test": 30, "epochs": 2, "samples": 2},
             blocks={ROUND: 60_000},
+        ),
+    ),
+    "berthet_2fig": (Small("epsilon=0.1", *THREE, IMAGES),),
+    "berthet_2fig_digits": (Small("epsilon=1", *THREE, IMAGES),),
+    "berthet_paths": (
+        Small(
+            "synthetic terrain", *THREE,
+            {"width": 5, "train": 23, "test": 7, "batch_size": 10, "epochs": 2, "early": 1},
         ),
     ),
     "paulus_1": (
@@ -127,15 +138,21 @@ def _one_thread_again():
 
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
-    """A function that trains replicas ``first``, ... of a cell: its outcome, and digests of a search's last weights."""
-    finish, digests = Search.finish, []
+    """A function that trains replicas ``first``, ... of a cell: its outcome, and digests of last weights one by one."""
+    digests = []
 
-    def watched(search, done):
-        weights = search.trial.network.state_dict().values()
-        digests.append(sha256(b"".join(each.numpy().tobytes() for each in weights)).hexdigest())
-        finish(search, done)
+    def watch(kind):
+        finish = kind.finish
 
-    monkeypatch.setattr(Search, "finish", watched)
+        def watched(trials, done):
+            weights = trials.trial.network.state_dict().values()
+            digests.append(sha256(b"".join(each.numpy().tobytes() for each in weights)).hexdigest())
+            finish(trials, done)
+
+        monkeypatch.setattr(kind, "finish", watched)
+
+    for kind in ONE_BY_ONE:
+        watch(kind)
 
     def run(name, small, arm, first, count):
         assert small is not None, f"{name} is new: give it an entry in SMALL, so that its replicas are compared"
@@ -186,12 +203,12 @@ def learners(experiment):
     return [arm.name for arm in experiment.arms if not arm.reference and arm.name != "no_solver"]
 
 
-BATCHED = [name for name in SMALL if not hasattr(module_of(name), "Search")]  # not one replica after the other
+BATCHED = [name for name in SMALL if not any(hasattr(module_of(name), kind.__name__) for kind in ONE_BY_ONE)]
 
 
 @pytest.mark.parametrize(("name", "arm"), [(name, arm) for name in BATCHED for arm in learners(REGISTRY[name])])
 def test_weights_are_the_same_bits(monkeypatch, trained, name, arm):
-    """Test metrics are coarse; the weights after some steps are not (those of searches are compared above)."""
+    """Test metrics are coarse; the weights after some steps are not (elsewhere they are compared above)."""
 
     def catch(trainee, *_):
         raise Caught(trainee)

@@ -15,6 +15,8 @@
                 share        the first side is better than the second, or within ``tolerance`` (relative) of it, on
                              ``share`` of the settings
                 mean_better  the first side's lead over the second, averaged over the settings, is above zero
+                peak         the first side scores better at the first of the settings than at each of the others
+                plateau      at each of them it scores as at the first, or at most ``tolerance`` (relative) worse
                 steadier     single items scatter less under the first side than under the second, at every setting
     first, second  {experiment, arm}; the experiment may be left out when both are the claim's own. ``column`` in place
                 of ``arm`` names a printed column: its main reading at each setting
@@ -50,6 +52,7 @@ import yaml
 from structgrad.experiments import PAPERS, REGISTRY, Experiment
 from structgrad.files import write_bytes
 from structgrad.repro.claims.alike import alike
+from structgrad.repro.claims.across import peak, plateau
 from structgrad.repro.claims.beside import above, below
 from structgrad.repro.claims.better import better
 from structgrad.repro.claims.mean_better import mean_better
@@ -82,6 +85,8 @@ KINDS: Mapping[str, Callable[[Claim, Mapping[str, Sequence[Cell]], Sequence[str]
     "share": share,
     "mean_better": mean_better,
     "steadier": steadier,
+    "peak": peak,
+    "plateau": plateau,
 }
 
 

@@ -70,7 +70,7 @@ def on_print(claim: Claim, experiments: Mapping[str, Experiment]) -> dict[str, A
     """``{outcome, precise, says}``; see the module."""
     numbers = {setting: _numbers(claim, setting, experiments) for setting in claim.get("settings", ())}
     known = {setting: pair for setting, pair in numbers.items() if pair is not None}
-    if not known:
+    if not known or claim["kind"] not in _KINDS:  # no paper prints several settings of one arm that a claim is about
         return {"outcome": "not_printed", "precise": None, "says": "the paper prints no numbers for it"}
     unknown = [setting for setting in numbers if setting not in known]
     steadier = claim["kind"] == "steadier"

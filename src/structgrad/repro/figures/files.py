@@ -6,16 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from structgrad.experiments import ChosenWords, Experiment, LearningCurves, Lines, Scatter
+from structgrad.experiments import ChosenWords, Experiment, Figure, LearningCurves, Lines, PathMaps, Scatter
 from structgrad.files import write_bytes
-from structgrad.repro.figures import chosen_words, learning_curves, lines, scatter
+from structgrad.repro.figures import chosen_words, learning_curves, lines, path_maps, scatter
 from structgrad.repro.judging.cells import Cells
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
 
 # The module of each kind of figure: ``data(figure, experiment, cells)`` makes the csv, ``draw(csv, figure, experiment,
 # title)`` the svg from it alone, and ``reading(figure, experiment)`` says how to read that.
-KINDS: Mapping[type, Any] = {Lines: lines, Scatter: scatter, LearningCurves: learning_curves, ChosenWords: chosen_words}
+KINDS: Mapping[type, Any] = {
+    Lines: lines,
+    Scatter: scatter,
+    LearningCurves: learning_curves,
+    ChosenWords: chosen_words,
+    PathMaps: path_maps,
+}
 
 
 def build_figures(plan: Plan, cells: Cells) -> dict[Path, bytes]:
@@ -33,7 +39,7 @@ def build_figures(plan: Plan, cells: Cells) -> dict[Path, bytes]:
     return contents
 
 
-def called(figure: Lines | Scatter | LearningCurves | ChosenWords, experiment: Experiment) -> str:
+def called(figure: Figure, experiment: Experiment) -> str:
     """``berthet Figure 4: perfect ranks``; a figure without a title is called like its experiment."""
     return f"{experiment.paper} {figure.title}" if figure.title else experiment.full_title
 

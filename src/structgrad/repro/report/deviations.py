@@ -11,6 +11,9 @@ SECTIONS = {
     "berthet_1": "berthet-tables-1-and-2-label-ranking",
     "berthet_2": "berthet-tables-1-and-2-label-ranking",
     "berthet_artificial": "berthet-figures-4-7-and-8-artificial-rankings",
+    "berthet_2fig": "berthet-figure-2-perturbed-maximum",
+    "berthet_2fig_digits": "berthet-figure-2-perturbed-maximum",
+    "berthet_paths": "berthet-figure-6-shortest-paths",
     "paulus_1": "paulus-table-1-graph-layout",
     "paulus_2": "paulus-table-2-listops",
 }

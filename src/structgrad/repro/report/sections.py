@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from structgrad.experiments import ChosenWords, Experiment, LearningCurves, Lines, Scatter
+from structgrad.experiments import Experiment, Figure
 from structgrad.repro.evidence.gathering import Evidence
 from structgrad.repro.figures import training_curves
 from structgrad.repro.figures.files import KINDS, called
@@ -60,9 +60,7 @@ def caption(experiment: Experiment, stem: str) -> str:
     return publish_parts(text, writer="html5", settings_overrides=quiet).get("body", "")
 
 
-def _figure(
-    figure: Lines | Scatter | LearningCurves | ChosenWords, experiment: Experiment, drawn: Mapping[str, bytes]
-) -> dict[str, Any] | None:
+def _figure(figure: Figure, experiment: Experiment, drawn: Mapping[str, bytes]) -> dict[str, Any] | None:
     """A figure as the page shows it; None where nothing of ours is in it yet."""
     from markupsafe import Markup
 

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from structgrad.experiments import REGISTRY, ChosenWords, LearningCurves, Lines, Scatter
-from structgrad.repro.figures import chosen_words, learning_curves, lines, scatter, training_curves
+from structgrad.experiments import REGISTRY, ChosenWords, LearningCurves, Lines, PathMaps, Scatter
+from structgrad.repro.figures import chosen_words, learning_curves, lines, path_maps, scatter, training_curves
 from structgrad.repro.figures.drawing import COLOURS, stroke
 from structgrad.repro.figures.files import KINDS, build_figures, write_figures
 from structgrad.repro.judging.cells import collect, collect_all
@@ -106,12 +106,15 @@ def test_nothing_run_draws_the_published_points_and_nothing_at_all_still_draws(p
 
 
 def test_every_experiment_declares_a_figure_that_its_arms_can_fill():
-    assert {Lines: lines, Scatter: scatter, LearningCurves: learning_curves, ChosenWords: chosen_words} == KINDS
+    modules = {Lines: lines, Scatter: scatter, LearningCurves: learning_curves}
+    assert {**modules, ChosenWords: chosen_words, PathMaps: path_maps} == KINDS
     for experiment in REGISTRY.values():
         names = {arm.name for arm in experiment.arms}
         for figure in experiment.figures:
             if isinstance(figure, Scatter):
                 assert {name for pair in figure.pairs for name in pair} <= names
+            if isinstance(figure, PathMaps):
+                assert figure.setting in experiment.settings
 
 
 def test_many_settings_look_different_and_few_look_as_before():

@@ -8,8 +8,9 @@ before there were results.
 
 from __future__ import annotations
 
-from structgrad.experiments.base import Arm, Experiment, Metric, Scatter
+from structgrad.experiments.base import Arm, Experiment, Metric
 from structgrad.experiments.berthet.label_ranking.hyper_parameters import LabelRankingParameters
+from structgrad.experiments.figures import Scatter
 
 SETTINGS = (
     "authorship", "bodyfat", "calhousing", "cold", "cpu-small", "diau", "dtt", "elevators", "fried", "glass", "heat",

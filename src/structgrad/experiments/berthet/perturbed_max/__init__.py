@@ -1,0 +1,1 @@
+"""berthet Figure 2: images classified through a perturbed maximum."""

@@ -1,0 +1,1 @@
+"""berthet Figure 6: costs of terrain learned from shortest paths."""
