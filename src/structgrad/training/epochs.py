@@ -18,7 +18,7 @@ class Epochs(Trainee):
     """Replicas one after the other; a step is one update of one network.
 
     Nothing is selected: what is scored after an epoch is a point of a curve, and what is tested are the last weights
-    (of a replica that diverged, those after its last whole epoch). The first replica's examples are kept for pictures.
+    (of a replica that diverged, those after its last whole epoch).
 
     Args:
         start: makes a replica's network and all that trains it, from its number in the batch.
@@ -80,8 +80,7 @@ class Epochs(Trainee):
         if self.diverged:
             self.network.load_state_dict(self.whole)
         stopped = "diverged" if self.diverged else "max_epochs"
-        examples = () if self.results else self.trial.examples()
-        self.results.append(Result(self.at // self.steps, stopped, self.trial.test(), self.trial.describe(), examples))
+        self.results.append(Result(self.at // self.steps, stopped, self.trial.test(), self.trial.describe(), self.trial.examples()))
         self.curves.append(self.curve)
         if self.active():
             self._begin()
