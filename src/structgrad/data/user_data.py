@@ -42,7 +42,7 @@ class UserData:
     @property
     def path(self) -> str:
         """What stands for it where files of data are listed."""
-        return "/".join((self.name, *self.parts[:1]))
+        return "/".join((self.name, *self.parts[:1])).rstrip(".")
 
     @property
     def advice(self) -> str:

@@ -85,7 +85,7 @@ METRICS = (
         margin=5.0,
         why_margin="The printed spreads are 0.3 to 5.3 points, the gaps that the paper argues from 5 to 35.",
     ),
-    Metric("run_length", "words in a run of chosen neighbours", "mean", unit="words", factor=1.0, digits=2,
+    Metric("run_length", "run length", "mean", unit="words", factor=1.0, digits=2,
            bounds=(0.0, 350.0)),
     Metric("mse_x100_mode", "mean squared error with the mode", "mean", **ERROR),
     Metric("subset_precision_mode", "subset precision of the mode", "proportion"),
@@ -103,13 +103,13 @@ TABLE_3 = Experiment(
     figures=(
         LearningCurves(
             name="3_curves",
-            title="Table 3: validation error against steps, synthetic reviews",
+            title="Table 3: while learning, synthetic reviews",
             settings=SYNTHETIC[:3],
             quantities=("mse_x100", "run_length"),
         ),
         ChosenWords(
             name="3_words",
-            title="Figure 5: words that explain a rating, synthetic reviews",
+            title="Figure 5: chosen words, synthetic reviews",
             settings=("synthetic aroma k=10",),
             arms=("complex_exponential", "complex_correlated"),
         ),
