@@ -96,6 +96,9 @@ def test_every_experiment_declares_its_level():
         "berthet_1": 1,
         "berthet_2": 1,
         "berthet_artificial": 1,
+        "berthet_2fig": 2,
+        "berthet_2fig_digits": 2,
+        "berthet_paths": 2,
         "paulus_1": 2,
         "paulus_2": 2,
     }
