@@ -80,7 +80,9 @@ class Epochs(Trainee):
         if self.diverged:
             self.network.load_state_dict(self.whole)
         stopped = "diverged" if self.diverged else "max_epochs"
-        self.results.append(Result(self.at // self.steps, stopped, self.trial.test(), self.trial.describe(), self.trial.examples()))
+        self.results.append(
+            Result(self.at // self.steps, stopped, self.trial.test(), self.trial.describe(), self.trial.examples())
+        )
         self.curves.append(self.curve)
         if self.active():
             self._begin()

@@ -80,7 +80,9 @@ def test_curves_are_means_and_last_weights_are_tested(tmp_path):
         "loss": [pytest.approx(ROWS / 3)] * 4,
         "weight": [1.5 * whole * epoch for epoch in (1, 2, 3, 4)],
     }
-    assert [result.examples for result in done.results] == [[{"replica": [float(replica)], "name": "first"}] for replica in (0, 1)]
+    assert [result.examples for result in done.results] == [
+        [{"replica": [float(replica)], "name": "first"}] for replica in (0, 1)
+    ]
     assert done.length == 2 * EPOCHS * 3
 
 

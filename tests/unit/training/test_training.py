@@ -15,6 +15,7 @@ from trainings import silent
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
 from structgrad.parallel import set_threads
+from structgrad.repro.planning.plan import load_plan
 from structgrad.training.adam import Adam
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.loop import Limits, OutOfTimeError, train
@@ -400,11 +401,12 @@ def test_a_seed_is_what_it_is_said_to_be():
 def test_torch_sees_distinct_seeds_within_a_setting(name):
     """torch's CPU generator looks at the low 32 bits only."""
     experiment = REGISTRY[name]
+    shards = [shard for scale in ("smoke", "desktop", "paper") for shard in load_plan(scale).shards_of(name)]
     for setting in experiment.settings:
         arms = [None, *(arm.name for arm in experiment.arms)]
+        most = max((shard.first + shard.count for shard in shards if shard.setting == setting), default=0)
         roles = ["data", "init", "init_sigma", "noise", "fresh", "shuffle"]
-        replicas = range(experiment.folds or (50 if experiment.selected_by else 400))
-        axes = itertools.product(arms, replicas, roles)
+        axes = itertools.product(arms, range(most), roles)
         seeds = [seed_for(experiment.seed_name, setting, arm, r, role) for arm, r, role in axes]
         assert len({seed % 2**32 for seed in seeds}) == len(seeds)
 

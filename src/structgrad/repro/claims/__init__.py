@@ -51,8 +51,8 @@ import yaml
 
 from structgrad.experiments import PAPERS, REGISTRY, Experiment
 from structgrad.files import write_bytes
-from structgrad.repro.claims.alike import alike
 from structgrad.repro.claims.across import peak, plateau
+from structgrad.repro.claims.alike import alike
 from structgrad.repro.claims.beside import above, below
 from structgrad.repro.claims.better import better
 from structgrad.repro.claims.mean_better import mean_better
