@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from http.client import HTTPException
 from pathlib import Path
+from typing import Protocol
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -80,10 +81,20 @@ class Found:
     content: bytes
 
 
-class MissingDataError(UserError):
-    """A file is not on this machine and cannot be downloaded."""
+class Named(Protocol):
+    """Data that has a name and says how to get it."""
 
-    def __init__(self, file: DataFile, why: str) -> None:
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def advice(self) -> str: ...
+
+
+class MissingDataError(UserError):
+    """Data is not on this machine and cannot be downloaded."""
+
+    def __init__(self, file: Named, why: str) -> None:
         super().__init__(f"{file.path} is not at hand ({why}); {file.advice}")
         self.why = why
 

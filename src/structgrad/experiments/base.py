@@ -86,7 +86,8 @@ class Experiment:
     ``package`` is the folder that it lies in (``__package__`` in its ``spec.py``). There ``train.py`` has
     ``train(job)``, which trains a shard; ``data.py`` has ``digest(config, setting, seeds)``, the sha256 of the data
     behind it; and where real data is read ``files.py`` has ``needed(config, setting)``, the files behind a setting
-    (:class:`structgrad.data.store.DataFile`). They are imported only by the job that needs them, so that planning,
+    (:class:`structgrad.data.store.DataFile`, or :class:`structgrad.data.user_data.UserData` where only a user has it,
+    which ``USER_DATA`` then lists). They are imported only by the job that needs them, so that planning,
     tables and audit never load torch.
 
     ``published_items`` says how many items (test sequences, folds, ...) stand behind a published cell of a metric, and

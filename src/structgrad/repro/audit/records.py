@@ -8,7 +8,8 @@ from itertools import pairwise
 from math import isclose, isfinite
 from pathlib import Path
 
-from structgrad.data.store import CorruptDataError, find
+from structgrad.data.sources import at_hand
+from structgrad.data.store import CorruptDataError
 from structgrad.errors import UserError
 from structgrad.repro.audit.scene import Finding, Scene
 from structgrad.repro.evidence.records import RecordError
@@ -81,7 +82,7 @@ def data_is_the_same(scene: Scene) -> Iterator[Finding]:
             try:
                 parameters = read(experiment, record["config"], record["setting"])
                 with data_folder(scene.plan):
-                    if not all(map(find, needed(experiment, parameters, record["setting"]))):
+                    if not all(map(at_hand, needed(experiment, parameters, record["setting"]))):
                         unseen += 1
                         continue
                     known[key] = digester(experiment)(parameters, record["setting"], seeds)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from structgrad.files import of_user
 from structgrad.repro.options import json_option, plan_options, says_how_far
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.progress import stage
@@ -77,14 +78,14 @@ def make(plan: Plan, experiment: str | None, as_json: bool) -> None:
 @json_option
 def status(plan: Plan, as_json: bool) -> None:
     """Say what data each experiment needs, what of it is there, and whether its digests are."""
-    from structgrad.data.store import find
+    from structgrad.data.sources import at_hand
     from structgrad.repro.running import datasets
     from structgrad.repro.running.realdata import data_folder, needed_by
 
     rows = {}
     with data_folder(plan):
         for name in plan.experiments:
-            files = {file.path: find(file) is not None for file in needed_by(plan, plan.shards_of(name))}
+            files = {file.path: at_hand(file) for file in needed_by(plan, plan.shards_of(name))}
             rows[name] = {"files": files, "digests": datasets.path_of(plan.scale, name).is_file()}
     if as_json:
         click.echo(json.dumps(rows))
@@ -96,6 +97,48 @@ def status(plan: Plan, as_json: bool) -> None:
         click.echo(f"{name}: {what}; digests {'present' if row['digests'] else 'not made yet (structgrad data make)'}")
         if missing:
             click.echo(f"  missing: {', '.join(missing)} (structgrad data fetch)")
+
+
+@command.command()
+@click.argument("name", required=False)
+@click.argument("path", required=False)
+@json_option
+@says_how_far
+def add(name: str | None, path: str | None, as_json: bool) -> None:
+    """Check a data set of your own at PATH, and remember it as NAME; without arguments, say which can be added.
+
+    Some tables were made from data that nobody may pass on. Who has a copy says here where it lies: it is read
+    strictly, and what is missing or wrong is named with its file, line and the form that is expected (exit code 2).
+    Nothing is copied; the files must stay where they are, and a job refuses them if they change.
+
+    Example: structgrad data add beer ~/beer
+    """
+    from structgrad.data import user_data
+    from structgrad.errors import UserError, unknown
+    from structgrad.repro.planning.resolve import user_data_sets
+
+    sets = user_data_sets()
+    if name is None:
+        found = {each: user_data.find(data) is not None for each, data in sets.items()}
+        if as_json:
+            click.echo(
+                json.dumps({each: {"added": found[each], "expected": dict(sets[each].expected)} for each in sets})
+            )
+            return
+        for each, data in sets.items():
+            click.echo(f"{each}: {'added' if found[each] else 'not added'}; {data.title}")
+            click.echo("\n".join(f"  {file}: {form}" for file, form in data.expected.items()))
+        return
+    if name not in sets:
+        raise unknown("data set", name, sets)
+    if path is None:
+        raise UserError(f"where does it lie? structgrad data add {name} PATH")
+    with stage(f"checking {name}"):
+        added = user_data.add(sets[name], of_user(path, "PATH"))
+    if as_json:
+        click.echo(json.dumps({"name": name, "files": list(map(str, added.files)), "sha256": added.sha256}))
+        return
+    click.echo(f"{name}: {len(added.files)} files added, sha256 {added.sha256[:12]}; now: structgrad data fetch")
 
 
 def _chosen(plan: Plan, experiments: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from structgrad.errors import UserError
-from structgrad.experiments import Experiment
+from structgrad.experiments import REGISTRY, Experiment
 
 
 def trainer(experiment: Experiment) -> Callable[..., Any]:
@@ -48,5 +48,24 @@ def _settings(package: str) -> Any:
 
 def files(experiment: Experiment) -> Callable[..., Any] | None:
     """What names the files of real data behind a setting: ``files.needed``; None where all data is generated."""
-    name = f"{experiment.package}.files"
-    return import_module(name).needed if find_spec(name) else None
+    module = _files(experiment.package)
+    return module.needed if module else None
+
+
+def user_data_sets() -> dict[str, Any]:
+    """The data sets that a user may add, by name: what ``files.USER_DATA`` of any experiment declares.
+
+    Raises:
+        ValueError: two of one name that differ.
+    """
+    found: dict[str, Any] = {}
+    for package in dict.fromkeys(experiment.package for experiment in REGISTRY.values()):
+        for data in getattr(_files(package), "USER_DATA", ()):
+            if found.setdefault(data.name, data) != data:
+                raise ValueError(f"two different data sets are called {data.name}")
+    return found
+
+
+def _files(package: str) -> Any:
+    name = f"{package}.files"
+    return import_module(name) if find_spec(name) else None

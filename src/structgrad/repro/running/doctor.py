@@ -11,6 +11,7 @@ from pathlib import Path
 
 from structgrad import cache
 from structgrad.data import store
+from structgrad.data.sources import at_hand
 from structgrad.errors import UserError
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
@@ -74,7 +75,7 @@ def data(plan: Plan) -> Iterator[Diagnosis]:
         looked = f"looked for in {' and '.join(map(str, store.folders()))}"
         for file in files:
             try:
-                missing += [file.path] if store.find(file) is None else []
+                missing += [] if at_hand(file) else [file.path]
             except UserError as error:
                 damaged.append(str(error))
     for seen in damaged:

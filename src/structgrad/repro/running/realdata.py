@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from structgrad.data import store
-from structgrad.data.store import DataFile, MissingDataError
+from structgrad.data.sources import Source, at_hand, obtain
+from structgrad.data.store import MissingDataError
 from structgrad.experiments import Experiment
 from structgrad.experiments.hyper_parameters import HyperParameters
 from structgrad.files import of_user, write_text
@@ -36,15 +37,15 @@ def data_folder(plan: Plan) -> Iterator[None]:
             os.environ[store.VARIABLE] = before
 
 
-def needed(experiment: Experiment, parameters: HyperParameters, setting: str) -> tuple[DataFile, ...]:
-    """The files behind a setting of an experiment; none where its data is generated."""
+def needed(experiment: Experiment, parameters: HyperParameters, setting: str) -> tuple[Source, ...]:
+    """The files and the user's data sets behind a setting of an experiment; none where its data is generated."""
     named = files(experiment)
     return tuple(named(parameters, setting)) if named else ()
 
 
-def needed_by(plan: Plan, shards: Iterable[Shard]) -> dict[DataFile, list[Shard]]:
+def needed_by(plan: Plan, shards: Iterable[Shard]) -> dict[Source, list[Shard]]:
     """Every file that the shards need, with those that need it."""
-    users: dict[DataFile, list[Shard]] = {}
+    users: dict[Source, list[Shard]] = {}
     for shard in shards:
         part = plan.experiments[shard.experiment]
         for file in needed(part.experiment, part.parameters_for(shard), shard.setting):
@@ -92,27 +93,27 @@ def fetch(plan: Plan, shards: Iterable[Shard]) -> Fetched:
     """
     shards = list(shards)
     users = needed_by(plan, shards)
-    at_hand, downloaded = list[str](), list[str]()
-    missing: dict[DataFile, str] = {}
+    present, downloaded = list[str](), list[str]()
+    missing: dict[Source, str] = {}
     silent: dict[str, str] = {}
     with data_folder(plan):
         for file in users:
-            there = store.find(file) is not None
+            there = at_hand(file)
             try:
-                store.fetch(file, silent)
+                obtain(file, silent)
             except MissingDataError as error:
                 missing[file] = error.why
             else:
-                (at_hand if there else downloaded).append(file.path)
+                (present if there else downloaded).append(file.path)
     store.forget_archive()
     lacking = {shard: file for file in missing for shard in users[file]}
     for shard in shards:
         _note(shard, lacking.get(shard))
     left_out = tuple(shard for shard in shards if shard.left_out)
-    return Fetched(tuple(at_hand), tuple(downloaded), {file.path: why for file, why in missing.items()}, left_out)
+    return Fetched(tuple(present), tuple(downloaded), {file.path: why for file, why in missing.items()}, left_out)
 
 
-def _note(shard: Shard, file: DataFile | None) -> None:
+def _note(shard: Shard, file: Source | None) -> None:
     if file is None or shard.path.is_file():
         shard.note.unlink(missing_ok=True)
         return
