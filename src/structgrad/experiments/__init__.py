@@ -8,6 +8,19 @@ from structgrad.experiments.figures import Figure, LearningCurves, Lines, Scatte
 from structgrad.experiments.paper import Paper
 
 PAPERS: dict[str, Paper] = papers()
+PUBLISHED = {name: paper for name, paper in PAPERS.items() if not paper.ours}  # those that print numbers
 REGISTRY: dict[str, Experiment] = experiments(PAPERS)
 
-__all__ = ["PAPERS", "REGISTRY", "Arm", "Experiment", "Figure", "LearningCurves", "Lines", "Metric", "Paper", "Scatter"]
+__all__ = [
+    "PAPERS",
+    "PUBLISHED",
+    "REGISTRY",
+    "Arm",
+    "Experiment",
+    "Figure",
+    "LearningCurves",
+    "Lines",
+    "Metric",
+    "Paper",
+    "Scatter",
+]

@@ -62,6 +62,7 @@ CROSS = Experiment(
             title="Cross table: quality against maximiser calls (ours)",
             settings=SETTINGS,
             quantities=("quality",),
+            columns=3,
         ),
     ),
     package=str(__package__),
