@@ -1,7 +1,8 @@
 """Data sets that nobody may pass on: whoever has one says where it lies, and it is checked and remembered.
 
 ``structgrad data add NAME PATH`` runs the data set's own check over PATH, then notes in the user's cache where its
-files are and what their sha256 is. Nothing is copied. Whatever was changed afterwards is refused, as any damaged file is.
+files are and what their sha256 is. Nothing is copied. Whatever was changed afterwards is refused, as any damaged file
+is.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ def test_the_citation_file_says_what_the_papers_folders_say():
         )
         for work in cited
     ] == [
-        (paper.title, paper.authors, paper.year, paper.venue, paper.url.rsplit("/", 1)[1]) for paper in PUBLISHED.values()
+        (paper.title, paper.authors, paper.year, paper.venue, paper.url.rsplit("/", 1)[1])
+        for paper in PUBLISHED.values()
     ]
 
 
