@@ -93,9 +93,7 @@ def count_calls(task, calls):
 def test_a_method_calls_the_maximiser_as_often_as_it_says(kind, method):
     calls = Counter()
     with small_task(kind) as task:
-        task.polytope = counted(task.polytope, calls)
-        if task.regularizer is not None:
-            task.regularizer = CountedRegularizer(task.regularizer, calls)
+        count_calls(task, calls)
         draws = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
         batch = task.batch(5, draws)
         theta = -torch.rand(batch.y.shape, generator=draws[0]).requires_grad_() - 0.1
