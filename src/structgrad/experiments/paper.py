@@ -22,3 +22,9 @@ class Paper:
     url: str
     data_licence: str = ""
     ours: bool = False
+
+    def standing(self, comparable: bool) -> str:
+        """How numbers stand to what is printed, in words: those of a protocol that is not cut (``comparable``), or is."""
+        if self.ours:
+            return "ours, in full" if comparable else "ours, cut"
+        return "comparable with the paper" if comparable else "not comparable with the paper"

@@ -27,7 +27,8 @@ def train(job: Job[CrossParameters]) -> Trained:
     """Train every trial of the job, or judge a reference.
 
     Raises:
-        UserError: another device than the CPU; data that is missing or damaged; a budget that is no number of steps.
+        UserError: another device than the CPU; data that is missing or damaged; a budget that is no number of steps;
+            a polytope without a relaxation.
     """
     if job.device != "cpu":
         raise UserError(f"cross trains on the CPU only, not on {job.device}; set device: cpu in config.yaml")
@@ -38,6 +39,8 @@ def trainee(job: Job[CrossParameters], seeds: Seeds) -> Trainee:
     """The trials of an arm, or a reference."""
     config = job.config
     task = task_of(config, job.setting, make(config, job.setting, seeds["data"]))
+    if config.method == "stochastic_softmax" and task.regularizer is None:
+        raise UserError(f"stochastic_softmax: there is no relaxation for {job.setting!r}; leave this arm out there")
     return reference(job.arm, task, seeds) if config.method is None else Trials(config, task, seeds)
 
 
