@@ -6,6 +6,7 @@ every method on every task; then whole trainings of some steps, with a network a
 """
 
 import functools
+from itertools import pairwise
 
 import pytest
 import torch
@@ -212,12 +213,12 @@ class Descent:
 
 
 class _Peer:
-    """One trial by hand: torch's layers and its gradient descent, the loss's gradient in the scores from the plain form."""
+    """One trial by hand: torch's layers and gradient descent, the loss's gradient in the scores from the plain form."""
 
     def __init__(self, trials, trial, kind):
         self.kind, self.method, self.task = kind, trials.config.method, trials.task
         model, widths = trials.networks.models[trial], trials.task.widths
-        self.layers = [torch.nn.Linear(i, o, dtype=torch.float64) for i, o in zip(widths, widths[1:], strict=False)]
+        self.layers = [torch.nn.Linear(i, o, dtype=torch.float64) for i, o in pairwise(widths)]
         for place, layer in enumerate(self.layers):
             weight = model[f"layer_{place}"].detach()[0].double()
             layer.weight.data, layer.bias.data = weight[:-1].T.contiguous(), weight[-1].clone()

@@ -24,7 +24,7 @@ class Paper:
     ours: bool = False
 
     def standing(self, comparable: bool) -> str:
-        """How numbers stand to what is printed, in words: those of a protocol that is not cut (``comparable``), or is."""
+        """How its numbers stand to what is printed, in words; ``comparable``: the protocol is not cut."""
         if self.ours:
             return "ours, in full" if comparable else "ours, cut"
         return "comparable with the paper" if comparable else "not comparable with the paper"

@@ -69,7 +69,7 @@ def counted(polytope, calls):
 
 
 class CountedRegularizer(Regularizer):
-    """The regulariser, which notes how many relaxed problems it solves; what it asks of the polytope is part of that."""
+    """The regulariser, which notes how many relaxed problems it solves, whatever these ask of the polytope."""
 
     def __init__(self, regularizer, polytope, calls):
         self.regularizer, self.polytope, self.calls = regularizer, polytope, calls

@@ -40,7 +40,7 @@ EPSILON, TEMPERATURE = {"epsilon": [-0.2]}, {"temperature": [4.0]}
 SINKHORN = ("gumbel_sinkhorn", "gumbel_sinkhorn_fixed")
 NO_PATIENCE = {arm: {"patience": None, "max_epochs": 30} for arm in SINKHORN}
 LABELS = {"source": "stand_in", "epochs": 1, "inner_folds": 2, "samples": 4, "memory_mb": 0.05}
-NOISE = {"learning_rate": [1e-3, 0.1], "noise": [0.1, 1.0]}  # grid paths have no relaxation
+NO_RELAXATION = {"method": "reinforce", "search": {"learning_rate": [1e-3, 0.1], "noise": [0.1, 1.0]}}  # of grid paths
 CALLS = {"train": 50, "validation": 9, "test": 11, "hidden": 13, "batch_size": 7, "budget": 84, "points": 1}
 ROUND = "structgrad.experiments.berthet.rankings.grid.ROUND"
 
@@ -102,7 +102,7 @@ SMALL: dict[str, tuple[Small, ...]] = {
     ),
     "cross": (
         Small("neighbours of packaged digits", *THREE, CALLS),
-        Small("paths on generated terrain", *THREE, CALLS, {"stochastic_softmax": {"method": "reinforce", "search": NOISE}}),
+        Small("paths on generated terrain", *THREE, CALLS, {"stochastic_softmax": NO_RELAXATION}),
         Small("rank wine", *THREE, CALLS | {"source": "stand_in"}),
         Small("sort d=25", *SEVEN, CALLS),
     ),
