@@ -75,7 +75,7 @@ CROSS = Experiment(
         "test": 1000,
         "hidden": 32,
         "batch_size": 32,
-        "budget": 2**18,
+        "budget": 2**19,
         "points": 12,
         "search": RATE,
     },
@@ -85,7 +85,7 @@ CROSS = Experiment(
     scales={
         "smoke": {
             "comparable": False,
-            "reason": "128 times fewer maximiser calls, 2 trials, small data; a stand-in for iris (rebuilt offline)",
+            "reason": "256 times fewer maximiser calls, 2 trials, small data; a stand-in for iris (rebuilt offline)",
             "overrides": {"source": "stand_in", "budget": 2**11, "train": 200, "validation": 50, "test": 100},
             "blocks": [
                 {"settings": ["rank iris"], "arms": [arm.name for arm in ARMS], "replicas": 2},
