@@ -13,6 +13,7 @@ SECTIONS = {
     "berthet_artificial": "berthet-figures-4-7-and-8-artificial-rankings",
     "paulus_1": "paulus-table-1-graph-layout",
     "paulus_2": "paulus-table-2-listops",
+    "cross": "ours-cross-equal-maximiser-calls",
 }
 
 
