@@ -98,7 +98,8 @@ class Plain:
     def stochastic_softmax(self, theta, y, cost, magnitude, draws):
         soften = {"sort": _sinkhorn, "rank": _projected, "neighbours": functools.partial(_marginals, self.vertices)}
         leaf, temperature = theta.clone().requires_grad_(), self.point["temperature"]
-        value = sum((cost * soften[self.kind]((leaf + z) / temperature)).sum() for z in draws) / len(draws)
+        values = torch.stack([(cost * soften[self.kind]((leaf + z) / temperature)).sum() for z in draws])
+        value = values.mean()
         return value.detach(), torch.autograd.grad(value, leaf)[0], 0.0
 
 

@@ -89,6 +89,11 @@ CROSS = Experiment(
             "overrides": {"source": "stand_in", "budget": 2**11, "train": 200, "validation": 50, "test": 100},
             "blocks": [
                 {"settings": ["rank iris"], "arms": [arm.name for arm in ARMS], "replicas": 2},
+                {
+                    "settings": ["paths on generated terrain", "neighbours of packaged digits"],
+                    "arms": ["fenchel_young", "blackbox"],
+                    "replicas": 2,
+                },
             ],
         },
     },
