@@ -20,6 +20,7 @@ COMMANDS = {
     "summary": "what became of every number that the papers print",
     "claims": "test the papers' sentences against the cells",
     "explain": "where one number comes from",
+    "factors": "which unstated choices a printed column is compatible with",
     "tracking": "fill the MLflow store from the records",
     "report": "write the report, the research-object metadata and the manifest",
     "audit": "check that every number is what it claims to be",

@@ -1,4 +1,4 @@
-"""The generated parts of README.md and docs/results.md: ``make readme`` writes them, a test holds them current."""
+"""The generated parts of README.md, docs/results.md and docs/deviations.md; a test holds them current."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 from structgrad.errors import UserError
 from structgrad.experiments import PAPERS, PUBLISHED
 from structgrad.files import write_text
+from structgrad.repro.factors.open_choices import open_choices
 from structgrad.repro.judging.numbers import fixed
 from structgrad.repro.judging.summary import Answer, best_evidence, outside, tally
 from structgrad.repro.judging.verdicts import OUTCOMES
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.tables.summary import counted, multiplicity
 
-FILES = ("README.md", "docs/results.md")
+FILES = ("README.md", "docs/results.md", "docs/deviations.md")
 BLOCK = re.compile(r"(<!-- generated: ([^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -29,7 +30,9 @@ def parts(answers: Sequence[Answer]) -> Mapping[str, str]:
         )
     }
     words = {f"{paper} in words": f"{counted(a for a in answers if a.paper == paper)}.\n" for paper in PUBLISHED}
-    return {"verdicts": _verdicts(answers), "multiplicity": f"{multiplicity(outside(answers))}.\n", **words, **tables}
+    choices = {f"{paper} open choices": open_choices(paper) for paper in PUBLISHED}
+    said = f"{multiplicity(outside(answers))}.\n"
+    return {"verdicts": _verdicts(answers), "multiplicity": said, **words, **tables, **choices}
 
 
 def filled(text: str, contents: Mapping[str, str], name: str) -> str:
@@ -48,14 +51,14 @@ def filled(text: str, contents: Mapping[str, str], name: str) -> str:
 
 
 def build() -> dict[Path, str]:
-    """Both files as they should be."""
+    """The files as they should be."""
     contents = parts(best_evidence())
     paths = [project_root() / name for name in FILES]
     return {path: filled(path.read_text(encoding="utf-8"), contents, path.name) for path in paths}
 
 
 def main() -> None:
-    """Write both files."""
+    """Write them."""
     for path, text in build().items():
         write_text(path, text)
 

@@ -106,7 +106,8 @@ def test_folds_are_added_to_by_whole_partitions():
     assert (told.verdict, told.wanted) == ("inconclusive", 30)
     assert told.reason.endswith("; further partitions of the folds would decide it")
     told = judged(90.0, 8.0, "89.5", n=40, folds=10)
-    assert told.wanted is not None
-    assert (told.verdict, told.wanted % 10) == ("inconclusive", 0)
-    assert told.reason.endswith(f"; {told.wanted // 10} partitions of the folds would decide it")
-    assert told.wanted == 10 * (replicas_wanted(4, 8.0, told.difference.wanted) if told.difference else 0)
+    assert told.difference is not None
+    partitions = replicas_wanted(4, told.difference.ours.half, told.difference.wanted)
+    assert partitions is not None
+    assert (told.verdict, told.wanted) == ("inconclusive", 10 * partitions)
+    assert told.reason.endswith(f"; {partitions} partitions of the folds would decide it")

@@ -187,7 +187,7 @@ def test_slices_cover_every_replica_once(project):
 
 
 def test_replicas_are_a_cap(project):
-    assert {s.count for s in load_plan("paper", {"replicas": 7}).shards} == {1, 5, 7}
+    assert {s.count for s in load_plan("paper", {"replicas": 7}).shards} == {1, 2, 5, 7}  # 1b: of 20 in slices of 5
 
 
 def test_a_shard_outside_the_plan_can_be_asked_for(project):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-backgroun
 WIDTHS = (1440, 390)
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
+expect = playwright.expect  # waits for what a page comes to, some seconds at most, as a busy machine needs
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 
 pytestmark = [
@@ -46,9 +48,6 @@ class Visit:
     def violations(self) -> list[str]:
         found = axe.Axe().run(self.page).response["violations"]
         return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found]
-
-    def focused(self) -> str:
-        return self.page.evaluate("document.activeElement.id || document.activeElement.className")
 
 
 @pytest.fixture
@@ -84,16 +83,15 @@ def test_the_filter_leaves_what_was_asked_for(browser, file):
     rows = page.locator("#indelman_1a table.cells").first.locator("tbody tr")
     before = rows.count()
     page.get_by_label("Search").fill("d=5 gumbel")
-    shown = [row.inner_text() for row in rows.all() if row.is_visible()]
     assert before > 1
-    assert len(shown) == 1
-    assert shown[0].startswith("d=5")
-    assert "of" in page.locator("#matches").inner_text()
-    assert page.locator(".sq:enabled").count() == 2  # both metrics of one cell
+    expect(rows.filter(visible=True)).to_have_count(1)
+    expect(rows.filter(visible=True)).to_contain_text("d=5")
+    expect(page.locator("#matches")).to_contain_text("of")
+    expect(page.locator(".sq:enabled")).to_have_count(2)  # both metrics of one cell
     page.get_by_role("button", name="Show all").click()
-    page.wait_for_function("document.querySelectorAll('.sq:disabled').length === 0")
+    expect(page.locator(".sq:disabled")).to_have_count(0)
     page.locator("input[value=misprint]").check()
-    assert not page.locator("#indelman_1a").is_visible()
+    expect(page.locator("#indelman_1a")).to_be_hidden()
     assert visit.complaints == []
     page.close()
 
@@ -102,21 +100,21 @@ def test_keys_reach_everything(browser, file):
     visit = Visit(browser, file)
     page = visit.page
     page.keyboard.press("Tab")
-    assert visit.focused() == "skip"
+    expect(page.locator(".skip")).to_be_focused()
     page.keyboard.press("Enter")
-    assert visit.focused() == "main"
+    expect(page.locator("#main")).to_be_focused()
     first, second = (page.locator(".sq").nth(place) for place in (0, 1))
     first.focus()
-    assert page.locator("#tip").is_visible()
+    expect(page.locator("#tip")).to_be_visible()
     page.keyboard.press("ArrowRight")
-    assert second.evaluate("square => square === document.activeElement")
+    expect(second).to_be_focused()
     assert page.locator(".sq[tabindex='0']").count() == page.locator(".squares").count()
     page.keyboard.press("Enter")
-    assert page.locator("#panel").is_visible()
-    assert visit.focused() == "panel-head"
+    expect(page.locator("#panel")).to_be_visible()
+    expect(page.locator("#panel-head")).to_be_focused()
     page.keyboard.press("Escape")
-    assert not page.locator("#panel").is_visible()
-    assert second.evaluate("square => square === document.activeElement")  # back to where one was
+    expect(page.locator("#panel")).to_be_hidden()
+    expect(second).to_be_focused()  # back to where one was
     assert visit.complaints == []
     page.close()
 
@@ -125,14 +123,14 @@ def test_a_number_has_an_address(browser, file):
     identity = "indelman/1a/d=5/Direct/percent_sequences_perfect"
     visit = Visit(browser, file, address=f"#cell={identity.replace('=', '%3D')}")
     panel = visit.page.locator("#panel")
-    assert panel.is_visible()
+    expect(panel).to_be_visible()
     said = panel.inner_text()
     for words in ("66.7 %", "3 replicas", "98.5", "Replicas 0 to 2", "structgrad run indelman_1a/", identity):
         assert words in said
-    assert panel.locator("svg.strip").count() == 1
+    expect(panel.locator("svg.strip")).to_have_count(1)
     visit.page.get_by_role("button", name="Close").click()
-    assert not panel.is_visible()
-    assert "#cell" not in visit.page.url
+    expect(panel).to_be_hidden()
+    expect(visit.page).not_to_have_url(re.compile("#cell"))
     assert visit.complaints == []
     visit.page.close()
 

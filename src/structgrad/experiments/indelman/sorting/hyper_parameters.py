@@ -29,6 +29,8 @@ class SortingParameters(HyperParameters):
         cost: how the task loss enters the scores (:data:`structgrad.experiments.indelman.sorting.direct.COSTS`).
         temperature, sinkhorn_iterations: of the relaxed permutation.
         training_set: of Gumbel-Sinkhorn: fresh sequences at every step, or one fixed set.
+        initial_weights: torch's default, or Glorot's with biases at zero.
+        tested_weights: the last ones, or those of the lowest monitored loss.
     """
 
     train_sequences: Count
@@ -49,6 +51,8 @@ class SortingParameters(HyperParameters):
     temperature: Positive = 1.0
     sinkhorn_iterations: Count = 20
     training_set: Literal["fresh", "fixed"] | None = None
+    initial_weights: Literal["torch", "glorot"] = "torch"
+    tested_weights: Literal["last", "best"] = "last"
 
     @property
     def method(self) -> Method:

@@ -25,10 +25,11 @@ from structgrad.training.trainee import Trainee
 class Sorters(Trainee):
     """R replicas of one arm, which learn to sort.
 
-    The weights that are evaluated are the last ones, whatever stopped the training (the authors' code).
+    The weights that are evaluated are the last ones, whatever stopped the training (the authors' code), or, where the
+    hyper-parameters say so, those of the lowest monitored loss.
     """
 
-    kept = ("replicas", "adam", "patience", "noise", "epoch", "finished", "curves")
+    kept = ("replicas", "adam", "patience", "noise", "epoch", "finished", "curves", "best")
     noise_roles: tuple[str, ...] = ()
 
     def __init__(self, config: SortingParameters, data: Data, seeds: Seeds, device: str = "cpu") -> None:
@@ -36,10 +37,11 @@ class Sorters(Trainee):
         self.d = data.train.x.shape[-1]
         self.matching = Matching(self.d)
         self.replicas = torch.arange(len(data.train.x))
-        self.mean = MeanScores(self.d, config.hidden, generators(seeds["init"]), device)
+        self.mean = MeanScores(self.d, config.hidden, generators(seeds["init"]), device, config.initial_weights)
         self.adam = Adam([self.mean.parameters], [config.learning_rate])
         self.patience = Patience(len(self.replicas), config.patience)
         self.noise = {role: generators(seeds[role], device) for role in self.noise_roles}
+        self.best: Tensor | None = self._weights() if config.tested_weights == "best" else None
         self.epoch = 0
         self.finished: dict[int, Result] = {}
         self.curves: dict[str, list[float]] = {"epoch": [], "active": [], "loss": []}
@@ -61,9 +63,13 @@ class Sorters(Trainee):
         return {}
 
     def step(self) -> tuple[Tensor, dict[str, float]]:
+        before = None if self.best is None else self._weights()  # the loss is that of the weights before the update
         loss = self.update().cpu()
         self.epoch += 1
         stopped = self.patience.update(loss)
+        if self.best is not None and before is not None:
+            better = (self.patience.waited == 0).to(self.device)
+            self.best = torch.where(better.unsqueeze(1), before, self.best)
         numbers = {"loss": mean(loss)} | {k: mean(v) for k, v in self.final().items()}
         for key, value in {"epoch": self.epoch, "active": self.active(), **numbers}.items():
             self.curves.setdefault(key, []).append(value)
@@ -92,6 +98,7 @@ class Sorters(Trainee):
         self.data = self.data[mask]
         self.adam.keep(mask)
         self.patience.keep(mask)
+        self.best = None if self.best is None else self.best[mask]
         kept = mask.nonzero().flatten().tolist()
         self.noise = {role: [gs[i] for i in kept] for role, gs in self.noise.items()}
 
@@ -99,6 +106,8 @@ class Sorters(Trainee):
         """Misplaced elements of each sequence ``(replicas done, sequences)`` by the argmax of mu, without noise."""
         chosen = part[done]
         parameters = self.mean.parameters.select(done)
+        if self.best is not None:
+            parameters.flat = self.best[done]
 
         @torch.no_grad()
         def misplaced(rows: slice) -> Tensor:
@@ -106,6 +115,9 @@ class Sorters(Trainee):
             return (columns != chosen.order[rows].argsort(-1)).sum(-1)
 
         return torch.cat(map_blocks(misplaced, len(chosen.x), 1))
+
+    def _weights(self) -> Tensor:
+        return self.mean.parameters.flat.detach().clone()
 
     @property
     def results(self) -> list[Result]:

@@ -1,0 +1,71 @@
+"""What the combinations of a study gave: one number per combination, cell and replica, and the print beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from structgrad.experiments import Metric
+from structgrad.repro.factors.declared import Combination, Study
+from structgrad.repro.factors.designs import columns
+from structgrad.repro.judging.published import Published, lookup
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cell of the column."""
+
+    setting: str
+    metric: Metric
+
+
+@dataclass(frozen=True)
+class Responses:
+    """Trained combinations.
+
+    Attributes:
+        study: what they are of.
+        combinations: in the order of ``values``; the table's own first.
+        values: ``(combinations, cells, replicas)`` in the metrics' units; replica r has the same seeds everywhere.
+    """
+
+    study: Study
+    combinations: Sequence[Combination]
+    values: np.ndarray
+
+    @property
+    def places(self) -> list[Place]:
+        """The cells, setting by setting."""
+        return [
+            Place(setting, self.study.experiment.metric(metric))
+            for setting in self.study.settings
+            for metric in self.study.metrics
+        ]
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """The additive model's, of what was trained."""
+        return columns(self.study, self.combinations)
+
+    @cached_property
+    def coefficients(self) -> np.ndarray:
+        """Each replica's least-squares fit of the additive model, ``(columns, cells, replicas)``."""
+        return np.einsum("pk,kcr->pcr", np.linalg.pinv(self.matrix), self.values)
+
+    @cached_property
+    def ratio(self) -> float:
+        """Of the deviation between partitions to what folds suggest; 1 where replicas are no folds."""
+        return self.study.experiment.arm(self.study.arm).fold_ratio if self.study.experiment.folds else 1.0
+
+
+def printed_column(study: Study) -> list[Published | None]:
+    """The printed numbers of the cells, setting by setting; None where there is none."""
+    experiment = study.experiment
+    return [
+        lookup(experiment.paper, experiment.table, setting, study.column, experiment.metric(metric).published)
+        for setting in study.settings
+        for metric in study.metrics
+    ]

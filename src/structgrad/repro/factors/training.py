@@ -1,0 +1,37 @@
+"""How a study's budget is spent: what one combination takes says how many can be afforded."""
+
+from __future__ import annotations
+
+from structgrad.errors import UserError
+from structgrad.parallel import set_threads
+from structgrad.repro.factors.declared import Study
+from structgrad.repro.factors.designs import design
+from structgrad.repro.factors.runs import known, pending, train_all, trained
+from structgrad.repro.progress import stage
+
+
+def spend(study: Study, seconds: float) -> int:
+    """Train the combinations that the time allows; how many runs of their design are left.
+
+    The table's own protocol comes first, in every cell: what it takes is what a combination is taken to cost. What was
+    trained before costs nothing and stays.
+
+    Raises:
+        UserError: the time is too short for a design that tells the factors apart.
+    """
+    set_threads(1)
+    base = (0,) * len(study.factors)
+    name = f"{study.experiment.name}, {study.arm}"
+    with stage(f"training {name}: the table's own protocol", len(study.settings), "runs") as told:
+        for setting in study.settings:
+            trained(study, base, setting)
+            told()
+    cost = sum(run.seconds for setting in study.settings if (run := known(study, base, setting)))
+    total = len(list(study.combinations()))
+    try:
+        chosen = design(study, min(total, 1 + int(seconds / max(cost, 1e-3))))
+    except UserError as error:
+        raise UserError(f"{name}: a combination takes {cost / 60:.1f} min, and {error}") from error
+    left = len(list(pending(study, chosen)))
+    with stage(f"training {len(chosen)} of {total} combinations", left, "runs") as told:
+        return train_all(study, chosen, seconds, told)

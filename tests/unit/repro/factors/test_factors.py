@@ -1,0 +1,269 @@
+"""Factors: an additive table gives its effects back, and a hidden combination is named, or none where it has another
+factor.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from structgrad.errors import UserError
+from structgrad.experiments import REGISTRY
+from structgrad.parallel import set_threads
+from structgrad.repro.factors import pages
+from structgrad.repro.factors.compatible import candidates
+from structgrad.repro.factors.declared import Factor, Study, studies
+from structgrad.repro.factors.designs import columns, design
+from structgrad.repro.factors.effects import effects, lack_of_fit
+from structgrad.repro.factors.responses import Responses, printed_column
+from structgrad.repro.factors.runs import known, pending, trained, values_of
+from structgrad.repro.factors.study import answer
+from structgrad.repro.factors.training import spend
+from structgrad.repro.judging.published import Published
+from structgrad.repro.planning.hyper_parameters import read
+
+REPLICAS = 40
+CHEAP = Study(
+    replace(REGISTRY["indelman_1a"], published_replicas=REPLICAS),
+    "Direct",
+    "direct",
+    ("d=5", "d=10"),
+    ("percent_sequences_perfect_100", "prop_wrong_mean_100"),
+    REPLICAS,
+    (
+        Factor("rate", "Adam's", {"0.1": {}, "0.01": {"learning_rate": 0.01}}),
+        Factor("steps", "at most", {"50": {}, "10": {"max_epochs": 10}}),
+        Factor("width", "hidden", {"32": {}, "4": {"hidden": 4}}),
+    ),
+    {"max_epochs": 50},
+)
+
+
+def study_of(*sizes: int, arm: str = "direct") -> Study:
+    """One whose factors change nothing, for what is not trained."""
+    factors = tuple(Factor(f"f{n}", "", {str(level): {} for level in range(size)}) for n, size in enumerate(sizes))
+    return replace(CHEAP, factors=factors, arm=arm)
+
+
+def as_printed(study: Study, values: np.ndarray) -> list[Published]:
+    """A column of these cells, rounded as the paper's."""
+    metrics = [study.experiment.metric(name) for _ in study.settings for name in study.metrics]
+    pairs = zip(values, metrics, strict=True)
+    return [Published(f"{value:.{metric.digits}f}", "", metric.unit, "") for value, metric in pairs]
+
+
+def normal_responses(study: Study, combinations, means: np.ndarray, spread: float, seed: int = 0) -> Responses:
+    rng = np.random.default_rng(seed)
+    shape = (means.shape[1], study.replicas)
+    noise = rng.normal(0, spread, shape) + 0.1 * spread * rng.normal(size=(len(combinations), *shape))
+    return Responses(study, combinations, means[:, :, None] + noise)
+
+
+# Designs
+
+
+@pytest.mark.parametrize(
+    ("sizes", "most"), [((2, 3, 2, 2, 3), 36), ((2, 2, 2, 2, 2), 10), ((3, 2, 4), 12), ((2, 2), 9)]
+)
+def test_a_design_is_small_enough_and_tells_the_factors_apart(sizes, most):
+    study = study_of(*sizes)
+    chosen = design(study, most)
+    assert chosen[0] == (0,) * len(sizes)
+    assert len(chosen) == len(set(chosen)) <= most
+    assert set(chosen) <= set(study.combinations())
+    assert np.linalg.matrix_rank(columns(study, chosen)) == 1 + sum(size - 1 for size in sizes)
+
+
+def test_all_combinations_where_they_are_few_enough():
+    assert design(study_of(2, 3), 6) == list(product(range(2), range(3)))
+
+
+def test_too_few_are_refused():
+    with pytest.raises(UserError, match="3 of 12 combinations cannot tell 3 factors apart: at least 5 are wanted"):
+        design(study_of(2, 3, 2), 3)
+
+
+# Effects
+
+
+def test_an_additive_table_gives_its_effects_back():
+    study = study_of(2, 3, 2)
+    chosen = design(study, 12)
+    true = np.array([[50.0, 10, 60, 12], [5, 0, 0, 1], [-3, 0, 2, 0], [4, 0, 0, 0], [0, 7, 0, 0]])
+    responses = normal_responses(study, chosen, columns(study, chosen) @ true, 1.0)
+    told = effects(responses)
+    assert [(effect.factor, effect.level) for effect in told[::4]] == [
+        ("f0", "1"),
+        ("f1", "1"),
+        ("f1", "2"),
+        ("f2", "1"),
+    ]
+    flat = true[1:].flatten()
+    for effect, value in zip(told, flat, strict=True):
+        error = (effect.high - effect.low) / 2 / stats.t.ppf(0.975, REPLICAS - 1)
+        assert abs(effect.value - value) < 4.5 * error
+    assert sum(effect.low <= value <= effect.high for effect, value in zip(told, flat, strict=True)) >= 13
+    assert lack_of_fit(responses) == pytest.approx(0, abs=0.05)
+
+
+def test_what_factors_do_together_is_a_lack_of_fit():
+    study = study_of(2, 2)
+    chosen = list(study.combinations())
+    together = np.array([[0.0] * 4, [0] * 4, [0] * 4, [8, 0, 0, 0]])
+    lack = lack_of_fit(normal_responses(study, chosen, 50 + together, 0.5))
+    assert lack[0] == pytest.approx(16, rel=0.1)  # residuals of +-2 with one degree of freedom: 4 x 2^2
+    assert lack[1:] == pytest.approx(0, abs=0.1)
+
+
+def test_a_saturated_design_shows_no_lack_of_fit():
+    study = study_of(2, 2)
+    chosen = list(study.combinations())[:3]
+    assert lack_of_fit(normal_responses(study, chosen, np.full((3, 4), 50.0), 1.0)).tolist() == [0] * 4
+
+
+# Compatible combinations
+
+
+def test_p_is_uniform_for_the_true_combination():
+    """Columns that the base combination makes have p as they should, with cells of a setting correlated."""
+    study = replace(study_of(2), replicas=REPLICAS)
+    rng, ps = np.random.default_rng(3), []
+    mixing = np.array([[2.0, 0, 0, 0], [1.5, 0.5, 0, 0], [0, 0, 1.0, 0], [0, 0, -0.8, 0.3]])
+    for _ in range(300):
+        ours = 50 + np.einsum("ij,kjr->kir", mixing, rng.normal(size=(2, 4, REPLICAS)))
+        theirs = 50 + (mixing @ rng.normal(size=(4, REPLICAS))).mean(1)
+        printed = [Published(f"{value:.6f}", "", "%", "") for value in theirs]
+        base = next(c for c in candidates(Responses(study, [(0,), (1,)], ours), printed) if c.combination == (0,))
+        ps.append(base.p)
+    assert stats.kstest(ps, "uniform").pvalue > 1e-3
+    assert 0.02 <= np.mean(np.array(ps) < 0.05) <= 0.09
+
+
+def test_replicas_that_all_agree_do_not_rule_out_a_print_beside_them():
+    study = study_of(2)
+    values = np.zeros((2, 4, REPLICAS))
+    values[:, ::2] = 100.0
+    near, far = (as_printed(study, np.array([perfect, 0.3, perfect, 0.3])) for perfect in (98.5, 20))
+    assert candidates(Responses(study, [(0,), (1,)], values), near)[0].is_compatible
+    assert not candidates(Responses(study, [(0,), (1,)], values), far)[0].is_compatible
+
+
+def test_cells_without_a_print_are_left_out():
+    study = study_of(2)
+    means = np.array([[50.0, 10, 50, 10], [60, 10, 60, 10]])
+    responses = normal_responses(study, [(0,), (1,)], means, 1.0)
+    printed = as_printed(study, means[1])
+    some = [*printed[:2], None, None]
+    assert candidates(responses, some)[0].combination == (1,)
+    assert len(candidates(responses, some)[0].cells) == 2
+    assert sum(candidate.share for candidate in candidates(responses, some)) == pytest.approx(1)
+
+
+# The tool on itself
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A project in which all of the cheap study is trained."""
+    root = tmp_path_factory.mktemp("project")
+    (root / "workflow/scales").mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STRUCTGRAD_ROOT", str(root))
+        set_threads(1)
+        assert spend(CHEAP, 1e6) == 0
+        yield root
+
+
+def hidden(study: Study, combination, trial: int) -> list[Published]:
+    """The column that a combination prints with seeds that the tool does not have."""
+    first = REPLICAS * (trial + 1)
+    runs = {setting: trained(study, combination, setting, first) for setting in study.settings}
+    return as_printed(study, values_of(study, runs).mean(1))
+
+
+def named_first(trials: range) -> list[bool]:
+    """Whether a combination that is drawn and hidden comes out first."""
+    every, right = list(CHEAP.combinations()), []
+    for trial in trials:
+        combination = random.Random(trial).choice(every)
+        told = answer(CHEAP, hidden(CHEAP, combination, trial))
+        assert told is not None
+        right.append(told.candidates[0].combination == combination)
+    return right
+
+
+def test_a_hidden_combination_is_named_first(table):
+    assert sum(named_first(range(8))) >= 6
+
+
+@pytest.mark.slow  # half a minute
+def test_in_at_least_four_of_five_of_fifty_trials(table):
+    assert sum(named_first(range(50))) >= 40
+
+
+@pytest.mark.parametrize("other", [{"learning_rate": 2.0}, {"hidden": 1}])
+def test_none_of_these_where_another_factor_made_the_table(table, other):
+    told = answer(CHEAP, hidden(replace(CHEAP, factors=(Factor("other", "", {"so": other}),)), (0,), 99))
+    assert told is not None
+    assert told.compatible == []
+    assert pages.verdict(told).startswith("**None of these**")
+
+
+def test_what_is_trained_is_not_trained_again(table):
+    paths = sorted((table / "results/factors/runs").rglob("*.json"))
+    before = [path.stat().st_mtime_ns for path in paths]
+    assert list(pending(CHEAP, list(CHEAP.combinations()))) == []
+    assert spend(CHEAP, 1e6) == 0
+    assert [path.stat().st_mtime_ns for path in paths] == before
+
+
+def test_a_budget_that_is_spent_says_what_is_left(table):
+    study = replace(CHEAP, replicas=3)
+    assert spend(study, 1e6) == 0
+    fewer = replace(study, replicas=2)
+    trained(fewer, (0, 0, 0), "d=5")
+    assert known(fewer, (0, 0, 0), "d=10") is None
+    assert answer(fewer) is None
+    with pytest.raises(UserError, match=r"indelman_1a, direct: a combination takes 0\.\d min, and 1 of 8"):
+        spend(fewer, 0.0)
+
+
+def test_the_page_says_what_it_is(table):
+    told = answer(CHEAP)
+    assert told is not None
+    text = pages.page(CHEAP, told)
+    assert pages.AFTER in text
+    assert "8 of 8 combinations trained, 40 replicas each" in text
+    assert "- **steps** (50, 10): at most" in text
+    assert max(map(len, pages.screen(CHEAP, told).splitlines())) <= pages.WIDTH
+
+
+# What is declared
+
+
+def test_the_declared_studies_can_be_trained_in_every_combination():
+    for own in studies().values():
+        for study in own:
+            assert any(number is not None for number in printed_column(study))
+            for combination in study.combinations():
+                for setting in study.settings:
+                    read(study.experiment, study.config_of(combination), setting)
+
+
+def test_the_first_levels_are_the_tables_own_protocol():
+    for own in studies().values():
+        for study in own:
+            base = study.config_of((0,) * len(study.factors))
+            for setting in study.settings:
+                ours = read(study.experiment, {**study.experiment.config_of(study.arm), **study.overrides}, setting)
+                assert read(study.experiment, base, setting) == ours
+
+
+def test_two_factors_that_change_one_hyper_parameter():
+    with pytest.raises(ValueError, match="hidden is changed by two factors"):
+        replace(CHEAP, factors=(CHEAP.factors[2], Factor("again", "", {"8": {"hidden": 8}})))
