@@ -8,10 +8,10 @@ from structgrad.experiments.figures import ChosenWords, Figure, LearningCurves, 
 from structgrad.experiments.paper import Paper
 
 PAPERS: dict[str, Paper] = papers()
+PUBLISHED = {name: paper for name, paper in PAPERS.items() if not paper.ours}  # those that print numbers
 REGISTRY: dict[str, Experiment] = experiments(PAPERS)
 
 __all__ = [
-    "PAPERS", "REGISTRY", "Arm", "ChosenWords", "Experiment", "Figure", "LearningCurves", "Lines", "Metric", "Paper",
-    "PathMaps",
-    "Scatter",
+    "PAPERS", "PUBLISHED", "REGISTRY", "Arm", "ChosenWords", "Experiment", "Figure", "LearningCurves", "Lines", "Metric",
+    "Paper", "PathMaps", "Scatter",
 ]  # fmt: skip

@@ -114,7 +114,7 @@ class Experiment:
     ``selected_by``: the replicas are the trials of a random search, and this objective, the higher the better, selects
     one of them by its best validation (``final.validation`` in the record); a cell is what the selected trial scores.
     ``one_data_set``: all replicas have the data of replica 0, as trials of a search may. ``clock`` is
-    what the histories and results of its records count.
+    what the histories and results of its records count (a ``call`` is one of the maximiser).
 
     ``scales`` says, by name, what a scale runs of it whose file does not name it: as in ``workflow/scales/*.yaml``,
     ``comparable``, ``reason``, ``blocks`` and what is overridden. One that has no block at a scale is not run there.
@@ -141,7 +141,7 @@ class Experiment:
     seeded_as: str | None = None
     selected_by: str | None = None
     one_data_set: bool = False
-    clock: Literal["epoch", "step"] = "epoch"
+    clock: Literal["epoch", "step", "call"] = "epoch"
     scales: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ PACKAGE = "structgrad.experiments"
 
 
 def papers() -> dict[str, Paper]:
-    """Every paper by name: a folder with a ``paper.py`` that declares ``PAPER``. Newest first, then by name.
+    """Every paper by name: a folder with a ``paper.py`` that declares ``PAPER``. Newest first, then by name; ours last.
 
     Raises:
         ValueError: a paper that is not called as its folder.
@@ -26,7 +26,7 @@ def papers() -> dict[str, Paper]:
     for name, paper in by_name.items():
         if paper.name != name:
             raise ValueError(f"the paper in {PACKAGE}.{name} is called {paper.name!r}: it must be called as its folder")
-    return dict(sorted(by_name.items(), key=lambda named: (-named[1].year, named[0])))
+    return dict(sorted(by_name.items(), key=lambda named: (named[1].ours, -named[1].year, named[0])))
 
 
 def experiments(known: dict[str, Paper]) -> dict[str, Experiment]:

@@ -61,12 +61,14 @@ class LearningCurves(Figure):
     """Learning curves: one line per arm against the epoch (or step), one panel per setting (column) and quantity (row).
 
     ``quantities`` are lists in the records' histories. One that is named like a metric is drawn in that metric's unit
-    and under its title. With ``from_zero`` the vertical axes start at 0.
+    and under its title. With ``from_zero`` the vertical axes start at 0. Of a single quantity ``columns``
+    panels stand in a row (by default all).
     """
 
     settings: tuple[str, ...]
     quantities: tuple[str, ...]
     from_zero: bool = False
+    columns: int | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from structgrad.experiments import PAPERS
+from structgrad.experiments import PUBLISHED
 
 ROOT = Path(__file__).parents[3]
 CITATION = ROOT / "CITATION.cff"
@@ -25,7 +25,8 @@ def test_the_citation_file_says_what_the_papers_folders_say():
         )
         for work in cited
     ] == [
-        (paper.title, paper.authors, paper.year, paper.venue, paper.url.rsplit("/", 1)[1]) for paper in PAPERS.values()
+        (paper.title, paper.authors, paper.year, paper.venue, paper.url.rsplit("/", 1)[1])
+        for paper in PUBLISHED.values()
     ]
 
 

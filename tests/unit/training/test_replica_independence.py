@@ -43,6 +43,8 @@ SINKHORN = ("gumbel_sinkhorn", "gumbel_sinkhorn_fixed")
 NO_PATIENCE = {arm: {"patience": None, "max_epochs": 30} for arm in SINKHORN}
 LABELS = {"source": "stand_in", "epochs": 1, "inner_folds": 2, "samples": 4, "memory_mb": 0.05}
 IMAGES = {"source": "stand_in", "train": 70, "test": 20, "scored": 30, "width": 3, "batch_size": 32, "epochs": 2}
+NO_RELAXATION = {"method": "reinforce", "search": {"learning_rate": [1e-3, 0.1], "noise": [0.1, 1.0]}}  # of grid paths
+CALLS = {"train": 50, "validation": 9, "test": 11, "hidden": 13, "batch_size": 7, "budget": 84, "points": 1}
 ROUND = "structgrad.experiments.berthet.rankings.grid.ROUND"
 
 SMALL: dict[str, tuple[Small, ...]] = {
@@ -115,6 +117,12 @@ SMALL: dict[str, tuple[Small, ...]] = {
             {"train": 60, "validation": 20, "test": 30, "validation_reviews": 20, "scorer_width": 7,
              "predictor_width": 9, "batch_size": 20, "pool": 2, "steps": 3, "validate_every": 2},
         ),
+    ),
+    "cross": (
+        Small("neighbours of packaged digits", *THREE, CALLS),
+        Small("paths on generated terrain", *THREE, CALLS, {"stochastic_softmax": NO_RELAXATION}),
+        Small("rank wine", *THREE, CALLS | {"source": "stand_in"}),
+        Small("sort d=25", *SEVEN, CALLS),
     ),
 }  # fmt: skip
 
@@ -225,6 +233,8 @@ def test_weights_are_the_same_bits(monkeypatch, trained, name, arm):
         if grid:
             models = torch.stack([model.flat.detach() for model in trainee.grid.models], 1)
             return models.view(count, -1), {}
+        if hasattr(trainee, "networks"):
+            return torch.cat([model.flat.detach() for model in trainee.networks.models]), {}
         return trainee.mean.parameters.flat.detach(), trainee.final()
 
     flat, final = weights(0, 9)

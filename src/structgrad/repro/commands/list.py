@@ -6,6 +6,7 @@ import json
 
 import click
 
+from structgrad.experiments import PAPERS
 from structgrad.repro.options import json_option, plan_options
 from structgrad.repro.planning.plan import NO_BLOCK, Plan
 from structgrad.repro.running.levels import MEANINGS
@@ -44,6 +45,7 @@ def _describe(plan: Plan, name: str) -> dict:
     chosen = plan.shards_of(name)
     return {
         "name": name,
+        "paper": part.experiment.paper,
         "title": part.experiment.full_title,
         "scale": plan.scale,
         "comparable": part.comparable,
@@ -60,7 +62,7 @@ def _describe(plan: Plan, name: str) -> dict:
 
 
 def _paragraph(row: dict) -> list[str]:
-    kind = "comparable with the paper" if row["comparable"] else "not comparable with the paper"
+    kind = PAPERS[row["paper"]].standing(row["comparable"])
     return [
         f"{row['name']}  {row['title']}",
         f"  scale {row['scale']}: {kind} ({row['reason']})",

@@ -23,15 +23,15 @@ def command(as_json: bool, paper: str | None, write: bool) -> None:
     Example: structgrad summary --paper indelman
     """
     from structgrad.errors import unknown
-    from structgrad.experiments import PAPERS
+    from structgrad.experiments import PUBLISHED
     from structgrad.repro.figures.number_map import write_map
     from structgrad.repro.judging.summary import best_evidence
     from structgrad.repro.progress import stage
     from structgrad.repro.tables.summary import COLUMNS, csv_row, write_summary
     from structgrad.repro.tables.summary_screen import screen
 
-    if paper is not None and paper not in PAPERS:
-        raise unknown("paper", paper, PAPERS)
+    if paper is not None and paper not in PUBLISHED:
+        raise unknown("paper", paper, PUBLISHED)
     with stage("judging every printed number by its best record"):
         answers = best_evidence()
     if write:

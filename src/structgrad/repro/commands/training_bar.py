@@ -20,7 +20,8 @@ class TrainingBar:
         from tqdm import tqdm
 
         self.name, self.replicas, self.every = name, replicas, every
-        self.clock, self.unit = experiment.clock, "trial" if experiment.selected_by else "replica"
+        self.clock = "step" if experiment.clock == "call" else experiment.clock  # a step is many calls
+        self.unit = "trial" if experiment.selected_by else "replica"
         self.quiet = not sys.stderr.isatty()
         self.total: int | None = None
         self.bar = tqdm(desc=name, unit=f" {self.clock}s", disable=self.quiet, dynamic_ncols=True)

@@ -16,6 +16,7 @@ from structgrad.repro.tables.comma_separated import comma_separated
 
 KEY, LETTER = 0.6, 0.075  # inches that a name in the legend needs, and each letter of it
 MARKED = 8  # about so many points of a line carry its marker
+AXES = {"call": "maximiser calls"}  # what a clock is called where its own name says too little
 NAMES = ("quantity", "title", "unit", "setting", "arm", "column")
 
 
@@ -67,7 +68,8 @@ def has_ours(content: bytes) -> bool:
 
 
 def draw(content: bytes, figure: LearningCurves, experiment: Experiment, title: str) -> bytes:
-    """The svg of :func:`data`: settings are columns, quantities rows with one vertical axis.
+    """The svg of :func:`data`: settings are columns, quantities rows with one vertical axis; of a single quantity the
+    settings may stand in several rows.
 
     The axis of time is logarithmic, so that what happened before the first is not shown. A reference is a
     horizontal line at its last value.
@@ -75,20 +77,23 @@ def draw(content: bytes, figure: LearningCurves, experiment: Experiment, title: 
     rows = list(csv.DictReader(content.decode("utf-8").splitlines()))
     settings, quantities = ([*dict.fromkeys(row[part] for row in rows)] for part in ("setting", "quantity"))
     down, across = max(1, len(quantities)), max(1, len(settings))
+    if figure.columns and down == 1:
+        down, across = -(-across // figure.columns), min(across, figure.columns)
     width = max(WIDTH, 4.2 * across)
     with picture(width, 2.9 * down + 0.9) as (canvas, drawn):
         handles: dict[str, Any] = {}
         for i, quantity in enumerate(quantities):
             row = next(row for row in rows if row["quantity"] == quantity)
             for j, setting in enumerate(settings):  # each on its own scale: one data set may be far harder than another
-                axes = canvas.add_subplot(down, across, i * across + j + 1)
+                place = i * len(settings) + j
+                axes = canvas.add_subplot(down, across, place + 1)
                 here = [row for row in rows if (row["quantity"], row["setting"]) == (quantity, setting)]
                 _draw_panel(axes, here, experiment, handles)
-                if i == 0:
+                if i == 0:  # of a single quantity every panel
                     axes.set_title(setting, fontsize=9)
-                if i == down - 1:
-                    axes.set_xlabel(experiment.clock)
-                if j == 0:
+                if place + across >= len(quantities) * len(settings):  # nothing below
+                    axes.set_xlabel(AXES.get(experiment.clock, experiment.clock))
+                if place % across == 0:
                     axes.set_ylabel(f"{row['title']} ({row['unit']})" if row["unit"] else row["title"])
                 if figure.from_zero:
                     start_at_zero(axes)

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from structgrad.errors import UserError
-from structgrad.experiments import PAPERS
+from structgrad.experiments import PAPERS, PUBLISHED
 from structgrad.files import write_text
 from structgrad.repro.factors.open_choices import open_choices
 from structgrad.repro.judging.numbers import fixed
@@ -29,8 +29,8 @@ def parts(answers: Sequence[Answer]) -> Mapping[str, str]:
             sorted(answers, key=_place), key=lambda answer: (answer.paper, answer.table, answer.metric)
         )
     }
-    words = {f"{paper} in words": f"{counted(a for a in answers if a.paper == paper)}.\n" for paper in PAPERS}
-    choices = {f"{paper} open choices": open_choices(paper) for paper in PAPERS}
+    words = {f"{paper} in words": f"{counted(a for a in answers if a.paper == paper)}.\n" for paper in PUBLISHED}
+    choices = {f"{paper} open choices": open_choices(paper) for paper in PUBLISHED}
     said = f"{multiplicity(outside(answers))}.\n"
     return {"verdicts": _verdicts(answers), "multiplicity": said, **words, **tables, **choices}
 
@@ -72,7 +72,7 @@ def _verdicts(answers: Sequence[Answer]) -> str:
     shown = {name: verdict for name, verdict in OUTCOMES.items() if counts[name]}
     heads = (f"{verdict.words} {verdict.mark}" for verdict in shown.values())
     lines = [f"| | {' | '.join(heads)} |", f"|---|{'---|' * len(shown)}"]
-    for name, own in [*((p, [a for a in answers if a.paper == p]) for p in PAPERS), ("all", list(answers))]:
+    for name, own in [*((p, [a for a in answers if a.paper == p]) for p in PUBLISHED), ("all", list(answers))]:
         by = tally(own)
         title = f"{PAPERS[name].authors[0].split()[-1]} et al. ({name})" if name in PAPERS else "**all**"
         lines.append(f"| {title} | {' | '.join(str(by[verdict] or '') for verdict in shown)} |")

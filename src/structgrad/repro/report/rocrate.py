@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from structgrad import __version__
-from structgrad.experiments import PAPERS
+from structgrad.experiments import PAPERS, PUBLISHED
 from structgrad.repro.evidence.records import load
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
@@ -53,7 +53,8 @@ def build_crate(plan: Plan) -> bytes:
     maintainers = crate.add(Person(crate, "#maintainers", properties={"name": "structgrad maintainers"}))
     profile = add(PROFILE, {"@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"})
     licence = add(LICENSE, {"@type": "CreativeWork", "name": "MIT License", "identifier": LICENSE})
-    papers = [_paper(crate, add, name) for name in sorted({p.experiment.paper for p in plan.experiments.values()})]
+    cited = {p.experiment.paper for p in plan.experiments.values()} & PUBLISHED.keys()
+    papers = [_paper(crate, add, name) for name in sorted(cited)]
     records = _records(plan)
     finished = max((record["run"]["finished"] for record in records.values()), default="1970-01-01T00:00:00+00:00")
     software = _software(add, records)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from structgrad.experiments import Arm, Metric
+from structgrad.experiments import PAPERS, Arm, Metric
 from structgrad.repro.judging.cells import Cell, Cells
 from structgrad.repro.judging.numbers import fixed
 from structgrad.repro.judging.verdicts import VERDICTS
@@ -100,7 +100,7 @@ def _table(scale: str, part: ExperimentPlan, cells: Sequence[Cell]) -> Table:
         )
         for metric in experiment.metrics
     )
-    standing = "comparable with the paper" if part.comparable else "not comparable with the paper"
+    standing = PAPERS[experiment.paper].standing(part.comparable)
     return Table(
         stem=experiment.stem,
         axis=experiment.axis,

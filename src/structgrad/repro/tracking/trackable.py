@@ -30,9 +30,9 @@ def description_of(experiment: Experiment) -> str:
     """What the runs of an experiment are, and how their metrics are named."""
     paper = PAPERS[experiment.paper]
     metrics = "\n".join(f"- `{metric.name}`: {metric.title} ({metric.unit})" for metric in experiment.metrics)
+    source = f" in {', '.join(paper.authors)}, {paper.title} ({paper.year}, {paper.url})" if not paper.ours else ""
     return (
-        f"**{experiment.heading}: {experiment.title}** in {', '.join(paper.authors)}, "
-        f"{paper.title} ({paper.year}, {paper.url}).\n\n"
+        f"**{experiment.heading}: {experiment.title}**{source}.\n\n"
         "A run is a record: the replicas of one column at one row, or a slice of them. The record itself is its "
         "artifact, and counts; all else is derived from it.\n\n"
         "- `cell/...` is the table's number over all records of the cell, `.low` and `.high` its 95 % interval, "

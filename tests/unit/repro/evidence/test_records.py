@@ -102,6 +102,7 @@ def test_every_experiment_declares_its_level():
         "paulus_1": 2,
         "paulus_2": 2,
         "paulus_3": 2,
+        "cross": 2,
     }
     declared = {key: value for key, value in vars(REGISTRY["paulus_1"]).items() if key != "level"}
     with pytest.raises(TypeError, match="'level'"):

@@ -1,0 +1,1 @@
+"""Ours: comparisons that no paper prints."""
