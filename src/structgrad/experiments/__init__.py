@@ -12,6 +12,6 @@ PUBLISHED = {name: paper for name, paper in PAPERS.items() if not paper.ours}  #
 REGISTRY: dict[str, Experiment] = experiments(PAPERS)
 
 __all__ = [
-    "PAPERS", "PUBLISHED", "REGISTRY", "Arm", "ChosenWords", "Experiment", "Figure", "LearningCurves", "Lines", "Metric",
-    "Paper", "PathMaps", "Scatter",
+    "PAPERS", "PUBLISHED", "REGISTRY", "Arm", "ChosenWords", "Experiment", "Figure", "LearningCurves", "Lines",
+    "Metric", "Paper", "PathMaps", "Scatter",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ SECTIONS = {
     "berthet_paths": "berthet-figure-6-shortest-paths",
     "paulus_1": "paulus-table-1-graph-layout",
     "paulus_2": "paulus-table-2-listops",
+    "paulus_3": "paulus-table-3-learning-to-explain",
     "cross": "ours-cross-equal-maximiser-calls",
 }
 

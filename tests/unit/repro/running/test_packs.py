@@ -77,7 +77,7 @@ def test_what_a_run_does_is_read_again(project):
 
 
 def test_a_finished_shard_is_kept_for_its_key_alone(project, fabricate):
-    plan = load_plan("paper", {"experiments": ["indelman_1a"], "settings": ["d=5"], "arms": ["direct"]})
+    plan = load_plan("paper", {"experiments": ["indelman_1a"], "settings": ["d=5"], "arms": ["no_solver"]})
     (shard,) = plan.shards
     report = {metric.name: _report(metric) for metric in plan.experiments["indelman_1a"].experiment.metrics}
     record = fabricate(plan, shard, [report] * shard.count)
@@ -103,7 +103,7 @@ def test_a_finished_shard_is_kept_for_its_key_alone(project, fabricate):
 
 
 def test_a_field_is_read_without_the_rest(project, fabricate):
-    plan = load_plan("paper", {"experiments": ["indelman_1a"], "settings": ["d=5"], "arms": ["direct"]})
+    plan = load_plan("paper", {"experiments": ["indelman_1a"], "settings": ["d=5"], "arms": ["no_solver"]})
     (shard,) = plan.shards
     report = {metric.name: _report(metric) for metric in plan.experiments["indelman_1a"].experiment.metrics}
     record = fabricate(plan, shard, [report] * shard.count)
