@@ -7,6 +7,7 @@ import io
 import re
 from collections import Counter
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
@@ -18,7 +19,9 @@ from structgrad.experiments.berthet.label_ranking.files import needed
 from structgrad.experiments.figures import Scatter
 from structgrad.repro.cli import cli
 from structgrad.repro.commands.run import summary
+from structgrad.repro.evidence.gathering import gather, per_replica
 from structgrad.repro.judging.cells import collect_all, find
+from structgrad.repro.judging.sampling import PARTITIONS, partitions
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.report.explain import as_text, explain
 from structgrad.repro.tables.files import COLUMNS, build_tables
@@ -163,3 +166,29 @@ def test_a_training_says_what_came_out(plan, fabricate, ranked_report):
     record = fabricate(plan, plan.shards[0], [ranked_report(0.5)] * 10)
     told = summary(record, REGISTRY["berthet_1"])
     assert told.startswith("berthet_1/cpu-small/blackbox_tuned/0-9: spearman 0.5; 60.0 s")
+
+
+def measured_ratio(plan, arm):
+    """Over the sets of both tables with several partitions: root mean square of the deviation between partitions, over
+    that which their folds suggest.
+    """
+    shares = []
+    for name in ("berthet_1", "berthet_2"):
+        part, metric = plan.experiments[name], plan.experiments[name].experiment.metric("spearman")
+        for setting in part.experiment.settings:
+            reports = per_replica(gather(part, plan.shards_of(name, setting, arm)), metric)
+            if len(reports) >= PARTITIONS * part.experiment.folds:
+                parts = partitions([reports[replica].parts for replica in sorted(reports)], part.experiment.folds)
+                between = np.var([each.value for each in parts], ddof=1)
+                shares.append(between / np.mean([each.variance for each in parts]))
+    return np.sqrt(np.mean(shares)) if shares else 1.0
+
+
+def test_the_ratios_of_partitions_to_folds_are_those_of_the_committed_records(monkeypatch):
+    """The ratio of an arm is one over both tables; 1 where nothing was measured."""
+    monkeypatch.delenv("STRUCTGRAD_ROOT", raising=False)
+    plan = load_plan("paper")
+    ratios = {(arm.name, arm.fold_ratio) for name in ("berthet_1", "berthet_2") for arm in REGISTRY[name].arms}
+    for arm, ratio in sorted(ratios):
+        assert ratio == pytest.approx(measured_ratio(plan, arm), abs=0.005), arm
+    assert len(dict(ratios)) == len(ratios)

@@ -90,19 +90,22 @@ def _sum_up(plan: Plan, seconds: float) -> None:
     from structgrad.repro.figures.number_map import write_map
     from structgrad.repro.judging.cells import collect_all
     from structgrad.repro.judging.summary import FAITHFUL, best_evidence
-    from structgrad.repro.tables.summary import write_summary
+    from structgrad.repro.tables.summary import verdicts_on_file, write_summary
     from structgrad.repro.tables.summary_screen import counts, here_and_now
 
     with speaking():
         cells = collect_all(plan)
-        with stage("judging every printed number by its best record"):
-            answers = best_evidence(known=(plan, cells))
+        verdicts = [] if plan.scale in FAITHFUL else verdicts_on_file()  # of records that this run did not touch
+        if not verdicts:
+            with stage("judging every printed number by its best record"):
+                answers = best_evidence(known=(plan, cells))
+            verdicts = [(answer.paper, answer.verdict) for answer in answers]
+            if plan.scale in FAITHFUL:
+                write_summary(answers)
+                write_map(answers)
     click.echo("\n" + here_and_now(cells, plan.scale, seconds))
-    if plan.scale in FAITHFUL:
-        write_summary(answers)
-        write_map(answers)
     click.echo("\nThe results of the repository, the best record of each number:")
-    click.echo("\n".join(counts(answers)))
+    click.echo("\n".join(counts(verdicts)))
     click.echo("each number: structgrad summary, results/summary.md; the rule: docs/verdicts.md")
     click.echo(f"report:      results/{plan.scale}/report.html; tables: {command_line(plan, 'tables')}")
     click.echo(typed("next:        make reproduce SCALE=desktop (hours), structgrad explain CELL"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -40,6 +41,14 @@ def write_summary(answers: Sequence[Answer] | None = None) -> list[Path]:
     for path, content in contents.items():
         write_bytes(path, content)
     return list(contents)
+
+
+def verdicts_on_file() -> list[tuple[str, str]]:
+    """Paper and verdict of every printed number as ``summary.csv`` has them; nothing where it is not there."""
+    path = summary_paths()[0]
+    if not path.is_file():
+        return []
+    return [(row["paper"], row["verdict"]) for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())]
 
 
 def csv_row(answer: Answer) -> list[str]:

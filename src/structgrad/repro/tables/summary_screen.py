@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from textwrap import fill
 
 from structgrad.experiments import PAPERS
 from structgrad.repro.judging.cells import Cell, Cells
-from structgrad.repro.judging.summary import Answer, outside, tally
+from structgrad.repro.judging.summary import Answer, outside
 from structgrad.repro.judging.verdicts import OUTCOMES, SETTLED
 from structgrad.repro.tables.summary import multiplicity
 
@@ -17,18 +18,18 @@ WIDTH = 80
 
 def screen(answers: Sequence[Answer]) -> str:
     """:func:`counts`, what chance alone would do, and where more is to be read."""
-    lines, compared = counts(answers), outside(answers)
+    lines, compared = counts([(answer.paper, answer.verdict) for answer in answers]), outside(answers)
     if compared.compared:
         lines += ["", fill(f"{multiplicity(compared)}.", WIDTH)]
     lines += ["", "each number: results/summary.md, structgrad summary --json", "the rule:    docs/verdicts.md"]
     return "\n".join(lines)
 
 
-def counts(answers: Sequence[Answer]) -> list[str]:
-    """One line per verdict, a column per paper."""
-    rows = [(paper, list(own)) for paper, own in groupby(answers, key=lambda answer: answer.paper)]
-    rows = [*rows, ("all", list(answers))] if len(rows) > 1 else rows
-    by_paper = {name: tally(own) for name, own in rows}
+def counts(verdicts: Sequence[tuple[str, str]]) -> list[str]:
+    """One line per verdict, a column per paper, from the paper and the verdict of each printed number."""
+    by_paper = {paper: Counter(verdict for name, verdict in verdicts if name == paper) for paper, _ in verdicts}
+    if len(by_paper) > 1:
+        by_paper["all"] = Counter(verdict for _, verdict in verdicts)
     lines = [_row("", by_paper)]
     for name, verdict in OUTCOMES.items():
         numbers = [by[name] for by in by_paper.values()]

@@ -39,8 +39,17 @@ FENCHEL_YOUNG = {"loss": "fenchel_young"}
 PERTURBED_SQUARED = {"loss": "perturbed_squared"}
 PLAIN = {"loss": "perturbed_squared_plain"}
 
+# Measured over five partitions of the folds on glass, housing, iris, wine and wisconsin, in both tables (a test does so
+# again): the deviation of a tenfold average between partitions, over that which one partition's folds suggest.
+RATIO = {"squared": 0.45, "perturbed_fy": 0.52, "perturbed_squared_plain": 0.82, "blackbox_mirrored": 0.94}
+
 SQUARED = Arm(
-    "squared", "Squared loss", answers="Squared loss", note="no solver while training", config={"loss": "squared"}
+    "squared",
+    "Squared loss",
+    answers="Squared loss",
+    note="no solver while training",
+    config={"loss": "squared"},
+    fold_ratio=RATIO["squared"],
 )
 # Neither lambda nor the side of the difference is stated. The released code of Vlastelica et al., whose "gradient
 # proxy" the authors say they re-implemented, has lambda = 20 on the gradient of the batch's mean loss and moves costs
@@ -52,6 +61,7 @@ BLACKBOX = Arm(
     answers="Blackbox loss",
     note="the released code as it stands: lambda = 20 on the batch's mean loss, theta + lambda g",
     config={"loss": "blackbox_mirrored_of_batch", "lambdas": [20.0]},
+    fold_ratio=RATIO["blackbox_mirrored"],
 )
 BLACKBOX_OF_BATCH = Arm(
     "blackbox_of_batch",
@@ -84,8 +94,14 @@ BLACKBOX_TUNED = Arm(
 
 
 def _fenchel_young(note: str, epsilons: list[float]) -> Arm:
-    config = FENCHEL_YOUNG | {"epsilons": epsilons}
-    return Arm("perturbed_fy", "Perturbed FY", answers="Perturbed FY", note=note, config=config)
+    return Arm(
+        "perturbed_fy",
+        "Perturbed FY",
+        answers="Perturbed FY",
+        note=note,
+        config=FENCHEL_YOUNG | {"epsilons": epsilons},
+        fold_ratio=RATIO["perturbed_fy"],
+    )
 
 
 def _perturbed_squared(note: str, epsilons: list[float]) -> Arm:
@@ -96,6 +112,7 @@ def _perturbed_squared(note: str, epsilons: list[float]) -> Arm:
         answers="Perturbed + Squared loss",
         note=note,
         config=PLAIN | {"epsilons": epsilons},
+        fold_ratio=RATIO["perturbed_squared_plain"],
     )
 
 
