@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from structgrad.experiments import ChosenWords, Experiment
-from structgrad.repro.figures.drawing import COLOURS, GRID, WIDTH, legend, nothing, picture
+from structgrad.repro.figures.drawing import COLOURS, GRID, WIDTH, headline, legend, nothing, picture
 from structgrad.repro.judging.cells import Cell
 from structgrad.repro.judging.selection import selected
 from structgrad.repro.tables.comma_separated import comma_separated
@@ -69,7 +69,7 @@ def draw(content: bytes, figure: ChosenWords, experiment: Experiment, title: str
                 for place, arm in enumerate(figure.arms)
             }
             legend(canvas, {**handles, "annotated": Patch(color=GRID)}, columns=len(figure.arms) + 1)
-        canvas.suptitle(title, fontsize=10)
+        headline(canvas, title)
     return drawn.getvalue()
 
 

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from textwrap import wrap
 from typing import Any
 
 # Okabe & Ito's palette, told apart by readers with any colour vision, its light colours darkened until a thin line
@@ -26,6 +27,7 @@ LONG = re.compile(rb"(\.\d{4})\d+")
 HASHED = re.compile(rb"\b([mp])([0-9a-f]{10})\b")  # a marker's or a clip path's name
 
 WIDTH = 6.4  # inches that a title needs
+LETTERS = 13.5  # of a title, in an inch
 
 STYLE: Any = {
     "svg.hashsalt": "structgrad",
@@ -95,6 +97,12 @@ def legend(figure: Any, handles: Mapping[str, Any], columns: int) -> None:
     """What each name looks like, below the panels; nothing where nothing was drawn."""
     if handles:
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, frameon=False)
+
+
+def headline(figure: Any, title: str, below: str = "") -> None:
+    """The title over all panels, in as many lines as the figure's width asks for."""
+    lines = wrap(title, int(LETTERS * figure.get_figwidth()))
+    figure.suptitle("\n".join([*lines, *filter(None, [below])]), fontsize=10)
 
 
 def nothing(figure: Any) -> None:

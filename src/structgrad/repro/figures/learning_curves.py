@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from structgrad.experiments import Experiment, LearningCurves
-from structgrad.repro.figures.drawing import WIDTH, legend, nothing, picture, reference, start_at_zero
+from structgrad.repro.figures.drawing import WIDTH, headline, legend, nothing, picture, reference, start_at_zero
 from structgrad.repro.figures.looks import look
 from structgrad.repro.figures.training_curves import History, shown
 from structgrad.repro.judging.cells import Cell
@@ -99,7 +99,7 @@ def draw(content: bytes, figure: LearningCurves, experiment: Experiment, title: 
                     start_at_zero(axes)
         if not rows:
             nothing(canvas)
-        canvas.suptitle(title, fontsize=10)
+        headline(canvas, title)
         named = {arm.column: handles[arm.column] for arm in experiment.arms if arm.column in handles}
         longest = max(map(len, named), default=0)
         named |= {name: handle for name, handle in handles.items() if name not in named}

@@ -10,6 +10,7 @@ from typing import Any
 from structgrad.experiments import Experiment, Lines, Metric
 from structgrad.repro.figures.drawing import (
     WIDTH,
+    headline,
     legend,
     nothing,
     picture,
@@ -104,7 +105,7 @@ def draw(content: bytes, figure: Lines, experiment: Experiment, title: str) -> b
             _dress(axes, figure, here, experiment.axis)
         if not rows:
             nothing(canvas)
-        canvas.suptitle(title, fontsize=10)
+        headline(canvas, title)
         legend(canvas, handles, columns=4 if across > 1 else 2)
     return drawn.getvalue()
 

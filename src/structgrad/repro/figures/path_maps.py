@@ -8,7 +8,7 @@ from math import isqrt
 from typing import Any
 
 from structgrad.experiments import Experiment, PathMaps
-from structgrad.repro.figures.drawing import COLOURS, nothing, picture
+from structgrad.repro.figures.drawing import COLOURS, headline, nothing, picture
 from structgrad.repro.judging.cells import Cell
 from structgrad.repro.tables.comma_separated import comma_separated
 
@@ -74,7 +74,7 @@ def draw(content: bytes, figure: PathMaps, experiment: Experiment, title: str) -
                     axes.set_title(name, fontsize=8)
         if not maps:
             nothing(canvas)
-        canvas.suptitle(title, fontsize=10)
+        headline(canvas, title)
     return drawn.getvalue()
 
 

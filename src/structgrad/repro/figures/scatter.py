@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from structgrad.experiments import Experiment, Scatter
-from structgrad.repro.figures.drawing import COLOURS, legend, picture
+from structgrad.repro.figures.drawing import COLOURS, headline, legend, picture
 from structgrad.repro.judging.cells import Cell
 from structgrad.repro.judging.numbers import MORE_DIGITS, fixed
 from structgrad.repro.tables.comma_separated import comma_separated
@@ -82,7 +82,7 @@ def draw(content: bytes, figure: Scatter, experiment: Experiment, title: str) ->
             axes.set_aspect("equal")
             axes.set_xlabel(here[0]["x_column"])
             axes.set_ylabel(here[0]["y_column"])
-        canvas.suptitle(title + (f"\n{rows[0]['title']} ({rows[0]['unit']})" if rows else ""), fontsize=10)
+        headline(canvas, title, f"{rows[0]['title']} ({rows[0]['unit']})" if rows else "")
         legend(canvas, handles, columns=4)
     return drawn.getvalue()
 

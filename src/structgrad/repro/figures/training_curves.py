@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -14,6 +15,7 @@ from structgrad.repro.judging.selection import selected
 COLUMNS = 3
 NAMES = 7  # in a row of the legend
 POINTS = 36  # of a curve
+FINER = re.compile(rb"(\d\.\d)\d+\b")  # than a tenth of a point, in panels by the hundred
 
 History = Mapping[str, Sequence[float]]
 Curve = tuple[Sequence[float], Sequence[float]]
@@ -71,12 +73,13 @@ def draw(experiment: Experiment, evidence: Sequence[Evidence]) -> bytes | None:
                 x, y = ([line[place] for place in places] for line in (times, values))
                 (handles[setting],) = axes.plot(x, y, linestyle=dash, color=colour, linewidth=1.2)
             axes.set_xscale("log")
+            axes.minorticks_off()
             axes.set_title(experiment.arm(arm).column, fontsize=9)
             axes.set_xlabel(experiment.clock)
             axes.set_ylabel(quantity)
         named = {setting: handles[setting] for setting in experiment.settings if setting in handles}
         legend(figure, named, columns=min(len(named), NAMES))
-    return drawn.getvalue()
+    return FINER.sub(rb"\1", drawn.getvalue())
 
 
 def _spread(count: int) -> list[int]:
