@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ from structgrad.repro.factors.declared import Combination, Study
 
 
 def design(study: Study, most: int) -> list[Combination]:
-    """At most so many combinations, the table's own protocol first.
+    """At most so many combinations, the table's own protocol first and the others in an order that is drawn once and for
+    all, so that what a budget leaves out is no level.
 
     All of them where that is enough, else a generalised subset design (Surowiec et al. 2017, Analytical Chemistry 89),
     the largest from which every factor's effect follows.
@@ -22,13 +24,13 @@ def design(study: Study, most: int) -> list[Combination]:
     """
     every = list(study.combinations())
     if len(every) <= most:
-        return every
+        return _ordered(every)
     from pydoe import gsd
 
     sizes: Any = list(study.sizes)  # it wants a list, whatever its annotation says
     least = 1 + sum(size - 1 for size in study.sizes)
     for reduction in range(2, len(every)):
-        chosen = _with_base(np.asarray(gsd(sizes, reduction)))
+        chosen = _ordered([tuple(map(int, row)) for row in np.asarray(gsd(sizes, reduction))])
         if len(chosen) < least:
             break
         if len(chosen) <= most and np.linalg.matrix_rank(columns(study, chosen)) == least:
@@ -46,7 +48,8 @@ def columns(study: Study, combinations: Sequence[Combination]) -> np.ndarray:
     return np.stack([np.ones(len(places)), *indicators], 1).astype(float)
 
 
-def _with_base(rows: np.ndarray) -> list[Combination]:
-    chosen = [tuple(map(int, row)) for row in rows]
+def _ordered(chosen: Sequence[Combination]) -> list[Combination]:
     base = (0,) * len(chosen[0])
-    return [base, *(row for row in chosen if row != base)]
+    others = [combination for combination in chosen if combination != base]
+    random.Random(0).shuffle(others)
+    return [base, *others]

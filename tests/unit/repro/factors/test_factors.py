@@ -80,7 +80,10 @@ def test_a_design_is_small_enough_and_tells_the_factors_apart(sizes, most):
 
 
 def test_all_combinations_where_they_are_few_enough():
-    assert design(study_of(2, 3), 6) == list(product(range(2), range(3)))
+    chosen = design(study_of(2, 3), 6)
+    assert sorted(chosen) == list(product(range(2), range(3)))
+    assert chosen[0] == (0, 0)
+    assert chosen == design(study_of(2, 3), 7) != sorted(chosen)
 
 
 def test_too_few_are_refused():
