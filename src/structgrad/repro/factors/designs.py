@@ -13,7 +13,7 @@ from structgrad.repro.factors.declared import Combination, Study
 
 
 def design(study: Study, most: int) -> list[Combination]:
-    """At most so many combinations, the table's own protocol first and the others in an order that is drawn once and for
+    """At most so many combinations, the table's own protocol first, the others in an order that is drawn once and for
     all, so that what a budget leaves out is no level.
 
     All of them where that is enough, else a generalised subset design (Surowiec et al. 2017, Analytical Chemistry 89),
