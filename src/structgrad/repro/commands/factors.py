@@ -28,6 +28,8 @@ def command(table: str | None, arm: str | None, budget: float) -> None:
     from structgrad.repro.factors.pages import screen, write_page
     from structgrad.repro.factors.study import answer
     from structgrad.repro.factors.training import spend
+    from structgrad.repro.planning.plan import load_plan
+    from structgrad.repro.running.realdata import data_folder
 
     declared = studies()
     if table is None:
@@ -42,7 +44,8 @@ def command(table: str | None, arm: str | None, budget: float) -> None:
     if not chosen:
         raise unknown(f"study of {table}", str(arm), [study.arm for study in declared[table]])
     for study in chosen:
-        left = spend(study, 60 * budget / len(chosen)) if budget else 0
+        with data_folder(load_plan()):
+            left = spend(study, 60 * budget / len(chosen)) if budget else 0
         told = answer(study)
         if told is None:
             if not budget:

@@ -12,7 +12,7 @@ from structgrad.repro.factors.declared import Combination, Study
 from structgrad.repro.factors.designs import columns
 from structgrad.repro.factors.effects import Effect, effects
 from structgrad.repro.factors.responses import Responses, printed_column
-from structgrad.repro.factors.runs import known, values_of
+from structgrad.repro.factors.runs import Run, known, values_of
 from structgrad.repro.judging.published import Published
 
 
@@ -40,26 +40,23 @@ class Answer:
         return [candidate for candidate in self.candidates if candidate.is_compatible]
 
 
-def trained_combinations(study: Study) -> list[Combination]:
-    """The combinations that were trained in all of the study's cells."""
-    return [
-        combination
+def trained_combinations(study: Study) -> dict[Combination, dict[str, Run]]:
+    """The combinations that were trained in all of the study's cells, with their runs by setting."""
+    runs = {
+        combination: {setting: run for setting in study.settings if (run := known(study, combination, setting))}
         for combination in study.combinations()
-        if all(known(study, combination, setting) is not None for setting in study.settings)
-    ]
+    }
+    return {combination: own for combination, own in runs.items() if len(own) == len(study.settings)}
 
 
 def answer(study: Study, printed: Sequence[Published | None] | None = None) -> Answer | None:
     """What the study's runs say of the printed column; None where too few are trained to tell the factors apart."""
-    chosen = trained_combinations(study)
+    runs = trained_combinations(study)
+    chosen = list(runs)
     wanted = 1 + sum(size - 1 for size in study.sizes)
     if len(chosen) < wanted or np.linalg.matrix_rank(columns(study, chosen)) < wanted:
         return None
-    values, seconds = [], 0.0
-    for combination in chosen:
-        runs = {setting: run for setting in study.settings if (run := known(study, combination, setting))}
-        values.append(values_of(study, runs))
-        seconds += sum(run.seconds for run in runs.values())
-    responses = Responses(study, chosen, np.array(values))
+    seconds = sum(run.seconds for own in runs.values() for run in own.values())
+    responses = Responses(study, chosen, np.array([values_of(study, own) for own in runs.values()]))
     beside = printed_column(study) if printed is None else printed
     return Answer(responses, beside, effects(responses), candidates(responses, beside), seconds)
