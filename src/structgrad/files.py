@@ -1,8 +1,9 @@
-"""Where a user's files are, and writing files so that a reader sees the old content or the new one, never a half."""
+"""A user's files: where they are, their digests, and writing them whole: a reader never sees a half."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -49,3 +50,9 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """:func:`write_bytes` for text, in UTF-8 with the line ends given."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def sha256(path: Path) -> str:
+    """sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from structgrad.data.store import CorruptDataError, MissingDataError, cache
 from structgrad.errors import UserError
-from structgrad.files import write_text
+from structgrad.files import sha256, write_text
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,6 @@ def _form(data: UserData) -> str:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error

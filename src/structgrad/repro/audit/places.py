@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from structgrad.errors import UserError
+from structgrad.files import sha256
 from structgrad.repro.audit.scene import Finding, Scene, misplaced
 from structgrad.repro.report import manifest
-from structgrad.repro.running.checksum import sha256
 
 
 def manifest_holds(scene: Scene) -> Iterator[Finding]:

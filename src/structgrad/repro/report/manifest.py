@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from structgrad.errors import UserError
-from structgrad.files import write_text
+from structgrad.files import sha256, write_text
 from structgrad.repro.planning.paths import results
-from structgrad.repro.running.checksum import sha256
 
 NAME = "MANIFEST.sha256"
 # what comes and goes without being a result: the disposable store, logs, half-written files

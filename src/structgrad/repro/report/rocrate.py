@@ -14,11 +14,11 @@ from typing import Any
 
 from structgrad import __version__
 from structgrad.experiments import PAPERS, PUBLISHED
+from structgrad.files import sha256
 from structgrad.repro.evidence.records import load
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.report import manifest
-from structgrad.repro.running.checksum import sha256
 
 NAME = "ro-crate-metadata.json"
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 
 from structgrad.experiments import PAPERS, REGISTRY
+from structgrad.files import sha256
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.running import essences
-from structgrad.repro.running.checksum import sha256
 
 HERE = Path(__file__).parents[1]  # the package `repro`
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

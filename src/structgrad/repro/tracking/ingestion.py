@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from structgrad.files import sha256
 from structgrad.repro.evidence.records import load
 from structgrad.repro.judging.cells import Cell, collect_all
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.progress import stage
-from structgrad.repro.running.checksum import sha256
 from structgrad.repro.tracking.mlflow_store import (
     FILE,
     VIEW,

@@ -18,11 +18,11 @@ from urllib.parse import quote
 
 from structgrad.errors import UserError
 from structgrad.experiments import Experiment
+from structgrad.files import sha256
 from structgrad.repro.judging.cells import Cell
 from structgrad.repro.planning.paths import project_root, results
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.progress import stage
-from structgrad.repro.running.checksum import sha256
 from structgrad.repro.tracking.trackable import (
     cell_metrics,
     description_of,

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from structgrad.experiments import REGISTRY
+from structgrad.files import sha256
 from structgrad.repro.commands.report import command
 from structgrad.repro.figures import training_curves
 from structgrad.repro.figures.drawing import picture
@@ -26,7 +27,6 @@ from structgrad.repro.report.page import build_report, write_report
 from structgrad.repro.report.pictures import inline
 from structgrad.repro.report.rows import duration
 from structgrad.repro.report.sections import caption
-from structgrad.repro.running.checksum import sha256
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "col"}
 
