@@ -17,8 +17,9 @@ from runs import Project
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where there can be no cluster, its tests are skipped with the reason."""
     why = one_node.missing()
-    for item in items if why else ():
-        item.add_marker(pytest.mark.skip(why))
+    if why is not None:
+        for item in items:
+            item.add_marker(pytest.mark.skip(why))
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +40,7 @@ def cluster(short_folder: Path) -> Iterator[one_node.OneNode]:
 
 @pytest.fixture(scope="module")
 def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A copy of the project with the walk, whose arms the module names, its needs read from files, and quick questions."""
+    """A copy of the project with the walk, whose arms the module names, its needs read from files."""
     folder = clones.copy_to(tmp_path_factory.mktemp("project"))
     clones.add_task(folder, "berthet", "walk", walk.modules(request.module.ARMS))
     for name in ("told", "open", "sleepy", "mistaken", "greedy", "minutes", "memory", "gpu"):

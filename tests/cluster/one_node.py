@@ -119,7 +119,7 @@ class OneNode:
             if self.accounting:
                 self.start_accounting()
             self.start_controller()
-            self.start("slurmd", "-D", "-f", str(self.configuration), "-N", "node", ready=self.idle)
+            self.start_node()
         except BaseException:
             self.stop_all()
             raise
@@ -222,6 +222,24 @@ class OneNode:
         """Start the controller; it reads the jobs that it knew, or with ``-c`` forgets them."""
         words = "-D", "-f", str(self.configuration), *more
         self.start("slurmctld", *words, ready=lambda: self.answers("scontrol", "show", "config"))
+
+    def start_node(self) -> None:
+        """Start the daemon that starts jobs."""
+        self.start("slurmd", "-D", "-f", str(self.configuration), "-N", "node", ready=self.idle)
+
+    def fail_node(self) -> None:
+        """The node loses power: whatever runs there is gone without a word."""
+        self.running.pop("slurmd").kill()
+        for process in self._left():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self.run("scontrol", "update", "nodename=node", "state=down", "reason=power")
+
+    def return_node(self) -> None:
+        """The node is back."""
+        self.start("slurmd", "-D", "-f", str(self.configuration), "-N", "node", ready=lambda: True)
+        self.run("scontrol", "update", "nodename=node", "state=resume")
+        self.wait(self.idle, "the node")
 
     def wait(self, ready: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
         """Wait until something holds."""

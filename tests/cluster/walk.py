@@ -1,4 +1,4 @@
-"""A task for clusters: a random walk in the project's own training loop, which waits half way until the test lets it go on.
+"""A task for clusters: a random walk in the project's own training loop, which waits half way for the test.
 
 Its arms differ in nothing but their name, so that each can be disturbed in a way of its own.
 """

@@ -7,7 +7,7 @@ from shlex import quote
 from structgrad.errors import UserError
 from structgrad.repro.planning import overrides
 from structgrad.repro.report import assets
-from structgrad.repro.running import datasets, finished, lock, outcomes, packs
+from structgrad.repro.running import datasets, environment, finished, lock, outcomes, packs
 from structgrad.repro.running.cluster import site
 from structgrad.repro.running.digests import declared_digest, source_digest
 from structgrad.repro.running.needs import needs
@@ -15,7 +15,7 @@ from structgrad.repro.running.packs import FRESH
 from structgrad.repro.running.retries import Retries
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.planning.plan import load_plan
-from structgrad.repro.running.run import key_of
+from structgrad.repro.running.run import key_of, trainer_digest
 
 try:
     PLAN = load_plan(overrides=overrides.from_snakemake(config))
@@ -26,7 +26,7 @@ except UserError as error:
 
 # What --config changed reaches the jobs through their environment: were it in a rule's params, every change of it would
 # make anew what it has no part in.
-os.environ |= overrides.variables(PLAN.config) | site.variables(SITE)
+os.environ |= overrides.variables(PLAN.config) | site.variables(SITE) | environment.sources(project_root())
 
 
 def name_of(shard):
@@ -53,6 +53,11 @@ def packs_to_do():
 
 
 PACKS = packs_to_do()
+
+
+def experiments_to_do():
+    """The experiments of this run's jobs."""
+    return list(dict.fromkeys(pack.experiment for pack in PACKS))
 
 
 def begin():

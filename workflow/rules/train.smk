@@ -6,6 +6,7 @@ for pack in PACKS:
             f"train_{pack.name}"
         input:
             data=f"results/{PLAN.scale}/data/{pack.experiment}.json",
+            kernels=rules.kernels.output if SITE["kernels"] else [],
         output:
             [name_of(shard) for shard in pack.shards],
         log:

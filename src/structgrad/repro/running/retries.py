@@ -1,7 +1,7 @@
 """Whether a job that failed is tried again: for as long as it gets on, and never where a person has to mend something.
 
-Snakemake's ``retries`` is a number of attempts. That is too many for a mistake in what was asked, which fails each time,
-and too few for a job that a cluster preempts every hour and that goes on from its checkpoint each time.
+Snakemake's ``retries`` is a number of attempts. That is too many for a mistake in what was asked, which fails each
+time, and too few for a job that a cluster preempts every hour and that goes on from its checkpoint each time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a cluster's controller says: how long it remembers jobs, whether they are accounted for, which partitions it has."""
+"""What a cluster's controller says: how long it remembers jobs, whether there is accounting, what partitions."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """How Snakemake asks what became of its jobs, so that it neither forgets one nor waits for one for ever.
 
 Its Slurm plugin asks ``sacct`` (accounting) or ``squeue`` (the controller). With ``squeue`` it must ask before the
-controller forgets a job, and it turns to ``sacct`` whenever the controller did not answer at once, or forgets sooner than
-three times the first interval; where nothing is accounted for that fails, and after the last of its attempts all jobs are
-forgotten. So where there is no accounting a program named ``sacct`` goes first on its PATH that asks ``squeue``.
+controller forgets a job, and it turns to ``sacct`` whenever the controller did not answer at once, or forgets sooner
+than three times the first interval; where there is no accounting that fails, and after the last of its attempts all
+jobs are forgotten. So there a program named ``sacct`` goes first on its PATH that asks ``squeue``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ exec squeue --noheader --states=all "--format=%i|%T" --name "$2"
 """
 
 
-def options(controller: Controller, site: Mapping[str, Any], profile: Mapping[str, Any]) -> list[str]:
+def options(controller: Controller, profile: Mapping[str, Any]) -> list[str]:
     """Options for Snakemake, beside those of the profile, which do not depend on the cluster."""
     first = profile.get("slurm-init-seconds-before-status-checks", INTERVAL)
     if not controller.accounting:
@@ -39,13 +39,7 @@ def options(controller: Controller, site: Mapping[str, Any], profile: Mapping[st
     return [
         *("--slurm-status-command", "sacct" if controller.accounting else "squeue"),
         *("--slurm-init-seconds-before-status-checks", str(first)),
-        *("--jobs", str(site["jobs"])),
-        *(["--software-deployment-method", *methods] if (methods := _methods(site)) else []),
     ]
-
-
-def _methods(site: Mapping[str, Any]) -> list[str]:
-    return ["apptainer"] * bool(site["container"]) + ["env-modules"] * bool(site["modules"])
 
 
 def told(controller: Controller) -> str:

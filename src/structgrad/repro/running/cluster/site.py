@@ -60,6 +60,16 @@ def resources(site: Mapping[str, Any], gpu: bool) -> dict[str, Any]:
     return {key: value for key, value in asked.items() if value is not None}
 
 
+def options(site: Mapping[str, Any], gpu: bool) -> list[str]:
+    """Options for Snakemake: how many jobs at a time, and what training jobs are put into."""
+    methods = ["apptainer"] * bool(site["container"]) + ["env-modules"] * bool(site["modules"])
+    return [
+        *("--jobs", str(site["jobs"])),
+        *(["--software-deployment-method", *methods] if methods else []),
+        *(["--apptainer-args", "--nv"] if site["container"] and gpu else []),
+    ]
+
+
 def variables(site: Mapping[str, Any]) -> dict[str, str]:
     """The environment of the workflow and its jobs: where kernels are kept, and in a Slurm job temporary files."""
     found = {}

@@ -36,7 +36,11 @@ def submission(plan: Plan, profile: Mapping[str, Any], path: str) -> Submission:
     here, asked = site.load_site(), controller.ask()
     name = f"structgrad-{plan.scale}-{os.getpid()}"
     return Submission(
-        [*polling.options(asked, here, profile), "--slurm-jobname-prefix", name],
+        [
+            *polling.options(asked, profile),
+            *site.options(here, plan.config["device"] != "cpu"),
+            *("--slurm-jobname-prefix", name),
+        ],
         polling.variables(asked, path),
         Watchdog(name, here["patience"]),
         polling.told(asked),

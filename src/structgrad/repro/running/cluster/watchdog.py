@@ -16,10 +16,11 @@ from contextlib import suppress
 
 from structgrad.repro.running.cluster.controller import said
 
-ENDED = frozenset(
-    ["BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"]
-)
-WORDS = frozenset(["squeue", "sacct", "scontrol", "sbatch", "scancel", "sinfo", "sacctmgr", "sshare", "which", "sh"])
+ENDED = frozenset((
+    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED",
+    "TIMEOUT",
+))  # fmt: skip
+ASKING = frozenset(("squeue", "sacct", "scontrol", "sbatch", "scancel", "sinfo", "sacctmgr", "sshare", "which", "sh"))
 GRACE = 60.0  # seconds between asking Snakemake to end and making it
 
 
@@ -75,7 +76,7 @@ class Watchdog(threading.Thread):
         import psutil
 
         with suppress(psutil.Error):
-            return any(child.name() not in WORDS for child in psutil.Process(self.process).children())
+            return any(child.name() not in ASKING for child in psutil.Process(self.process).children())
         return False
 
     def _seconds(self) -> float:
