@@ -274,15 +274,18 @@ class OneNode:
             program.chmod(0o755)
 
     def _left(self) -> list[int]:
-        """Processes of jobs, whose environment names this cluster's configuration."""
+        """Processes of jobs, whose environment names this cluster's configuration, after the daemons that watch them."""
         import psutil
 
         mine = str(self.configuration)
-        return [
-            process.pid
-            for process in psutil.process_iter(["environ"])
+        found = [
+            process
+            for process in psutil.process_iter(["environ", "ppid"])
             if (process.info["environ"] or {}).get("SLURM_CONF") == mine
         ]
+        parents = {process.info["ppid"] for process in found}
+        watching = [process.pid for process in psutil.process_iter(["name"]) if process.info["name"] == "slurmstepd"]
+        return [*(pid for pid in watching if pid in parents), *(process.pid for process in found)]
 
 
 def _listens(port: int) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import clones
 from one_node import OneNode
 
-LONG = 300.0  # seconds that a busy machine may need
+LONG = 600.0  # seconds that a busy machine may need
 
 
 class Project:

@@ -8,10 +8,7 @@ import pytest
 
 from structgrad.repro.evidence import records
 
-ARMS = (
-    "gpu", "other_gpu", "requeued", "cancelled", "node_down", "controller_away", "handed_back", "walltime",
-    "greedy", "mistaken",
-)  # fmt: skip
+ARMS = ("gpu", "other_gpu", "requeued", "cancelled", "handed_back", "walltime", "greedy", "mistaken")
 WAITING = tuple(arm for arm in ARMS if arm not in ("greedy", "mistaken"))
 MISTAKE = "there is a mistake in what was asked"
 
@@ -33,7 +30,6 @@ def disturbed(cluster, project):
 
     cluster.run("scontrol", "requeue", project.job("requeued"))
     cluster.run("scancel", project.job("cancelled"))
-    project.mark("open", ["requeued", "cancelled"])
 
     project.pair = [project.job(arm) for arm in ("gpu", "other_gpu")]
     urgent = "--partition=urgent", "--time=1", "--gpus=1", "--wrap=sleep 1", f"--output={project.folder}/urgent.txt"
@@ -45,16 +41,18 @@ def disturbed(cluster, project):
     (project.folder / "sleepy/walltime").unlink()
     project.mark("open", ["walltime"])
 
+    project.wait(lambda: len(project.told("requeued")) > 1, "the requeued job to come half way again")
     cluster.stop("slurmctld")
-    project.mark("open", ["controller_away"])
+    project.mark("open", ["requeued"])
     time.sleep(15)  # some questions of Snakemake
     cluster.start_controller()
 
-    down = project.job("node_down")
+    project.wait(lambda: len(project.told("cancelled")) > 1, "the cancelled job to come half way again")
+    down = project.job("cancelled")
     cluster.fail_node()
     project.wait(lambda: restarts(cluster, down), "the node's job to be queued again")
     cluster.return_node()
-    project.mark("open", ["node_down"])
+    project.mark("open", ["cancelled"])
     project.wait(lambda: 75 in codes(project, "handed_back"), "the time budget to end")
     project.mark("open", ["handed_back"])
     project.code = project.end()
@@ -138,8 +136,14 @@ def test_a_job_over_its_memory_gets_more(disturbed, cluster):
 
 
 def test_the_job_of_a_node_that_failed_is_queued_again(disturbed, cluster):
-    assert restarts(cluster, disturbed.job("node_down")) == 1
-    assert codes(disturbed, "node_down") == [0]  # it could not say how it ended the first time
+    """The job is the second of the arm whose first one was cancelled; it could not say how it ended."""
+    assert restarts(cluster, disturbed.job("cancelled")) == 1
+    assert len(begun(disturbed, "cancelled")) == 3
+    assert codes(disturbed, "cancelled") == [75, 0]
+
+
+def test_a_job_that_ends_while_the_controller_is_away_has_ended(disturbed):
+    assert codes(disturbed, "requeued") == [75, 0]
 
 
 def test_a_mistake_is_final_at_once_and_the_run_ends_with_a_line_that_says_why(disturbed):
@@ -156,5 +160,5 @@ def test_a_mistake_is_final_at_once_and_the_run_ends_with_a_line_that_says_why(d
 def test_the_log_of_an_attempt_before_is_kept(disturbed):
     log = disturbed.folder / f"results/smoke/logs/train/walk_{ARMS.index('cancelled') + 1}.attempts.log"
     lines = log.read_text().splitlines()
-    assert lines.count("training walk/n=1/cancelled/0-1") == 2
+    assert lines.count("training walk/n=1/cancelled/0-1") == 3
     assert "structgrad: walk/n=1/cancelled/0-1: told to stop, and its state is saved; run again to go on" in lines
