@@ -274,7 +274,7 @@ class OneNode:
             program.chmod(0o755)
 
     def _left(self) -> list[int]:
-        """Processes of jobs, whose environment names this cluster's configuration, after the daemons that watch them."""
+        """Processes of jobs, whose environment names this cluster, after the daemons that watch them."""
         import psutil
 
         mine = str(self.configuration)
