@@ -47,20 +47,26 @@ def disturbed(cluster, project):
     time.sleep(15)  # some questions of Snakemake
     cluster.start_controller()
 
+    project.wait(lambda: 75 in codes(project, "handed_back"), "the time budget to end")
+    project.mark("open", ["handed_back"])
+
     project.wait(lambda: len(project.told("cancelled")) > 1, "the cancelled job to come half way again")
     down = project.job("cancelled")
+    project.wait(lambda: unfinished(cluster) == [down], "all jobs but one to end")
     cluster.fail_node()
     project.wait(lambda: restarts(cluster, down), "the node's job to be queued again")
     cluster.return_node()
     project.mark("open", ["cancelled"])
-    project.wait(lambda: 75 in codes(project, "handed_back"), "the time budget to end")
-    project.mark("open", ["handed_back"])
     project.code = project.end()
     return project
 
 
 def state(cluster, job):
     return cluster.run("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T", check=False).strip()
+
+
+def unfinished(cluster):
+    return cluster.run("squeue", "--noheader", "--format=%i").split()
 
 
 def jobs(cluster, arm, what):
