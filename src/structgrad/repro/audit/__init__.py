@@ -31,6 +31,7 @@ from structgrad.repro.audit.records import (
     seeds_follow_from_names,
 )
 from structgrad.repro.audit.scene import Check, Finding, Scene
+from structgrad.repro.audit.studies import studies_rebuild
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.progress import stage
 from structgrad.repro.report import manifest
@@ -51,6 +52,7 @@ CHECKS: tuple[Check, ...] = (
     claims_rebuild,
     report_rebuilds,
     summary_rebuilds,
+    studies_rebuild,
     crate_rebuilds,
     nothing_else_is_shown,
 )

@@ -16,7 +16,8 @@ from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
 from structgrad.parallel import set_threads
 from structgrad.repro.factors import pages
-from structgrad.repro.factors.compatible import candidates
+from structgrad.repro.factors.checking import TRIED, further
+from structgrad.repro.factors.compatible import LEAST, candidates, compare
 from structgrad.repro.factors.declared import Factor, Study, studies
 from structgrad.repro.factors.designs import columns, design
 from structgrad.repro.factors.effects import effects, lack_of_fit
@@ -215,6 +216,41 @@ def test_none_of_these_where_another_factor_made_the_table(table, other):
     assert told is not None
     assert told.compatible == []
     assert pages.verdict(told).startswith("**None of these**")
+
+
+def test_further_cells_tell_a_right_combination_from_one_that_only_fits(table):
+    """A column of which a half is one combination's, the other another's: what fits the first half fails the second."""
+    study = replace(CHEAP, settings=("d=5",), checks=("d=10",))
+    right, wrong = (0, 0, 0), (1, 1, 1)
+    first, second = (hidden(CHEAP, combination, 7) for combination in (right, wrong))
+    assert spend(study, 1e6) == 0
+    told = answer(study, first[:2])
+    assert told is not None
+    assert told.candidates[0].combination == right
+    beyond = further(study)
+    values = values_of(beyond, {"d=10": trained(beyond, right, "d=10")})
+    responses = Responses(beyond, [right, wrong], np.stack([values, values]))
+    assert compare(responses, right, values, np.zeros(2), first[2:]).p >= LEAST
+    assert compare(responses, right, values, np.zeros(2), second[2:]).p < 1e-6
+
+
+def test_what_is_compatible_is_tried_on_further_cells_beside_the_tables_own(table, monkeypatch):
+    study = replace(CHEAP, settings=("d=5",), checks=("d=10",))
+    column = hidden(CHEAP, (0, 1, 0), 8)
+    whole = {"d=5": column[:2], "d=10": column[2:]}
+    for module in ("study", "checking"):
+        place = f"structgrad.repro.factors.{module}.printed_column"
+        monkeypatch.setattr(place, lambda part: [number for setting in part.settings for number in whole[setting]])
+    assert spend(study, 1e6) == 0
+    told = answer(study)
+    assert told is not None
+    assert told.checks[0].combination == (0, 0, 0)
+    true = next(check for check in told.checks if check.combination == (0, 1, 0))
+    assert true.is_compatible
+    assert true.holds
+    assert len(told.checks) <= 1 + TRIED
+    assert "## On cells that had no part in it" in pages.page(study, told)
+    assert study.words((0, 1, 0)) in pages.checked(told)
 
 
 def test_what_is_trained_is_not_trained_again(table):
