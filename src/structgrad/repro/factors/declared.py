@@ -7,7 +7,7 @@
         arm: perturbed_squared_plain         # what trains, with its hyper-parameters
         settings: [iris, wine]
         check: [stock]                       # cells that the answer is tried on, and that have no part in it
-        also: [berthet_2]                    # whose column of that name prints the same numbers
+        also: [berthet_2]                    # whose column of that name has the same protocol
         metrics: [spearman]
         replicas: 10                         # per combination, the same seeds in all of them
         factors:
@@ -66,7 +66,7 @@ class Study:
         factors: the open choices.
         overrides: what all combinations change of the arm's hyper-parameters, such as a cut that makes a study cheap.
         checks: further cells of the column, on which compatible combinations are tried afterwards.
-        also: experiments whose column of the same name prints the same numbers.
+        also: experiments whose column of the same name is of the same protocol.
     """
 
     experiment: Experiment
@@ -130,7 +130,7 @@ def studies() -> Mapping[str, tuple[Study, ...]]:
 
 
 def study_behind(experiment: str, column: str) -> Study | None:
-    """The study that asks about a printed column of an experiment, or about one with the same numbers."""
+    """The study that asks about a printed column of an experiment, or about one of the same protocol."""
     for study in (study for own in studies().values() for study in own):
         if study.column == column and experiment in (study.experiment.name, *study.also):
             return study
