@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from structgrad.repro.audit.scene import Finding, Scene
+from structgrad.repro.documents import DocumentError, read_json
 from structgrad.repro.factors.declared import studies
 from structgrad.repro.factors.pages import page, page_path
 from structgrad.repro.factors.runs import folder, path_of_content
@@ -38,9 +38,10 @@ def studies_rebuild(scene: Scene) -> Iterator[Finding]:
 def _misplaced(scene: Scene) -> Iterator[Finding]:
     for path in sorted((folder() / "runs").rglob("*.json")):
         try:
-            belongs = path_of_content(json.loads(path.read_text(encoding="utf-8")))
-        except ValueError as error:
-            yield Finding(scene.name(path), f"not a run: {error}")
+            belongs = path_of_content(read_json(path, follow=False))
+        except (DocumentError, ValueError, TypeError) as error:
+            told = str(error).removeprefix(f"{path}: ")
+            yield Finding(scene.name(path), f"not a run: {told}")
             continue
         if belongs != path:
             yield Finding(scene.name(path), f"misplaced: what it says belongs at {_short(belongs)}")

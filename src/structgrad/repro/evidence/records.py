@@ -11,10 +11,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
 from structgrad.errors import UserError
 from structgrad.files import write_text
+from structgrad.repro.documents import DocumentError, parse_json, read_text, validator
 
 SCHEMA = "structgrad.record/1"
 OUTSIDE_DIGEST = ("digest", "run")
@@ -25,9 +24,9 @@ class RecordError(UserError):
 
 
 @cache
-def _validator() -> jsonschema.Draft202012Validator:
+def _validator() -> Any:
     text = (files("structgrad.repro.evidence") / "record.schema.json").read_text(encoding="utf-8")
-    return jsonschema.Draft202012Validator(json.loads(text))
+    return validator(json.loads(text))
 
 
 def canonical(record: Mapping[str, Any]) -> bytes:
@@ -60,14 +59,20 @@ def check(record: Any, where: str) -> dict[str, Any]:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read and check one record."""
+    """Read and check one record; there is exactly one text that says what it says.
+
+    Raises:
+        RecordError: it cannot be read, is not what the schema asks for, its digest is wrong, or it is not written as
+            :func:`save` writes.
+    """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise RecordError(f"{path}: not JSON ({error})") from error
-    return check(record, str(path))
+        text = read_text(path, follow=False)
+        record = check(parse_json(text, str(path)), str(path))
+    except DocumentError as error:
+        raise RecordError(str(error)) from error
+    if text != _layout(record):
+        raise RecordError(f"{path}: its content is sound, but not written as a record is")
+    return record
 
 
 def peek(path: Path, field: str) -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from structgrad.files import write_text
+from structgrad.repro.documents import read_json
 from structgrad.repro.factors.declared import Combination, Study
 from structgrad.repro.planning.hyper_parameters import read
 from structgrad.repro.planning.paths import project_root, work
@@ -68,7 +69,7 @@ def known(study: Study, combination: Combination, setting: str, first: int = FIR
     path = path_of(study, combination, setting, first)
     if not path.is_file():
         return None
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path)
     reports = {name: [report_of(report).value for report in own] for name, own in content["metrics"].items()}
     return Run(reports, content["run"]["seconds"])
 
