@@ -59,14 +59,30 @@ def check(record: Any, where: str) -> dict[str, Any]:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read and check one record; there is exactly one text that says what it says.
+    """Read and check one record; :func:`text_of`'s and :func:`parse`'s errors."""
+    return parse(text_of(path), path)
+
+
+def text_of(path: Path) -> str:
+    """The text of a record's file.
 
     Raises:
-        RecordError: it cannot be read, is not what the schema asks for, its digest is wrong, or it is not written as
-            :func:`save` writes.
+        RecordError: it is no regular file, cannot be read or is not UTF-8.
     """
     try:
-        text = read_text(path, follow=False)
+        return read_text(path, follow=False)
+    except DocumentError as error:
+        raise RecordError(str(error)) from error
+
+
+def parse(text: str, path: Path) -> dict[str, Any]:
+    """The record in a text, of which there is exactly one for what it says.
+
+    Raises:
+        RecordError: it is not what the schema asks for, its digest is wrong, or it is not written as :func:`save`
+            writes.
+    """
+    try:
         record = check(parse_json(text, str(path)), str(path))
     except DocumentError as error:
         raise RecordError(str(error)) from error
