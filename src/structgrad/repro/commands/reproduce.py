@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from structgrad.errors import UserError
+from structgrad.repro.documents import read_yaml
 from structgrad.repro.options import plan_options
 from structgrad.repro.planning import overrides
-from structgrad.repro.planning.config import parse_overrides, read_yaml
+from structgrad.repro.planning.config import parse_overrides
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.program import command_line, typed

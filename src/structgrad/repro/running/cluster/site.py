@@ -11,7 +11,8 @@ import yaml
 
 from structgrad import cache
 from structgrad.files import write_text
-from structgrad.repro.planning.config import check, read_yaml
+from structgrad.repro.documents import read_yaml
+from structgrad.repro.planning.config import check
 from structgrad.repro.planning.paths import project_root
 
 NAME = "site.yaml"
