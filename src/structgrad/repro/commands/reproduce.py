@@ -83,6 +83,7 @@ def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool, profile: d
     sys.stdout.flush()
     if cluster:
         words, variables = [*words, *cluster.options], variables | cluster.variables
+    packs.thaw(plan.scale)
 
     def begun(process: int) -> None:
         held.name(process)
@@ -94,6 +95,8 @@ def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool, profile: d
     )
     if cluster and cluster.watchdog.stop():
         raise UserError(KNOWS_NONE)
+    for line in failures.lines(plan) if code else ():
+        click.echo(f"failed: {line}", err=True)
     _check(code, plan)
     _sum_up(plan, time.monotonic() - started)
 
@@ -126,8 +129,6 @@ def _sum_up(plan: Plan, seconds: float) -> None:
 
 def _check(code: int, plan: Plan) -> None:
     if code:
-        for line in failures.lines(plan):
-            click.echo(f"failed: {line}", err=True)
         raise UserError(
             f"not everything was reproduced; the logs are in results/{plan.scale}/logs. "
             "What is finished is kept: run again to go on"
