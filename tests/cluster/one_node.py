@@ -229,7 +229,9 @@ class OneNode:
 
     def fail_node(self) -> None:
         """The node loses power: whatever runs there is gone without a word."""
-        self.running.pop("slurmd").kill()
+        daemon = self.running.pop("slurmd")
+        daemon.kill()
+        daemon.wait()
         for process in self._left():
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
