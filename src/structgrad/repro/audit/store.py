@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from structgrad.errors import UserError
 from structgrad.repro.audit.scene import Finding, Scene
 from structgrad.repro.evidence.records import RecordError
-from structgrad.repro.tracking.ingestion import cells_of
+from structgrad.repro.tracking.ingestion import between_ingests, cells_of
 from structgrad.repro.tracking.inspection import RECORD, faults, runs_in
 from structgrad.repro.tracking.mlflow_store import FILE, View, database
 
@@ -18,7 +18,9 @@ def store_shows_the_records(scene: Scene) -> Iterator[Finding]:
     if not path.is_file() or path.is_symlink():
         return
     try:
-        runs, behind = runs_in(path, scene.plan.scale), cells_of(scene.cells)
+        with between_ingests(scene.plan):
+            runs = runs_in(path, scene.plan.scale)
+        behind = cells_of(scene.cells)
     except (UserError, RecordError) as error:
         yield Finding(scene.name(path), str(error).removeprefix(f"{path}: "))
         return

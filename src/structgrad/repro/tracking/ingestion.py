@@ -143,9 +143,26 @@ def _record_name(rest: str) -> str:
 
 
 @contextmanager
+def between_ingests(plan: Plan) -> Iterator[None]:
+    """Wait for an ingest that is at work, and keep the next one waiting; nothing is written for it."""
+    try:
+        lock = _lock(plan).open("rb")
+    except OSError:  # no ingest has been here
+        yield
+        return
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+def _lock(plan: Plan) -> Path:
+    return results(plan.scale) / "logs" / "tracking.lock"
+
+
+@contextmanager
 def _alone(plan: Plan) -> Iterator[None]:
     """Hold the scale's lock; it goes away with the process, however that ends."""
-    path = results(plan.scale) / "logs" / "tracking.lock"
+    path = _lock(plan)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
