@@ -39,6 +39,7 @@ from structgrad.repro.audit.records import (
     seeds_follow_from_names,
 )
 from structgrad.repro.audit.scene import Check, Finding, Scene
+from structgrad.repro.audit.store import store_shows_the_records
 from structgrad.repro.audit.studies import studies_rebuild
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.progress import stage
@@ -70,6 +71,7 @@ CHECKS: tuple[Check, ...] = (
     summary_rebuilds,
     studies_rebuild,
     crate_rebuilds,
+    store_shows_the_records,
     nothing_else_is_shown,
 )
 

@@ -119,7 +119,7 @@ def _selection(record: Record, experiment: Experiment) -> Iterator[str]:
                     said = result["final"].get(name, "missing")
                     yield f"replica {result['replica']}: final.{name}: {said}, but its seed and box give {value}"
     values = [result["final"].get("validation") for result in results]
-    if objective not in history or None in values or not history[objective]:
+    if objective is None or None in values or not history.get(objective):
         return
     best, curve = sum(values) / len(values), history[objective]
     whole = [value for value, active in zip(curve, history["active"], strict=False) if active == len(results)]
