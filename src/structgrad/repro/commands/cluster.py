@@ -11,6 +11,7 @@ from structgrad.errors import UserError
 from structgrad.repro.options import plan_options
 from structgrad.repro.planning.config import defaults, parse_overrides
 from structgrad.repro.planning.plan import Plan
+from structgrad.repro.planning.program import typed
 from structgrad.repro.progress import speaking
 from structgrad.repro.running.cluster import controller, site
 
@@ -53,7 +54,7 @@ def init(pairs: tuple[str, ...]) -> None:
     content = {key: value for key, value in {**before, **said}.items() if key not in usual or value != usual[key]}
     site.write_site(content)
     click.echo(f"wrote {site.path()}")
-    click.echo("next: structgrad doctor --cluster, then make reproduce PROFILE=slurm")
+    click.echo(typed("next: structgrad doctor --cluster, then make reproduce PROFILE=slurm"))
 
 
 @command.command(hidden=True)

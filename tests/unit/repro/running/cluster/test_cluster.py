@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from math import inf
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -37,6 +38,12 @@ def test_site_yaml_says_what_the_plugin_is_told(project):
     put = ["--software-deployment-method", "apptainer", "env-modules"]
     assert site.options(here, gpu=False) == ["--jobs", "50", *put]
     assert site.options(here, gpu=True) == ["--jobs", "50", *put, "--apptainer-args", "--nv"]
+
+
+def test_git_ignores_it():
+    """A tracked file that is edited would make every record dirty."""
+    root = Path(__file__).parents[5]
+    assert f"/{site.NAME}" in (root / ".gitignore").read_text().splitlines()
 
 
 @pytest.mark.parametrize("pair", ["acount=me", "gpu_flag=--gpus", "jobs=0", "kernels=not/absolute", "partition=a b"])
