@@ -19,7 +19,7 @@ def accounted(short_folder):
 @pytest.fixture(scope="module")
 def ready(project, accounted):
     """The doctor's table, from the cluster's own words."""
-    words = "account=group", "partition=main"
+    words = "account=group", "partition=main", f"kernels={project.folder}/kernels"
     made = project.command("cluster", "init", *(word for pair in words for word in ("--set", pair)))
     assert made.returncode == 0, made.stderr
     done = project.command("doctor", "--cluster", "--json", environment=accounted.variables)
@@ -42,4 +42,5 @@ def test_a_run_ends_with_its_tables(ready, project, accounted):
     assert "what becomes of jobs is asked of the accounting (sacct)" in project.said
     assert (project.folder / "results/smoke/tables/berthet_walk.csv").is_file()
     accounts = accounted.run("sacct", "--noheader", "--allocations", "--parsable2", "--format=Account,Partition,State")
-    assert accounts.splitlines() == ["group|main|COMPLETED"] * 2  # the doctor's trial and the training
+    assert accounts.splitlines() == ["group|main|COMPLETED"] * 3  # the doctor's trial, the kernels and the training
+    assert project.said.index("(Rule: kernels)") < project.said.index("(Rule: train_walk_1)")
