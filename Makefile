@@ -3,6 +3,7 @@
 
 SCALE ?=
 CORES ?=
+PROFILE ?=
 ARGS ?=
 PYTHON ?= python3
 
@@ -21,18 +22,19 @@ INSTALLING := unset PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_DRY_RUN UV_TAR
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help setup reproduce test test-slow lint bench audit report readme ui lock clean
+.PHONY: help setup reproduce test test-slow test-cluster lint bench audit report readme ui lock clean
 
 help: ## this page
 	@echo 'structgrad reproduces the tables of three papers on learning through a discrete argmax.'
 	@echo 'Start with `make reproduce`: it sets up .venv from requirements.lock (the first time only: some'
 	@echo 'minutes, 6 GB), trains what is missing, and prints our tables beside the published ones.'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo 'Variables:'
 	@echo '  SCALE=smoke|desktop|paper   minutes, hours, or the published protocol in full (default: config.yaml)'
 	@echo '  CORES=4                     how many cores the workflow may use (default: all)'
+	@echo '  PROFILE=slurm               submit to a Slurm cluster instead: docs/cluster.md'
 	@echo '  ARGS="-k audit"             more arguments for pytest'
 	@echo '  PYTHON=python3.12           the Python that .venv is made from'
 	@echo
@@ -43,14 +45,17 @@ help: ## this page
 setup: $(READY) ## make .venv as requirements.lock says; nothing to do when it is there
 	@echo 'Ready: make reproduce, make test, or .venv/bin/structgrad --help'
 
-reproduce: $(READY) ## train what is missing, then tables, figures, tracking and report [SCALE= CORES=]
-	@exec $(RUN) structgrad reproduce $(SCALE_OPTION) $(if $(CORES),--cores $(CORES))
+reproduce: $(READY) ## train what is missing, then tables, figures, tracking and report [SCALE= CORES= PROFILE=]
+	@exec $(RUN) structgrad reproduce $(SCALE_OPTION) $(if $(CORES),--cores $(CORES)) $(if $(PROFILE),--profile $(PROFILE))
 
 test: $(READY) ## run the tests on all cores, without the slow ones [ARGS=, as in ARGS="-n 0 -k audit"]
 	@$(RUN) python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)
 
 test-slow: $(READY) ## run the slow tests only [ARGS=]
 	@$(RUN) python -m pytest -m slow $(ARGS)
+
+test-cluster: $(READY) ## run the workflow through a Slurm of one node that the tests start and stop (Debian, root) [ARGS=]
+	@$(RUN) python -m pytest tests/cluster $(ARGS)
 
 lint: $(READY) ## style, types, import arrows and the workflow's own lint; runs them all, then says which failed
 	@failed=''; \

@@ -118,3 +118,12 @@ def test_the_workflow_goes_on_with_what_is_not_finished(toy, python, monkeypatch
     monkeypatch.setenv(FRESH, "1")
     python(*WORKFLOW, "--forceall")
     assert log.read_text().split()[4:] == ["first", "second", "third"]
+
+
+def test_what_a_rule_has_no_part_in_makes_nothing_anew(toy, python):
+    data = ("-m", "snakemake", "results/smoke/data/toy.json", "--cores", "1", "--config", "experiments=[toy]")
+    python(*data)
+    planned = python(*data, "threads=2", "time_budget=60", "--dry-run")
+    assert "Nothing to be done" in planned.stdout + planned.stderr
+    planned = python(*data, "data_folder=/elsewhere", "--dry-run")  # where its data comes from is its business
+    assert "Nothing to be done" not in planned.stdout + planned.stderr

@@ -1,8 +1,7 @@
-"""What a command is told besides config.yaml arrives at a job's command line as it was given."""
+"""What a command is told besides config.yaml arrives at a job as it was given."""
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
@@ -15,8 +14,8 @@ from structgrad.repro.planning.plan import load_plan
 
 # A job's `python` that writes down what it is told, and the file that its rule promises.
 PROBE = """#!{python}
-import json, pathlib, sys
-pathlib.Path("told.json").write_text(json.dumps(sys.argv[1:]))
+import os, pathlib
+pathlib.Path("told.json").write_text(os.environ["{variable}"])
 made = pathlib.Path("results/smoke/data/indelman_1a.json")
 made.parent.mkdir(parents=True, exist_ok=True)
 made.write_text("{{}}")
@@ -28,7 +27,7 @@ VALUES = [NASTY, "~", "null", "123", " spaces ", "{wildcards.x}", "/plain/path",
 @pytest.fixture(scope="module")
 def probe(clone, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bin")
-    (folder / "python").write_text(PROBE.format(python=sys.executable))
+    (folder / "python").write_text(PROBE.format(python=sys.executable, variable=overrides.VARIABLE))
     (folder / "python").chmod(0o755)
     return folder
 
@@ -43,8 +42,7 @@ def test_a_job_is_told_the_value_as_it_was_given(clone, probe, monkeypatch, valu
     environment = os.environ | {"PATH": os.pathsep.join([str(probe), os.environ["PATH"]])}
     done = subprocess.run([*command, *told], cwd=clone, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    words = json.loads((clone / "told.json").read_text())
-    assert overrides.parse(words[words.index(overrides.OPTION) + 1]) == given
+    assert overrides.parse((clone / "told.json").read_text()) == given
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -57,5 +55,5 @@ def test_every_way_gives_the_value_back(monkeypatch, clone, value):
     assert option == "--config"
     assert overrides.from_snakemake({"replicas": 3} | parse_config([pair])) == given
     assert repr(pair) == f"'{pair}'" == f"'{shlex.quote(pair)}'"  # as Snakemake writes it for a cluster's job
-    (_, text) = shlex.split(overrides.shell(given))
-    assert overrides.parse(text) == given
+    monkeypatch.setenv(overrides.VARIABLE, overrides.variables(load_plan("smoke", given).config)[overrides.VARIABLE])
+    assert overrides.from_environment() == {key: value for key, value in given.items() if value is not None}

@@ -111,6 +111,34 @@ def test_time_budget_hands_back_with_code_75_and_goes_on(project, whole):
     assert resumed["run"]["resumed"] == 1
 
 
+TOLD = """
+import os, signal
+from structgrad.repro.commands.training_bar import TrainingBar
+from structgrad.repro.cli import main
+
+show = TrainingBar.__call__
+
+def told(self, step, active, numbers):
+    show(self, step, active, numbers)
+    if step == 7:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+TrainingBar.__call__ = told
+main()
+"""
+
+
+def test_told_to_stop_it_saves_its_state_and_ends_with_code_75(project, whole):
+    arm, shard = "direct_stochastic", SHARD.format(arm="direct_stochastic")
+    said = run(shard, code=75, program=("-c", TOLD))
+    assert f"structgrad: {shard}: told to stop, and its state is saved; run again to go on" in said.splitlines()
+    assert (project / ".work/smoke" / shard / "checkpoint.pt").exists()
+    run(shard)
+    resumed = records.load(record_of(project, arm))
+    assert records.canonical(resumed) == whole(arm)
+    assert resumed["run"]["resumed"] == 1
+
+
 def test_a_checkpoint_of_other_sources_or_a_broken_one_is_not_used(project):
     arm, shard = "direct_stochastic", SHARD.format(arm="direct_stochastic")
     checkpoint = project / ".work/smoke" / shard / "checkpoint.pt"

@@ -8,7 +8,6 @@ rule audit:
     conda:
         "../../environment.yml"
     params:
-        options=options_of,
         scale=PLAN.scale,
     shell:
-        "python -m structgrad audit --scale {params.scale} {params.options} 2>&1 | tee {log}"
+        "python -m structgrad audit --scale {params.scale} 2>&1 | tee {log}"

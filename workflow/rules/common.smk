@@ -7,23 +7,26 @@ from shlex import quote
 from structgrad.errors import UserError
 from structgrad.repro.planning import overrides
 from structgrad.repro.report import assets
-from structgrad.repro.running import finished, lock, packs
+from structgrad.repro.running import datasets, environment, finished, lock, outcomes, packs
+from structgrad.repro.running.cluster import site
 from structgrad.repro.running.digests import declared_digest, source_digest
+from structgrad.repro.running.needs import needs
 from structgrad.repro.running.packs import FRESH
+from structgrad.repro.running.retries import Retries
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.planning.plan import load_plan
-from structgrad.repro.running.run import key_of
+from structgrad.repro.running.run import key_of, trainer_digest
 
 try:
     PLAN = load_plan(overrides=overrides.from_snakemake(config))
+    SITE = site.load_site()
 except UserError as error:
     print(f"structgrad: {error}", file=sys.stderr)
     sys.exit(2)
 
-# What --config changed is passed on, so that every job sees the same plan; the file itself every job reads.
-# How jobs are packed does not concern them.
-_OURS = ("scale", "threads", "job_minutes")
-_OPTIONS = overrides.shell({key: value for key, value in overrides.differing(PLAN.config).items() if key not in _OURS})
+# What --config changed reaches the jobs through their environment: were it in a rule's params, every change of it would
+# make anew what it has no part in.
+os.environ |= overrides.variables(PLAN.config) | site.variables(SITE) | environment.sources(project_root())
 
 
 def name_of(shard):
@@ -52,10 +55,16 @@ def packs_to_do():
 PACKS = packs_to_do()
 
 
+def experiments_to_do():
+    """The experiments of this run's jobs."""
+    return list(dict.fromkeys(pack.experiment for pack in PACKS))
+
+
 def begin():
     """Hold the lock; write down the jobs of this run; a fresh one takes nothing that was finished before."""
     hold_lock()
     packs.freeze(PLAN.scale, PACKS)
+    outcomes.forget(PLAN.scale)
     if os.environ.get(FRESH) == "1":
         for pack in PACKS:
             for shard in pack.shards:
@@ -80,11 +89,6 @@ def hold_lock():
         sys.exit(2)
 
 
-def options_of(wildcards):
-    """What every job is told beside its scale; a function, because braces in a plain text would be wildcards."""
-    return _OPTIONS
-
-
 def generator_of(wildcards):
     """The digest of the sources that make an experiment's data."""
     return source_digest(f"{PLAN.experiments[wildcards.experiment].experiment.package}.data")
@@ -93,6 +97,25 @@ def generator_of(wildcards):
 def keys_of(pack):
     """What the records of a job depend on: editing that trains them anew, editing other sources does not."""
     return [key_of(PLAN, shard) for shard in pack.shards]
+
+
+def data_of(wildcards):
+    """The data sets that an experiment's shards train on, and where real data is looked for first."""
+    return [*datasets.named(PLAN, wildcards.experiment), PLAN.config["data_folder"]]
+
+
+def resources_of(pack):
+    """What a cluster is asked for: what the job needs, which grows by attempt, and the site's own words."""
+    return {
+        "mem_mb": lambda wildcards, attempt: needs(PLAN, pack, attempt).mem_mb,
+        "runtime": lambda wildcards, attempt: needs(PLAN, pack, attempt).runtime,
+        **site.resources(SITE, gpu=needs(PLAN, pack).gpu > 0),
+    }
+
+
+def retries_of(pack):
+    """Where a profile tries failed jobs again: for as long as they get on."""
+    return Retries(pack, lambda: workflow.execution_settings.retries)
 
 
 def words_of(pack):

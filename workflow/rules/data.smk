@@ -8,6 +8,6 @@ rule data:
     params:
         sources=source_digest("structgrad.repro.running.datasets"),
         generator=generator_of,
-        options=options_of,
+        data=data_of,
     shell:
-        "python -m structgrad data make {wildcards.experiment} --scale {wildcards.scale} {params.options} 2>&1 | tee {log}"
+        "python -m structgrad data make {wildcards.experiment} --scale {wildcards.scale} 2>&1 | tee {log}"

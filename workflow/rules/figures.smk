@@ -15,7 +15,6 @@ rule figures:
     params:
         sources=source_digest("structgrad.repro.figures.files"),
         declared=declared_digest("published_numbers.csv"),
-        options=options_of,
         scale=PLAN.scale,
     shell:
-        "python -m structgrad tables --scale {params.scale} {params.options} --only figures --quiet 2>&1 | tee {log}"
+        "python -m structgrad tables --scale {params.scale} --only figures --quiet 2>&1 | tee {log}"

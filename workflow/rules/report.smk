@@ -16,7 +16,6 @@ rule report:
     params:
         sources=source_digest("structgrad.repro.report.page", *REPORT_TEMPLATES),
         declared=declared_digest("published_numbers.csv", "claims.yaml", "register.yaml", CAPTIONS),
-        options=options_of,
         scale=PLAN.scale,
     shell:
-        "python -m structgrad report --scale {params.scale} {params.options} 2>&1 | tee {log}"
+        "python -m structgrad report --scale {params.scale} 2>&1 | tee {log}"

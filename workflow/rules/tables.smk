@@ -15,10 +15,9 @@ rule tables:
     params:
         sources=source_digest("structgrad.repro.tables.files", "templates/table.html.j2"),
         declared=declared_digest("published_numbers.csv"),
-        options=options_of,
         scale=PLAN.scale,
     shell:
-        "python -m structgrad tables --scale {params.scale} {params.options} --only tables --quiet 2>&1 | tee {log}"
+        "python -m structgrad tables --scale {params.scale} --only tables --quiet 2>&1 | tee {log}"
 
 
 rule claims:
@@ -34,7 +33,6 @@ rule claims:
     params:
         sources=source_digest("structgrad.repro.claims"),
         declared=declared_digest("published_numbers.csv", "claims.yaml", "register.yaml"),
-        options=options_of,
         scale=PLAN.scale,
     shell:
-        "python -m structgrad claims --scale {params.scale} {params.options} --quiet 2>&1 | tee {log}"
+        "python -m structgrad claims --scale {params.scale} --quiet 2>&1 | tee {log}"

@@ -11,7 +11,7 @@ rule tracking:
     params:
         sources=source_digest("structgrad.repro.tracking.ingestion"),
         declared=declared_digest("published_numbers.csv"),
-        options=options_of,
         scale=PLAN.scale,
+        store=PLAN.config["tracking"],
     shell:
-        "python -m structgrad tracking ingest --scale {params.scale} {params.options} 2>&1 | tee {log}"
+        "python -m structgrad tracking ingest --scale {params.scale} 2>&1 | tee {log}"

@@ -44,11 +44,11 @@ def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "exact",
         default="{}",
         metavar="JSON",
-        help="The same for many keys at once and without YAML's rules, as the workflow tells its jobs.",
+        help="The same for many keys at once and without YAML's rules, as the hints of other commands say it.",
     )
     @functools.wraps(command)
     def with_plan(*args: Any, scale: str | None, pairs: tuple[str, ...], exact: str, **kwargs: Any) -> Any:
-        given = overrides.parse(exact) | parse_overrides(pairs)
+        given = overrides.from_environment() | overrides.parse(exact) | parse_overrides(pairs)
         return command(*args, plan=load_plan(scale, given), **kwargs)
 
     return with_plan

@@ -15,17 +15,19 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 @click.command()
 @plan_options
+@click.option("--cluster", is_flag=True, help="Look at the Slurm cluster that this machine submits to, too.")
 @json_option
-def command(plan: Plan, as_json: bool) -> None:
+def command(plan: Plan, cluster: bool, as_json: bool) -> None:
     """Look at this machine and say, for each thing that is not well, what to do.
 
     Exit code 0: it can reproduce. 2: something must be mended first.
 
     Example: structgrad doctor
     """
+    from structgrad.repro.running.cluster.examination import examine_cluster
     from structgrad.repro.running.doctor import examine
 
-    diagnoses = examine(plan)
+    diagnoses = [*examine(plan), *(examine_cluster(plan) if cluster else ())]
     failed = any(diagnosis.state == "fail" for diagnosis in diagnoses)
     if as_json:
         click.echo(json.dumps([vars(diagnosis) for diagnosis in diagnoses], indent=1))

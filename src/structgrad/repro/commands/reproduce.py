@@ -18,7 +18,8 @@ from structgrad.repro.planning.paths import project_root
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.program import command_line, typed
 from structgrad.repro.progress import speaking, stage
-from structgrad.repro.running import environment, lock, packs, supervise
+from structgrad.repro.running import environment, failures, lock, packs, supervise
+from structgrad.repro.running.cluster.submission import KNOWS_NONE, submission
 from structgrad.repro.running.realdata import fetch
 
 
@@ -65,23 +66,37 @@ def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) ->
             subprocess.run(
                 [*words, "--unlock", "--quiet", "all"], cwd=root, env=environment.for_workflow(), check=False
             )
-        _work(plan, words, held, fresh)
+        _work(plan, words, held, fresh, _read(profile))
     finally:
         held.release()
 
 
-def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool) -> None:
+def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool, profile: dict[str, Any]) -> None:
     """Fetch, run the workflow and sum up, with the scale's lock held."""
     root, started = project_root(), time.monotonic()
+    variables = environment.for_workflow() | {lock.INHERITED: plan.scale} | _freshness(fresh)
+    cluster = submission(plan, profile, variables["PATH"]) if profile.get("executor") == "slurm" else None
     with speaking(), stage("looking for the data"):
         fetched = fetch(plan, [shard for shard in plan.shards if fresh or not shard.path.is_file()])
-    for line in fetched.lines():
+    for line in [*fetched.lines(), *([cluster.told] if cluster else [])]:
         click.echo(line)
     sys.stdout.flush()
-    variables = environment.for_workflow() | {lock.INHERITED: plan.scale} | _freshness(fresh)
+    if cluster:
+        words, variables = [*words, *cluster.options], variables | cluster.variables
+    packs.thaw(plan.scale)
+
+    def begun(process: int) -> None:
+        held.name(process)
+        if cluster:
+            cluster.watchdog.watch(process)
+
     code = supervise.run(
-        [*words, "--nolock"], root, variables, [held.file], held.name, lambda text: click.echo(text, err=True)
+        [*words, "--nolock"], root, variables, held.files, begun, lambda text: click.echo(text, err=True)
     )
+    if cluster and cluster.watchdog.stop():
+        raise UserError(KNOWS_NONE)
+    for line in failures.lines(plan) if code else ():
+        click.echo(f"failed: {line}", err=True)
     _check(code, plan)
     _sum_up(plan, time.monotonic() - started)
 
@@ -137,5 +152,10 @@ def snakemake(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) 
 
 def _of_profile(profile: str) -> dict[str, Any]:
     """What a profile says of config.yaml's keys."""
+    return parse_overrides(_read(profile).get("config", ()))
+
+
+def _read(profile: str) -> dict[str, Any]:
+    """All that a profile says."""
     files = sorted((project_root() / "workflow" / "profiles" / profile).glob("profile.v*.yaml"))
-    return parse_overrides(pair for file in files for pair in read_yaml(file).get("config", ()))
+    return {key: value for file in files for key, value in read_yaml(file).items()}

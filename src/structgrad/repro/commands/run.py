@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 import traceback
@@ -19,6 +20,7 @@ from structgrad.repro.commands.training_bar import TrainingBar
 from structgrad.repro.options import json_option, plan_options
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.shard import Shard
+from structgrad.repro.running import outcomes
 
 if TYPE_CHECKING:
     from structgrad.repro.running.comparison import Comparison
@@ -29,6 +31,17 @@ def _seconds(_: click.Context, parameter: click.Parameter, value: float | None) 
     if value is not None and not 0 < value < inf:
         raise UserError(f"{parameter.opts[0]} takes seconds, more than 0, not {value}")
     return value
+
+
+def _written_down(command: Callable[..., None]) -> Callable[..., None]:
+    """Tell the workflow, where it gave the job a name, how the command ended."""
+
+    @functools.wraps(command)
+    def with_outcome(*, plan: Plan, job: str | None, **rest: Any) -> None:
+        with outcomes.written_down(plan.scale, job):
+            command(plan=plan, job=job, **rest)
+
+    return with_outcome
 
 
 @click.command()
@@ -45,7 +58,9 @@ def _seconds(_: click.Context, parameter: click.Parameter, value: float | None) 
 @click.option("--into", type=click.Path(path_type=Path, file_okay=False), help="Write the record below this folder.")
 @click.option("--fresh", is_flag=True, help="Train anew and replace the record that is there.")
 @click.option("--go-on", is_flag=True, help="Take what an earlier job finished with the same sources as it is.")
+@click.option("--job", hidden=True, help="Its name in the workflow, which is told how it ended.")
 @json_option
+@_written_down
 def command(
     shards: tuple[str, ...],
     plan: Plan,
@@ -56,6 +71,7 @@ def command(
     into: Path | None,
     fresh: bool,
     go_on: bool,
+    job: str | None,
     as_json: bool,
 ) -> None:
     """Train all replicas of one arm x setting and write their record; of several, one after the other.
@@ -65,26 +81,37 @@ def command(
         structgrad run indelman_1a/d=5/direct/0-9 --scale smoke
 
     A record that is there is left as it is (exit code 0), unless --fresh says to replace it. A run that was killed
-    goes on from its last checkpoint and ends with the same numbers, to the bit. Where one of several shards fails the
-    others are trained all the same.
+    goes on from its last checkpoint and ends with the same numbers, to the bit. Told to stop (SIGTERM), or shortly
+    before the time limit of the Slurm job that it is in, it checkpoints and ends with exit code 75. Where one of
+    several shards fails the others are trained all the same.
     """
     from structgrad.repro.running import places
-    from structgrad.repro.running.run import OUT_OF_TIME, check_device, restore_shard, run_shard
+    from structgrad.repro.running.cluster.requeue import requeue
+    from structgrad.repro.running.run import check_device, restore_shard, run_shard
+    from structgrad.repro.running.stopping import OUT_OF_TIME, Stopping, deadline
     from structgrad.training.loop import OutOfTimeError
 
     chosen = [plan.shard(shard) for shard in dict.fromkeys(shards)]
     _check_options(compare, into, fresh, go_on, chosen)
     check_device(plan.config["device"])
     cores: int = plan.config["threads"] if threads is None else threads
-    budget = time_budget if time_budget is not None else plan.config["time_budget"]
-    started, failed, other = time.monotonic(), [], []
+    until = deadline(time_budget if time_budget is not None else plan.config["time_budget"])
+    stopping = Stopping()
+    failed, other = [], []
 
     def train(shard: Shard, place: Place) -> dict[str, Any]:
-        left = None if budget is None else budget - (time.monotonic() - started)
+        left = None if until is None else until - time.monotonic()
         bar = TrainingBar(shard.id, shard.count, plan.experiments[shard.experiment].experiment)
+
+        def between_steps(step: int, active: int, numbers: dict[str, float]) -> None:
+            bar(step, active, numbers)
+            stopping.mind()
+
+        stopping.training = True
         try:
-            return run_shard(plan, shard, bar, cores, checkpoint_every, left, place, bar.expects)
+            return run_shard(plan, shard, between_steps, cores, checkpoint_every, left, place, bar.expects)
         finally:
+            stopping.training = False
             bar.close()
 
     def do(shard: Shard) -> None:
@@ -103,19 +130,23 @@ def command(
             record = (restore_shard(plan, shard) if go_on else None) or train(shard, place)
         click.echo(records_json(record) if as_json else summary(record, experiment))
 
-    for shard in chosen:
-        try:
-            do(shard)
-        except OutOfTimeError:
-            click.echo(f"structgrad: {shard.id}: the time budget ran out; run again to go on", err=True)
-            sys.exit(OUT_OF_TIME)
-        except Exception as error:
-            if len(chosen) == 1:
-                raise
-            failed.append(shard.id)
-            click.echo(f"structgrad: {shard.id}: {error}", err=True)
-            if not isinstance(error, UserError):
-                traceback.print_exc()
+    with stopping.listening():
+        for shard in chosen:
+            try:
+                do(shard)
+            except OutOfTimeError:
+                why = "told to stop, and its state is saved" if stopping.told else "the time budget ran out"
+                click.echo(f"structgrad: {shard.id}: {why}; run again to go on", err=True)
+                if job and not stopping.told:
+                    requeue()
+                sys.exit(OUT_OF_TIME)
+            except Exception as error:
+                if len(chosen) == 1:
+                    raise
+                failed.append(shard.id)
+                click.echo(f"structgrad: {shard.id}: {error}", err=True)
+                if not isinstance(error, UserError):
+                    traceback.print_exc()
     if failed:
         raise UserError(f"{len(failed)} of {len(chosen)} shards failed: {', '.join(failed)}")
     if other:

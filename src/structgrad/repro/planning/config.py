@@ -31,10 +31,11 @@ def load_scale(name: str) -> dict[str, Any]:
     return check(read_yaml(folder / f"{name}.yaml"), "scale", f"workflow/scales/{name}.yaml")
 
 
-def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
+def parse_overrides(pairs: Iterable[str], schema: str = "config") -> dict[str, Any]:
     """``("replicas=3", "arms=[direct]", "data_folder=/a b")`` as a mapping: values are YAML, or text as it stands.
 
-    Where the key takes text, only what begins with a quotation mark is YAML: in a path, `#` and `: ` are no syntax.
+    Where the key takes text by its schema, only what begins with a quotation mark is YAML: in a path, `#` and `: ` are
+    no syntax.
 
     Raises:
         UserError: not key=value, or a value that is not YAML.
@@ -44,7 +45,7 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not equals:
             raise UserError(f"--set takes key=value, not {pair!r}")
-        if _is_text(key) and not value.startswith(("'", '"')):
+        if _is_text(key, schema) and not value.startswith(("'", '"')):
             overrides[key] = value if value not in ("", "null") else None
         else:
             overrides[key] = parse_yaml(value, f"--set {key}: {value!r}")
@@ -55,18 +56,22 @@ def _schema(name: str) -> dict[str, Any]:
     return read_yaml(project_root() / "workflow" / "schemas" / f"{name}.schema.yaml")
 
 
-def _is_text(key: str) -> bool:
-    """Whether the values of a key of config.yaml are text."""
-    return "string" in _schema("config")["properties"].get(key, {}).get("type", ())
+def _is_text(key: str, schema: str) -> bool:
+    """Whether the values of a key are text."""
+    return "string" in _schema(schema)["properties"].get(key, {}).get("type", ())
+
+
+def defaults(schema: str) -> dict[str, Any]:
+    """What keys are that a file leaves out."""
+    return {key: part["default"] for key, part in _schema(schema)["properties"].items() if "default" in part}
 
 
 def check(content: dict[str, Any], schema_name: str, where: str) -> dict[str, Any]:
     """``content`` with the schema's defaults filled in, or a :class:`UserError` for its first fault."""
-    schema = _schema(schema_name)
-    for error in sorted(validator(schema).iter_errors(content), key=lambda e: [str(p) for p in e.absolute_path]):
+    rule = validator(_schema(schema_name))
+    for error in sorted(rule.iter_errors(content), key=lambda e: [str(p) for p in e.absolute_path]):
         raise _explain(error, where)
-    defaults = {key: part["default"] for key, part in schema["properties"].items() if "default" in part}
-    return defaults | content
+    return defaults(schema_name) | content
 
 
 def _explain(error: jsonschema.ValidationError, where: str) -> UserError:

@@ -1,15 +1,16 @@
 """How what differs from config.yaml reaches the workflow and its jobs: once, as JSON.
 
 JSON gives every value back as it was: no `#`, quotation mark, colon or brace in a path has a meaning, and text that
-looks like a number stays text. It travels as one word of a command line, which the shell's quoting leaves as it is.
+looks like a number stays text. It reaches a job through its environment, and a command that is typed as one word, which
+the shell's quoting leaves as it is.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
-from shlex import join
 from typing import Any
 
 from structgrad.errors import UserError, unknown
@@ -18,6 +19,7 @@ from structgrad.repro.planning.config import load_config
 
 OPTION = "--set-json"
 KEY = "overrides"  # the workflow's own name for all of them together
+VARIABLE = "STRUCTGRAD_OVERRIDES"  # where the workflow's jobs find them
 
 
 def differing(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,9 +33,14 @@ def words(overrides: Mapping[str, Any]) -> list[str]:
     return [OPTION, json.dumps(overrides)] if overrides else []
 
 
-def shell(overrides: Mapping[str, Any]) -> str:
-    """:func:`words`, quoted for a shell."""
-    return join(words(overrides))
+def variables(config: Mapping[str, Any]) -> dict[str, str]:
+    """The environment by which every job sees the plan of this configuration."""
+    return {VARIABLE: json.dumps(differing(config))}
+
+
+def from_environment() -> dict[str, Any]:
+    """What the workflow tells this job; nothing outside of one."""
+    return parse(os.environ.get(VARIABLE, "{}"))
 
 
 def parse(text: str) -> dict[str, Any]:

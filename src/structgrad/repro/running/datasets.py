@@ -23,6 +23,11 @@ def path_of(scale: str, experiment: str) -> Path:
     return results(scale) / "data" / f"{experiment}.json"
 
 
+def named(plan: Plan, experiment: str) -> list[str]:
+    """The data sets of an experiment that :func:`make` makes, as settings and replicas."""
+    return list(dict.fromkeys(_key(shard) for shard in plan.shards_of(experiment) if not shard.left_out))
+
+
 def make(plan: Plan, experiment: str) -> dict[str, str]:
     """Generate (or read) the data of every setting and write their digests; the digests by setting and replicas.
 

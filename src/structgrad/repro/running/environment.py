@@ -50,6 +50,13 @@ def for_workflow() -> dict[str, str]:
     return os.environ | {"PATH": path, "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}
 
 
+def sources(root: Path) -> dict[str, str]:
+    """What lets a job's Python import this checkout, also one that a conda environment or a container brings along."""
+    own = str(root / "src")
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != own]
+    return {"PYTHONPATH": os.pathsep.join([own, *others])}
+
+
 def check_place(root: Path) -> None:
     """Refuse a checkout in which the workflow cannot work.
 

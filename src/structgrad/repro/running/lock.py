@@ -9,12 +9,14 @@ holder for people; whether it is alive, only the lock says.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import socket
 from pathlib import Path
 from typing import Any
 
+from structgrad import cache
 from structgrad.errors import UserError
 from structgrad.repro.planning.paths import project_root, work
 
@@ -36,14 +38,13 @@ class Lock:
             self.file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}; work in a checkout of your own") from error
+        self.files = [self.file]
         try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            self._take(path)
+        except BlockingIOError as error:
             holder = self._read()
-            os.close(self.file)
-            if isinstance(error, BlockingIOError):
-                raise UserError(_told(f"scale {scale}", holder)) from error
-            raise UserError(f"{path}: this file system has no locks ({error.strerror}); work on another") from error
+            self._close()
+            raise UserError(_told(f"scale {scale}", holder)) from error
         self.left_by = self._read().get("pid")  # a holder that was killed could not take its name away
         self.name(None)
 
@@ -55,7 +56,25 @@ class Lock:
     def release(self) -> None:
         """Let go of it in this process and clear the holder's name."""
         self._write(b"")
-        os.close(self.file)
+        self._close()
+
+    def _take(self, path: Path) -> None:
+        """Lock the file; where its file system has no locks, as some home folders, one on this machine instead, which
+        keeps away what runs here.
+        """
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            name = hashlib.sha256(bytes(path)).hexdigest()[:16]
+            here = cache.private_folder("structgrad-locks") / name
+            self.files.append(os.open(here, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            fcntl.flock(self.files[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _close(self) -> None:
+        for file in self.files:
+            os.close(file)
 
     def _read(self) -> dict[str, Any]:
         return _content(os.pread(self.file, 4096, 0))

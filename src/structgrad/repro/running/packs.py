@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from statistics import median
 
 from structgrad.files import write_text
@@ -69,13 +70,27 @@ def estimates(plan: Plan, wanted: Sequence[Shard]) -> Callable[[Shard], float]:
 def freeze(scale: str, packs: Sequence[Pack]) -> None:
     """Write down the jobs of a run: processes that plan again, while records come in, must see the same ones."""
     content = [[p.name, p.experiment, [shard.id for shard in p.shards], p.seconds] for p in packs]
-    write_text(work() / scale / "packs.json", json.dumps(content) + "\n")
+    write_text(_file(scale), json.dumps(content) + "\n")
+
+
+def thaw(scale: str) -> None:
+    """Forget the jobs of the run before."""
+    _file(scale).unlink(missing_ok=True)
+
+
+def begun(scale: str) -> bool:
+    """Whether a run has come so far that its jobs are written down."""
+    return _file(scale).is_file()
 
 
 def frozen(plan: Plan) -> list[Pack]:
     """The jobs that :func:`freeze` wrote down."""
-    content = json.loads((work() / plan.scale / "packs.json").read_text(encoding="utf-8"))
+    content = json.loads(_file(plan.scale).read_text(encoding="utf-8"))
     return [Pack(name, experiment, tuple(map(plan.shard, ids)), seconds) for name, experiment, ids, seconds in content]
+
+
+def _file(scale: str) -> Path:
+    return work() / scale / "packs.json"
 
 
 def _axes(shard: Shard) -> tuple[str, str, str]:

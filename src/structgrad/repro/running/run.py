@@ -21,7 +21,6 @@ from structgrad.repro.running.places import Place, own
 from structgrad.repro.running.provenance import forget_peak_memory, hardware, libraries, peak_memory_mb
 from structgrad.repro.running.realdata import data_folder
 
-OUT_OF_TIME = 75  # EX_TEMPFAIL: what a cluster requeues and the workflow retries
 Show = Callable[[int, int, dict[str, float]], None]
 
 
