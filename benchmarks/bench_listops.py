@@ -1,11 +1,14 @@
 """Time and memory of a training step on ListOps expressions: ours against the plain form, in one run.
 
 Both take the same steps (``tests/reference/test_listops_against_plain.py``): batches of 100 expressions up to depth 5
-and length 50, the loss, the gradient of every weight, AdamW. Ours runs all LSTMs side by side by one node of autograd,
-sums over edges before it multiplies, takes trees' marginals and their derivatives from compiled kernels, and puts
-expressions of about the same length in a batch; the plain form (``plain_listops.py``) does none of that. In the column
-``batches`` the plain form gets our batches, in ``plain`` those of a random order. Times are CPU seconds of one thread
-for an epoch of ten batches, over ten, all in turns; memory is the growth of the peak of the resident set in an epoch.
+and length 50, the loss, the gradient of every weight, AdamW. Ours runs all LSTMs side by side, compiled between their
+products, and all rounds of messages as one node of autograd each; it takes trees' marginals and their derivatives from
+compiled kernels, on a parse only the symbols that are heard in time, and puts expressions of about the same length in a
+batch; the plain form (``plain_listops.py``) does none of that. In the column ``batches`` the plain form gets our
+batches, in ``plain`` those of a random order. ``two`` is what a step on twice the batch takes over two steps: what two
+trials in one batched model could save at most, if their batches were as long as each other. Times are CPU seconds of
+one thread for an epoch of ten batches, over ten, all in turns; memory is the growth of the peak of the resident set in
+an epoch.
 
     python benchmarks/bench_listops.py                 the table
     python benchmarks/bench_listops.py --case tree     arms whose names contain this
@@ -31,8 +34,8 @@ from structgrad.experiments.paulus.listops import trial as trials
 from structgrad.experiments.paulus.listops.batches import Shuffle, batch_of
 from structgrad.experiments.paulus.listops.data import Data, make
 from structgrad.experiments.paulus.listops.edges import NOISES, Sampler
-from structgrad.experiments.paulus.listops.lstm import _Recurrence
-from structgrad.experiments.paulus.listops.model import GraphClassifier
+from structgrad.experiments.paulus.listops.lstm import _Compiled
+from structgrad.experiments.paulus.listops.rounds import _Rounds
 from structgrad.experiments.paulus.listops.spec import TABLE_2
 from structgrad.noise import Gumbel, Logistic
 from structgrad.parallel import set_threads
@@ -46,8 +49,10 @@ SIZE, STEPS = TABLE_2.config["batch_size"], TABLE_2.config["pool"]  # an epoch i
 SIZES = {"train": SIZE * STEPS, "validation": 5, "test": 5}
 ROLES = ("init", "shuffle", "noise", "dropout", "evaluation", "search")
 PARTS: tuple[tuple[str, Any, str], ...] = (  # what is timed, without what is timed inside; all else is the rest
-    ("LSTMs forward", _Recurrence, "forward"),
-    ("LSTMs backward", _Recurrence, "backward"),
+    ("LSTMs forward", _Compiled, "forward"),
+    ("LSTMs backward", _Compiled, "backward"),
+    ("messages forward", _Rounds, "forward"),
+    ("messages backward", _Rounds, "backward"),
     ("noise", Gumbel, "sample"),
     ("noise", Logistic, "sample"),
     ("marginals", MatrixTree, "_kernel_marginals"),
@@ -55,7 +60,6 @@ PARTS: tuple[tuple[str, Any, str], ...] = (  # what is timed, without what is ti
     ("marginals", Hypercube, "_kernel_marginals"),
     ("marginals", Hypercube, "_kernel_product"),
     ("rest of edges", Sampler, "__call__"),
-    ("messages forward", GraphClassifier, "_round"),
     ("other backward", torch.Tensor, "backward"),
     ("AdamW", torch.optim.AdamW, "step"),
     ("batches", trials, "batch_of"),
@@ -68,14 +72,15 @@ def data_of(expressions: int = SIZES["train"]) -> Data:
     return Data(whole.train[:expressions], whole.validation, whole.test)
 
 
-def ours(arm: str, data: Data) -> Callable[[], None]:
-    """An epoch of ours."""
+def ours(arm: str, data: Data, at_once: int = 1) -> Callable[[], None]:
+    """An epoch of ours, in steps on so many batches at once."""
     boxes = {name: [value, value] for name, value in POINT.items()}
-    config = parameters_of(TABLE_2, arm, "ListOps", search=boxes)
+    sizes = {"batch_size": SIZE * at_once, "pool": STEPS // at_once}
+    config = parameters_of(TABLE_2, arm, "ListOps", search=boxes, **sizes)
     trial = trials.ListOpsTrial(config, data, dict.fromkeys(ROLES, 1))
 
     def epoch() -> None:
-        for _ in range(-(-len(data.train) // SIZE)):
+        for _ in range(-(-len(data.train) // (SIZE * at_once))):
             trial.update()
 
     return epoch
@@ -104,11 +109,13 @@ def plain(arm: str, data: Data, pooled: bool = False) -> Callable[[], None]:
     return epoch
 
 
-FORMS = (plain, lambda arm, data: plain(arm, data, pooled=True), ours)
+FORMS = (
+    plain, lambda arm, data: plain(arm, data, pooled=True), ours, lambda arm, data: ours(arm, data, at_once=2)
+)  # fmt: skip
 
 
 def times(arm: str, seconds: float) -> list[float]:
-    """Median CPU seconds of a step: plain, plain in our batches, ours."""
+    """Median CPU seconds of a step: plain, plain in our batches, ours, ours on two batches at once."""
     candidates = []
     for form in FORMS:
         epoch = form(arm, data_of())
@@ -152,15 +159,15 @@ def main() -> None:
     keep_freed_memory()  # as every job does; all sides gain
     lengths = data_of().train.lengths
     print(f"mean length {lengths.mean():.1f}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    columns = f"{'plain ms':>9}{'batches':>8}{'ours ms':>8}{'ratio':>7}{'MiB plain/ours':>16}"
+    columns = f"{'plain ms':>9}{'batches':>8}{'ours ms':>8}{'ratio':>7}{'two':>6}{'MiB plain/ours':>16}"
     print(f"{'arm':<22}{columns}  our time goes to (%)")
     for arm in ARMS:
         if options.case not in arm:
             continue
-        slow, sorted_by_length, fast = (1e3 * each for each in in_child(times, arm, options.seconds))
+        slow, sorted_by_length, fast, two = (1e3 * each for each in in_child(times, arm, options.seconds))
         peaks = "/".join(f"{in_child(memory, arm, form):.1f}" for form in (plain, ours))
-        line = f"{arm:<22}{slow:>9.1f}{sorted_by_length:>8.1f}{fast:>8.1f}{slow / fast:>6.1f}x{peaks:>16}"
-        print(f"{line}  {in_child(shares, arm)}", flush=True)
+        line = f"{arm:<22}{slow:>9.1f}{sorted_by_length:>8.1f}{fast:>8.1f}{slow / fast:>6.1f}x{two / fast:>6.2f}"
+        print(f"{line}{peaks:>16}  {in_child(shares, arm)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from trainings import gradient, job_of, mean, parameters, proportion
 
 from structgrad.experiments import REGISTRY
+from structgrad.experiments.paulus.listops import lstm
 from structgrad.experiments.paulus.listops import trial as trials
 from structgrad.experiments.paulus.listops.batches import batch_of, sorted_batches
 from structgrad.experiments.paulus.listops.data import Data, make
@@ -85,7 +86,8 @@ def test_the_lstms_are_torchs_and_so_are_their_gradients():
     ours = drawn(SymbolLSTM(5, 3, 4, count=2)).double()
     tokens = torch.randint(5, (2, 6, 7), generator=generator())
     weight = torch.randn(7, 2, 6, 4, generator=generator(1), dtype=torch.float64)
-    states = ours(tokens)
+    places = torch.arange(7).expand_as(tokens)
+    states = ours(tokens, places).permute(2, 0, 1, 3)
     (weight * states).sum().backward()
     embedded = ours.embedding.weight.detach().requires_grad_()
     for place in range(2):
@@ -102,9 +104,53 @@ def test_the_lstms_are_torchs_and_so_are_their_gradients():
 def test_one_symbol_is_a_sequence_too():
     ours = drawn(SymbolLSTM(5, 3, 4))
     tokens = torch.tensor([[[2], [4]]])
-    ours(tokens).sum().backward()
-    expected = as_torch(ours, 0)(ours.embedding(tokens[0]))[0].transpose(0, 1)
-    torch.testing.assert_close(ours(tokens)[:, 0], expected)
+    ours(tokens, torch.zeros_like(tokens)).sum().backward()
+    expected = as_torch(ours, 0)(ours.embedding(tokens[0]))[0]
+    torch.testing.assert_close(ours(tokens, torch.zeros_like(tokens))[0], expected)
+
+
+def lstm_inputs(dtype=torch.float64, count=4, ways=2, units=5):
+    """Tables, symbols, places (each once in a row) and weights of some LSTMs."""
+    draw = generator(3)
+    table = torch.randn(count, 6, 4 * units, generator=draw, dtype=torch.float64)
+    tokens = torch.randint(6, (count, 3, 7), generator=draw)
+    places = torch.stack([torch.randperm(7, generator=draw) for _ in range(3 * count)]).view(count, 3, 7)
+    weight = torch.randn(count, units, 4 * units, generator=draw, dtype=torch.float64)
+    return table.to(dtype).requires_grad_(), tokens, places, weight.to(dtype).requires_grad_(), ways
+
+
+def test_compiled_lstms_are_those_in_torch_operations(monkeypatch):
+    weight, runs = None, []
+    for is_compiled in (True, False):
+        monkeypatch.setattr(lstm, "compiled", lambda *values, answer=is_compiled: answer)
+        given = lstm_inputs()
+        vectors = lstm.recurrence(*given)
+        assert vectors.shape == (2, 3, 7, 10)
+        weight = torch.randn(vectors.shape, generator=generator(4), dtype=torch.float64)
+        (vectors * weight).sum().backward()
+        runs.append((vectors, given[0].grad, given[3].grad))
+    for ours, plain in zip(*runs, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-12, atol=1e-12)
+
+
+def test_compiled_lstms_in_single_precision_are_right_to_its_last_places():
+    single, double = lstm_inputs(torch.float32), lstm_inputs()
+    outcomes = []
+    for given in (single, double):
+        vectors = lstm.recurrence(*given)
+        vectors.sum().backward()
+        outcomes.append((vectors, given[0].grad, given[3].grad))
+    for ours, exact in zip(*outcomes, strict=True):
+        torch.testing.assert_close(ours.double(), exact, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize(("value", "state"), [(300.0, math.tanh(1)), (-300.0, 0.0), (math.nan, math.nan)])
+def test_gates_beyond_an_exponential_are_open_or_shut_and_what_is_lost_stays_lost(value, state):
+    table, tokens, _, weight, _ = lstm_inputs(torch.float32, count=1, ways=1)
+    with torch.no_grad():
+        given = torch.full_like(table, value)
+        vectors = lstm.recurrence(given, tokens[..., :1], torch.zeros_like(tokens[..., :1]), weight, 1)
+    torch.testing.assert_close(vectors, torch.full_like(vectors, state), equal_nan=True)
 
 
 def test_edges_are_scored_by_two_bidirectional_lstms_that_stop_at_the_padding():
@@ -179,11 +225,37 @@ def test_true_edges_are_the_parse_and_carry_every_operand_to_the_first_symbol():
     assert not torch.linalg.matrix_power(edges + torch.eye(edges.shape[-1]), 2)[:, 0].bool().equal(inside)
 
 
+def test_a_parse_as_operands_is_the_same_parse_as_pairs():
+    """Also where it is deeper than there are rounds, whose last symbols nobody hears in time."""
+    batch = a_batch(count=30, depth=4, length=24)
+    for count in (1, 2, 3, 4, 6):
+        runs = []
+        for edges in (TrueEdges(), lambda batch, generator: batch.parse):
+            network = drawn(GraphClassifier(edges, 6, count, False, 0.25)).double()
+            logits, _ = network(batch, generator(), generator(7))
+            nn.functional.cross_entropy(logits, batch.values).backward()
+            runs.append((logits, *(parameter.grad for parameter in network.parameters())))
+        for ours, wanted in zip(*runs, strict=True):
+            torch.testing.assert_close(ours, wanted, rtol=1e-10, atol=1e-12)
+
+
+def test_depths_count_the_operators_above():
+    batch = a_batch()
+    for parents, depths, length in zip(batch.parents.tolist(), batch.depths.tolist(), batch.lengths, strict=True):
+        for place, depth in enumerate(depths):
+            above, place = [], parents[place] if place < length else -2
+            while place >= 0:
+                above.append(place)
+                place = parents[place]
+            assert depth == (len(above) if place == -1 else -1)
+
+
 def test_dropout_keeps_the_mean_and_is_off_at_evaluation():
     batch = a_batch(count=4)
     network = drawn(GraphClassifier(TrueEdges(), 200, 1, False, 0.25))
     draw = generator()
-    kept = torch.cat([network._kept(torch.zeros(50, 3, 200), draw) for _ in range(20)])
+    kept = torch.stack([factors for _ in range(20) if (factors := network._factors(50, draw)) is not None])
+    assert len(kept) == 20
     assert {round(x, 6) for x in kept.unique().tolist()} == {0.0, round(1 / 0.75, 6)}
     assert float(kept.mean()) == pytest.approx(1, abs=5 * math.sqrt(1 / 3 / kept.numel()))
     network.eval()

@@ -186,11 +186,11 @@ def _cell(
         assert ours is not None
         assert sampling is not None
         assert published is not None
-        fewer = known.selected and ours.n < (known.replicas or 0)
+        trials_of_theirs = known.replicas if known.selected and ours.n < (known.replicas or 0) else None
         printed = ends_of(metric, published, known, sampling)
         first = _first(cell_id(experiment, setting, arm, metric), metric, reports, ours, published, known)
         judgement = replace(
-            judge(metric, ours, published, *printed, fewer_trials=fewer, folds=experiment.folds), first=first
+            judge(metric, ours, published, *printed, trials=trials_of_theirs, folds=experiment.folds), first=first
         )
     return Cell(experiment, setting, arm, metric, scale, ours, published, judgement, evidence if ours else ())
 

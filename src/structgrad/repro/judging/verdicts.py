@@ -105,7 +105,7 @@ def judge(
     printed: Ends,
     why: str,
     *,
-    fewer_trials: bool = False,
+    trials: int | None = None,
     folds: int = 0,
 ) -> Judgement:
     """The verdict on a cell that is compared, before Holm's correction.
@@ -116,18 +116,19 @@ def judge(
         published: the printed value, in the same unit.
         printed: the same with its interval.
         why: where that interval comes from.
-        fewer_trials: ours is a search of fewer trials than the paper's.
+        trials: of the paper's search, where ours is one of fewer.
         folds: how many replicas are the folds of one partition; 0 where they are independent.
     """
     assert metric.margin is not None  # what is set beside printed numbers has one
     if ours.low is None or ours.high is None:
-        what = "trial" if fewer_trials else "replica"
-        return Judgement("inconclusive", f"one {what} has no interval; two at least are wanted", wanted=2)
+        what = "trial" if trials else "replica"
+        reason = f"one {what} has no interval; two at least are wanted{_bound(ours.n, trials)}"
+        return Judgement("inconclusive", reason, wanted=2)
     difference = Difference.of(Ends(ours.value, ours.low, ours.high), printed, published.rounding, metric.margin)
     verdict, wanted, note = verdict_of(difference), None, ""
     worse = difference.value < 0 if metric.higher_is_better else difference.value > 0
-    if fewer_trials and (worse or difference.holds_zero):
-        verdict, note = "inconclusive", "; a search of fewer trials than the paper's is a lower bound"
+    if trials and (worse or difference.holds_zero):
+        verdict = "inconclusive"
     elif verdict == "inconclusive" and folds and ours.n < PARTITIONS * folds:
         wanted, note = PARTITIONS * folds, "; further partitions of the folds would decide it"
     elif verdict == "inconclusive" and folds:
@@ -136,7 +137,7 @@ def judge(
     elif verdict == "inconclusive":
         wanted = replicas_wanted(ours.n, difference.ours.half, difference.wanted)
         note = f"; {wanted} replicas would decide it" if wanted else ""
-    reason = _in_words(difference, published, why) + note
+    reason = _in_words(difference, published, why) + note + _bound(ours.n, trials)
     return Judgement(verdict, reason, difference, verdict == "reproduced" and difference.within_margin, wanted)
 
 
@@ -153,6 +154,12 @@ def corrected(judgements: Sequence[Judgement]) -> list[Judgement]:
             judgement = replace(judgement, verdict=verdict, reason=judgement.reason + note)
         settled.append(judgement)
     return settled
+
+
+def _bound(ours: int, trials: int | None) -> str:
+    """What a search of fewer trials than the paper's says of one of as many."""
+    ran = "1 trial" if ours == 1 else f"{ours} trials"
+    return f"; a search of {ran} is a lower bound on one of {trials}" if trials else ""
 
 
 def _in_words(difference: Difference, published: Published, why: str) -> str:

@@ -105,12 +105,30 @@ def _table(scale: str, part: ExperimentPlan, cells: Sequence[Cell]) -> Table:
         stem=experiment.stem,
         axis=experiment.axis,
         heading=experiment.full_title,
-        scale_line=f"Scale {scale}, {standing}: {part.reason}.{_diverged(cells)}",
+        scale_line=f"Scale {scale}, {standing}: {part.reason}.{_few_trials(part, cells)}{_diverged(cells)}",
         panels=panels,
         cells=tuple(cells),
         printed=experiment.printed,
         over="trials, one of which is selected" if experiment.selected_by else "replicas",
     )
+
+
+def _few_trials(part: ExperimentPlan, cells: Sequence[Cell]) -> str:
+    """What searches of fewer trials than the paper's say of it, as a sentence; nothing where there are none.
+
+    Of the cells that are compared: under a cut protocol they say nothing of it.
+    """
+    theirs = part.experiment.published_replicas or 0
+    counts = {
+        cell.estimate.n
+        for cell in cells
+        if cell.estimate and cell.published and part.experiment.searches(cell.arm.name)
+        if part.cut(cell.setting, cell.arm.name) is None and cell.estimate.n < theirs
+    }
+    if not counts:
+        return ""
+    ran = " or ".join(map(str, sorted(counts))) + (" trial" if counts == {1} else " trials")
+    return f" A search of {ran} is a lower bound on the paper's of {theirs}."
 
 
 def _diverged(cells: Sequence[Cell]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations, product
 from math import sqrt
 from typing import Any
@@ -185,6 +186,22 @@ def test_tables_and_report_say_what_diverged(searched):
     assert "mean steps" in page
     assert "<td>400, trial 2 diverged after 400</td>" in page
     assert "of a search those of the selected trial" in page
+
+
+def test_fewer_trials_than_the_papers_are_called_a_lower_bound(searched):
+    part = searched.experiments["fake"]
+    known = replace(part, experiment=replace(part.experiment, published_replicas=20))
+    few = replace(searched, experiments={"fake": known})
+    table = tables(few, collect_all(few))["fake"]
+    assert "A search of 4 trials is a lower bound on the paper's of 20." in table.scale_line
+    compared = [cell for cell in table.cells if cell.judgement.difference is not None and not cell.arm.reference]
+    assert len(compared) == 4
+    for cell in compared:
+        assert "a search of 4 trials is a lower bound on one of 20" in cell.judgement.reason
+    as_many = tables(searched, collect_all(searched))["fake"]
+    assert "lower bound" not in as_many.scale_line
+    cut = replace(few, experiments={"fake": replace(known, comparable=False)})
+    assert "lower bound" not in tables(cut, collect_all(cut))["fake"].scale_line
 
 
 def test_a_trial_without_its_validation_is_no_evidence(searched, fabricate):

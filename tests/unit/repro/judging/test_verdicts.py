@@ -56,10 +56,15 @@ def test_one_replica_never_gives_a_verdict():
 )
 def test_a_search_of_fewer_trials_is_a_lower_bound(value, verdict):
     """Better than the print it may be called; worse, more trials might have found what it found."""
-    told = judged(value, 50.0, "-1100", 10.0, metric=ELBO, fewer_trials=True)
+    told = judged(value, 50.0, "-1100", 10.0, n=5, metric=ELBO, trials=20)
     assert told.verdict == verdict
-    if verdict == "inconclusive":
-        assert "a lower bound" in told.reason
+    assert "a search of 5 trials is a lower bound on one of 20" in told.reason
+    assert "lower bound" not in judged(value, 50.0, "-1100", 10.0, metric=ELBO).reason
+
+
+def test_one_trial_is_a_lower_bound_too():
+    told = judge(ELBO, Measured(-1300.0, None, None, 1), *printed("-1100"), trials=20)
+    assert told.reason.endswith("; a search of 1 trial is a lower bound on one of 20")
 
 
 def test_holm_counts_what_is_compared():

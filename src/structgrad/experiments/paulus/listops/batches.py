@@ -40,6 +40,16 @@ class Batch:
         """The pairs that count, ``(B, n, n)`` boolean: without padding and closing brackets (paulus, Table 2)."""
         return _pairs(self._present & (self.tokens != CLOSE))
 
+    @cached_property
+    def depths(self) -> Tensor:
+        """How far each symbol lies below the first one in the parse, ``(B, n)``; -1: padding."""
+        depths = self._present.long() - 1
+        above = self.parents
+        while bool((above >= 0).any()):
+            depths += above >= 0
+            above = torch.where(above >= 0, self.parents.gather(1, above.clamp(min=0)), -1)
+        return depths
+
     @property
     def _present(self) -> Tensor:
         return torch.arange(self.tokens.shape[1], device=self.tokens.device) < self.lengths.unsqueeze(-1)

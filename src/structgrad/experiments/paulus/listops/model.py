@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from structgrad.experiments.paulus.listops.batches import Batch
 from structgrad.experiments.paulus.listops.lstm import SymbolLSTM
+from structgrad.experiments.paulus.listops.rounds import Weights, rounds
 from structgrad.experiments.paulus.listops.vocabulary import CLASSES, COUNT
+from structgrad.experiments.paulus.listops.wiring import EveryPair, Operands
 
 
 class EdgeSource(Protocol):
@@ -40,9 +42,10 @@ class LSTMClassifier(nn.Module):
 
     def forward(self, batch: Batch, noise: torch.Generator, dropout: torch.Generator) -> tuple[Tensor, None]:
         """Logits ``(B, 10)``; there are no edges."""
-        states = self.lstm(batch.tokens.unsqueeze(0))[:, 0]
-        last = (batch.lengths - 1).view(1, -1, 1).expand(1, -1, states.shape[-1])
-        return self.readout(states.gather(0, last)[0]), None
+        places = torch.arange(batch.tokens.shape[1], device=batch.tokens.device).expand(1, *batch.tokens.shape)
+        (states,) = self.lstm(batch.tokens.unsqueeze(0), places)
+        last = (batch.lengths - 1).view(-1, 1, 1).expand(-1, 1, states.shape[-1])
+        return self.readout(states.gather(1, last)[:, 0]), None
 
 
 class GraphClassifier(nn.Module):
@@ -62,40 +65,39 @@ class GraphClassifier(nn.Module):
 
     def forward(self, batch: Batch, noise: torch.Generator, dropout: torch.Generator) -> tuple[Tensor, Tensor]:
         """Logits ``(B, 10)`` and the edges that they were made with ``(B, n, n)``."""
-        states = self.embedding(batch.tokens)
-        edges = heard = self.edges(batch, noise).to(states.dtype)
-        kept = self._kept(states, dropout)
+        edges = self.edges(batch, noise).to(self.embedding.weight.dtype)
+        factors = self._factors(len(edges), dropout)
+        if self.pairwise:
+            return self.readout(self._pairwise(batch, edges, factors)), edges
+        of_parse = isinstance(self.edges, TrueEdges)
+        wiring = Operands(batch, self.rounds) if of_parse else EveryPair(batch, edges, self.rounds)
+        message, update = self.message, self.update
+        weights = Weights(*(part for mlp in (message, update) for part in mlp.parameters()))
+        return self.readout(rounds(wiring, self.embedding.weight, factors, weights)), edges
+
+    def _pairwise(self, batch: Batch, edges: Tensor, factors: Tensor | None) -> Tensor:
+        """The first symbols' states ``(B, w)`` where each pair of symbols has a message of its own."""
+        states, heard = self.embedding(batch.tokens), edges
+        first, second = self.message.first, self.message.second
+        of_receiver, of_sender = first.weight.chunk(2, -1)
         for turn in range(self.rounds):
             if turn == self.rounds - 1:
                 heard = heard[:, :1]
-            states = self._round(states, heard) * kept
-        return self.readout(states[:, 0]), edges
-
-    def _round(self, states: Tensor, edges: Tensor) -> Tensor:
-        """The next states of the first vertices, as many as ``edges`` ``(B, m, n)`` has rows.
-
-        Between a message's hidden layer and that of the update all is linear, so the sum over the edges is taken
-        between them, and the two matrices there are one.
-        """
-        message, update = self.message, self.update
-        of_state, of_sum = update.first.weight.chunk(2, -1)
-        m = edges.shape[-2]
-        if self.pairwise:
-            of_receiver, of_sender = message.first.weight.chunk(2, -1)
-            received = states[:, :m] @ of_receiver.mT + message.first.bias
+            here = states[:, : heard.shape[1]]
+            received = here @ of_receiver.mT + first.bias
             hidden = (received.unsqueeze(-2) + (states @ of_sender.mT).unsqueeze(-3)).relu()
-            gathered = (edges.unsqueeze(-2) @ hidden).squeeze(-2)
-        else:
-            gathered = edges @ message.first(states).relu()
-        total = edges.sum(-1, keepdim=True) * (of_sum @ message.second.bias) + update.first.bias
-        total = total + states[:, :m] @ of_state.mT + gathered @ (of_sum @ message.second.weight).mT
-        return update.second(total.relu())
+            gathered = (heard.unsqueeze(-2) @ hidden).squeeze(-2) @ second.weight.mT
+            total = gathered + heard.sum(-1, keepdim=True) * second.bias
+            states = self.update(torch.cat([here, total], -1))
+            if factors is not None:
+                states = states * factors.unsqueeze(1)
+        return states[:, 0]
 
-    def _kept(self, states: Tensor, generator: torch.Generator) -> Tensor:
-        """Dropout's factors: one draw an expression for all its symbols and rounds (Gal & Ghahramani 2016)."""
-        ones = torch.ones_like(states[:, :1])
+    def _factors(self, expressions: int, generator: torch.Generator) -> Tensor | None:
+        """Dropout's ``(B, w)``: one draw an expression for all its symbols and rounds (Gal & Ghahramani 2016)."""
         if not self.training or self.dropout == 0:
-            return ones
+            return None
+        ones = self.embedding.weight.new_ones(expressions, self.embedding.weight.shape[1])
         return ones.bernoulli_(1 - self.dropout, generator=generator) / (1 - self.dropout)
 
 
@@ -109,13 +111,11 @@ class EdgeScorer(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Scores ``(B, n, n)``; where there is padding they mean nothing."""
         tokens = batch.tokens
-        places = torch.arange(tokens.shape[1], device=tokens.device)
+        places = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
         mirrored = batch.lengths.unsqueeze(-1) - 1 - places
         mirrored = torch.where(mirrored < 0, places, mirrored)  # padding stays behind
-        backward = tokens.gather(1, mirrored)
-        states = self.lstm(torch.stack([tokens, backward] * 2)).permute(1, 2, 0, 3)
-        back = mirrored.unsqueeze(-1).expand(states.shape[1:])
-        heads, modifiers = (torch.cat([states[first], states[first + 1].gather(1, back)], -1) for first in (0, 2))
+        there, back = (torch.stack(pair * 2) for pair in ((tokens, tokens.gather(1, mirrored)), (places, mirrored)))
+        heads, modifiers = self.lstm(there, back, ways=2)
         return heads @ modifiers.mT
 
 
