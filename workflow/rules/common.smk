@@ -21,8 +21,8 @@ except UserError as error:
     sys.exit(2)
 
 # What --config changed is passed on, so that every job sees the same plan; the file itself every job reads.
-# How jobs are packed does not concern them.
-_OURS = ("scale", "threads", "job_minutes")
+# How replicas are sliced and jobs are packed does not concern them.
+_OURS = ("scale", "slice", "threads", "job_minutes")
 _OPTIONS = overrides.shell({key: value for key, value in overrides.differing(PLAN.config).items() if key not in _OURS})
 
 
