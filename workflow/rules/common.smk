@@ -9,7 +9,9 @@ from structgrad.repro.planning import overrides
 from structgrad.repro.report import assets
 from structgrad.repro.running import finished, lock, packs
 from structgrad.repro.running.digests import declared_digest, source_digest
+from structgrad.repro.running.estimates import estimates
 from structgrad.repro.running.packs import FRESH
+from structgrad.repro.running.resources import resources
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.running.run import key_of
@@ -22,7 +24,7 @@ except UserError as error:
 
 # What --config changed is passed on, so that every job sees the same plan; the file itself every job reads.
 # How replicas are sliced and jobs are packed does not concern them.
-_OURS = ("scale", "slice", "threads", "job_minutes")
+_OURS = ("scale", "slice", "threads", "job_minutes", "job_hours")
 _OPTIONS = overrides.shell({key: value for key, value in overrides.differing(PLAN.config).items() if key not in _OURS})
 
 
@@ -31,31 +33,33 @@ def name_of(shard):
     return str(shard.path.relative_to(project_root()))
 
 
-# `structgrad data fetch` left a note where data could not be had: that record is not asked for, its cells say no_data.
-SHARDS = {name_of(shard): shard for shard in PLAN.shards if not shard.left_out}
-NOTES = [str(shard.note.relative_to(project_root())) for shard in PLAN.shards if shard.left_out]
+def jobs_to_do():
+    """The jobs of this run: what has no record, or one that this checkout made of other sources or hyper-parameters.
 
-
-def packs_to_do():
-    """The jobs of this run: what has no record, or one that this checkout made of other sources or hyper-parameters."""
+    And all shards that it wants records of.
+    """
     if not workflow.is_main_process:  # a job on a cluster, or a subprocess: records may have come in since
         return packs.frozen(PLAN)
+    # `structgrad data fetch` left a note where data could not be had: that record is not asked for, its cells say no_data.
+    wanted = [shard for shard in PLAN.shards if not shard.left_out]
     fresh = os.environ.get(FRESH) == "1"
     shards = [
         shard
-        for shard in SHARDS.values()
+        for shard in wanted
         if fresh or not shard.path.is_file() or finished.outdated(shard, key_of(PLAN, shard))
     ]
-    return packs.pack(shards, packs.estimates(PLAN, shards), 60 * PLAN.config["job_minutes"])
+    return packs.pack(shards, estimates(PLAN, shards), 60 * PLAN.config["job_minutes"]), wanted
 
 
-PACKS = packs_to_do()
+PACKS, WANTED = jobs_to_do()
+SHARDS = [name_of(shard) for shard in WANTED]
+NOTES = [str(shard.note.relative_to(project_root())) for shard in PLAN.shards if shard.left_out]
 
 
 def begin():
     """Hold the lock; write down the jobs of this run; a fresh one takes nothing that was finished before."""
     hold_lock()
-    packs.freeze(PLAN.scale, PACKS)
+    packs.freeze(PLAN.scale, PACKS, WANTED)
     if os.environ.get(FRESH) == "1":
         for pack in PACKS:
             for shard in pack.shards:
@@ -98,6 +102,11 @@ def keys_of(pack):
 def words_of(pack):
     """The ids that the command line takes; a function, because braces in a plain text would be wildcards."""
     return lambda wildcards: " ".join(quote(shard.id) for shard in pack.shards)
+
+
+def asked(pack, name):
+    """What a job asks for by that name, at each attempt."""
+    return lambda wildcards, attempt: getattr(resources(pack, attempt, PLAN.config), name)
 
 
 def table_files(*endings):

@@ -14,10 +14,11 @@ for pack in PACKS:
         priority: min(int(pack.seconds), 10**6)
         conda:
             "../../environment.yml"
-        threads: PLAN.config["threads"]
+        threads: asked(pack, "threads")
         resources:
-            mem_mb=4000,
-            runtime=720,
+            mem_mb=asked(pack, "mem_mb"),
+            runtime=asked(pack, "runtime"),
+            gpu=asked(pack, "gpu"),
         params:
             sources=keys_of(pack),
             shards=words_of(pack),

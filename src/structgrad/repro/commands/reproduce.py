@@ -5,14 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from typing import Any
 
 import click
 
 from structgrad.errors import UserError
 from structgrad.repro.options import plan_options
-from structgrad.repro.planning import overrides
-from structgrad.repro.planning.config import parse_overrides, read_yaml
+from structgrad.repro.planning import overrides, profiles
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.program import command_line, typed
@@ -44,9 +42,7 @@ def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) ->
     """
     root = project_root()
     environment.check_place(root)
-    profiles = root / "workflow" / "profiles"
-    if profile not in (path.name for path in profiles.glob("*") if path.is_dir()):
-        raise UserError(f"no profile {profile!r} in workflow/profiles")
+    profiles.check(profile)
     there = [shard for shard in plan.shards if shard.path.is_file()]
     if there and not fresh:
         click.echo(f"{len(there)} of {len(plan.shards)} records are there already (--fresh trains them anew)")
@@ -131,10 +127,4 @@ def snakemake(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) 
     words += ["--forceall"] if fresh else []
     words += ["--dry-run"] if dry_run else []
     # Snakemake takes --config from the command line or from the profile, not from both.
-    return words + overrides.for_snakemake(_of_profile(profile) | overrides.differing(plan.config))
-
-
-def _of_profile(profile: str) -> dict[str, Any]:
-    """What a profile says of config.yaml's keys."""
-    files = sorted((project_root() / "workflow" / "profiles" / profile).glob("profile.v*.yaml"))
-    return parse_overrides(pair for file in files for pair in read_yaml(file).get("config", ()))
+    return words + overrides.for_snakemake(profiles.settings(profile) | overrides.differing(plan.config))

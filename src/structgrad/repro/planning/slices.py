@@ -60,7 +60,7 @@ def _pieces(planned: Sequence[Shard], counted: Sequence[Shard], size: int | None
     for shard in planned:
         first, end = shard.first, shard.first + shard.count
         held = [other for other in counted if overlaps(shard, other)]
-        for begin, stop in sorted((other.first, other.first + other.count) for other in held) + [(end, end)]:
+        for begin, stop in [*sorted((other.first, other.first + other.count) for other in held), (end, end)]:
             step = size or max(begin - first, 1)
             for piece in range(first, begin, step):
                 yield replace(shard, first=piece, count=min(step, begin - piece))
