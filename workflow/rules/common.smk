@@ -44,9 +44,7 @@ def jobs_to_do():
     wanted = [shard for shard in PLAN.shards if not shard.left_out]
     fresh = os.environ.get(FRESH) == "1"
     shards = [
-        shard
-        for shard in wanted
-        if fresh or not shard.path.is_file() or finished.outdated(shard, key_of(PLAN, shard))
+        shard for shard in wanted if fresh or not shard.path.is_file() or finished.outdated(shard, key_of(PLAN, shard))
     ]
     return packs.pack(shards, estimates(PLAN, shards), 60 * PLAN.config["job_minutes"]), wanted
 

@@ -25,5 +25,7 @@ for pack in PACKS:
             options=options_of,
             scale=PLAN.scale,
         shell:
-            "python -m structgrad run {params.shards} --go-on --fresh --scale {params.scale} {params.options}"
+            # inside an allocation a job is a step of it
+            "${{STRUCTGRAD_STEP:+$STRUCTGRAD_STEP --cpus-per-task={threads} --mem={resources.mem_mb}}}"
+            " python -m structgrad run {params.shards} --go-on --fresh --scale {params.scale} {params.options}"
             " --threads {threads} 2>&1 | tee {log}"

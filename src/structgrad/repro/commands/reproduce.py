@@ -15,7 +15,8 @@ from structgrad.repro.planning.paths import project_root
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.program import command_line, typed
 from structgrad.repro.progress import speaking, stage
-from structgrad.repro.running import environment, lock, packs, supervise
+from structgrad.repro.running import environment, lock, packs, room, supervise
+from structgrad.repro.running.outcome import watch
 from structgrad.repro.running.realdata import fetch
 
 
@@ -28,7 +29,7 @@ def _cores(_: click.Context, __: click.Parameter, value: str) -> str:
 @click.command()
 @plan_options
 @click.option("--cores", default="all", show_default=True, callback=_cores, help="How many cores the workflow may use.")
-@click.option("--profile", default="local", show_default=True, help="A folder of workflow/profiles: local or slurm.")
+@click.option("--profile", default="local", show_default=True, help="How to run: local, pilot or slurm.")
 @click.option("--fresh", is_flag=True, help="Train everything anew, also where a record is there already.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and do nothing.")
 def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) -> None:
@@ -60,12 +61,12 @@ def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) ->
             subprocess.run(
                 [*words, "--unlock", "--quiet", "all"], cwd=root, env=environment.for_workflow(), check=False
             )
-        _work(plan, words, held, fresh)
+        _work(plan, words, held, fresh, profile)
     finally:
         held.release()
 
 
-def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool) -> None:
+def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool, profile: str) -> None:
     """Fetch, run the workflow and sum up, with the scale's lock held."""
     root, started = project_root(), time.monotonic()
     with speaking(), stage("looking for the data"):
@@ -74,9 +75,14 @@ def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool) -> None:
         click.echo(line)
     sys.stdout.flush()
     variables = environment.for_workflow() | {lock.INHERITED: plan.scale} | _freshness(fresh)
-    code = supervise.run(
-        [*words, "--nolock"], root, variables, [held.file], held.name, lambda text: click.echo(text, err=True)
-    )
+    variables |= {room.STEP: room.step(plan.config["device"])} if profile == room.PILOT else {}
+    outcome = watch(plan.shards)
+    try:
+        code = supervise.run(
+            [*words, "--nolock"], root, variables, [held.file], held.name, lambda text: click.echo(text, err=True)
+        )
+    finally:  # also of a run that is stopped
+        click.echo("\n" + "\n".join(outcome().lines()))
     _check(code, plan)
     _sum_up(plan, time.monotonic() - started)
 
@@ -122,7 +128,10 @@ def _freshness(fresh: bool) -> dict[str, str]:
 def snakemake(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) -> list[str]:
     """The command line that runs the workflow for this plan."""
     words = [sys.executable, "-m", "snakemake", "--profile", f"workflow/profiles/{profile}", "--rerun-incomplete"]
-    words += ["--cores", cores] if profile == "local" else []
+    if profile == "local":
+        words += room.of_machine(cores, plan.config["device"]).words()
+    elif profile == room.PILOT:
+        words += room.of_allocation(cores, plan.config["device"]).words()
     words += environment.snakemake_options()
     words += ["--forceall"] if fresh else []
     words += ["--dry-run"] if dry_run else []

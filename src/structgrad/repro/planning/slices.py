@@ -39,6 +39,15 @@ def settled(planned: Iterable[Shard], size: int | None = None) -> Iterator[Shard
         yield from sorted([*counted, *_pieces(own, counted, size)], key=lambda shard: shard.first)
 
 
+def uncounted(shard: Shard, planned: Sequence[Shard]) -> str | None:
+    """Why no table would count a record of the shard, given those planned of its arm x setting; None where it would."""
+    held = [other.path.name for other in planned if other != shard and other.path.is_file() and overlaps(shard, other)]
+    if held:
+        return f"{' and '.join(held)} {'has' if len(held) == 1 else 'have'} some of its replicas already"
+    last = max((other.first + other.count for other in planned), default=0) - 1
+    return None if shard.first + shard.count - 1 <= last else f"the scale has replicas up to {last} of it"
+
+
 def overlaps(one: Shard, other: Shard) -> bool:
     """Whether two shards of an arm x setting have a replica in common."""
     return one.first < other.first + other.count and other.first < one.first + one.count

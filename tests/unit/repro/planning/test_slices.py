@@ -14,7 +14,7 @@ from structgrad.repro.audit.scene import Scene
 from structgrad.repro.evidence.gathering import gather, results_of
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.planning.shard import Shard
-from structgrad.repro.planning.slices import settled
+from structgrad.repro.planning.slices import settled, uncounted
 
 CHOSEN = {"experiments": ["indelman_1a"], "settings": ["d=5"], "arms": ["direct"]}
 spans = st.tuples(st.integers(0, 25), st.integers(1, 12)).map(lambda drawn: (drawn[0], sum(drawn) - 1))
@@ -84,6 +84,16 @@ def test_every_replica_is_planned_once(project, on_disk, size):
         if shard in left:
             there(shard)
             assert list(settled(planned(5, 20, 30), size)) == found
+
+
+def test_what_would_count_nowhere_is_said(project):
+    there(cut((0, 3))[0])
+    own = list(settled(planned(10)))
+    (new, twice, beyond) = cut((4, 7), (2, 5), (8, 12))
+    assert uncounted(new, own) is None
+    assert uncounted(cut((0, 3))[0], own) is None
+    assert uncounted(twice, own) == "direct.0-3.json has some of its replicas already"
+    assert uncounted(beyond, own) == "the scale has replicas up to 9 of it"
 
 
 @pytest.fixture

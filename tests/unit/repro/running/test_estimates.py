@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -102,8 +103,8 @@ def test_what_is_scaled_is_taken_from_the_record_that_is_least_scaled(ran, proje
     assert found.seconds == pytest.approx(8000.0)
 
 
-def run_of(config, ends=(), count=1, tmp=None):
-    run = Run(tmp, "", "", count, "cpu", 1.0, 1.0, 1, config)
+def run_of(config, ends=(), count=1):
+    run = Run(Path("nowhere"), "", "", count, "cpu", 1.0, 1.0, 1, config)
     run.__dict__["ends"] = list(ends)  # as if read from a record
     return run
 

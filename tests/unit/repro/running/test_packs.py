@@ -11,14 +11,14 @@ from structgrad.repro.evidence.records import RecordError, load, peek
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.planning.shard import Shard
 from structgrad.repro.running import finished, packs
-from structgrad.repro.running.estimates import Estimate
+from structgrad.repro.running.estimates import Estimate, Origin
 
 
 def shards(*names):
     return [Shard("paper", name, "d=5", "direct", 10 * number, 10) for number, name in enumerate(names)]
 
 
-def costing(seconds, origin="measured"):
+def costing(seconds, origin: Origin = "measured"):
     """Estimates of shards whose seconds are given by a function."""
     return lambda shard: Estimate(seconds(shard), 100.0 + shard.first, 1000.0, origin)
 

@@ -7,11 +7,12 @@ from itertools import pairwise
 import pytest
 
 from structgrad.repro.planning.config import load_config
+from structgrad.repro.running.estimates import Origin
 from structgrad.repro.running.packs import Pack
 from structgrad.repro.running.resources import MARGINS, MOST, resources
 
 
-def asked(project, seconds=3600.0, memory=1000.0, origin="measured", attempt=1, **config):
+def asked(project, seconds=3600.0, memory=1000.0, origin: Origin = "measured", attempt=1, **config):
     return resources(Pack("a_1", "a", (), seconds, memory, origin), attempt, load_config(config))
 
 
