@@ -11,7 +11,7 @@ from structgrad.repro.running import finished, lock, packs
 from structgrad.repro.running.digests import declared_digest, source_digest
 from structgrad.repro.running.estimates import estimates
 from structgrad.repro.running.packs import FRESH
-from structgrad.repro.running.resources import resources
+from structgrad.repro.running.needs import needs
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.running.run import key_of
@@ -104,7 +104,7 @@ def words_of(pack):
 
 def asked(pack, name):
     """What a job asks for by that name, at each attempt."""
-    return lambda wildcards, attempt: getattr(resources(pack, attempt, PLAN.config), name)
+    return lambda wildcards, attempt: getattr(needs(PLAN, pack, attempt), name)
 
 
 def table_files(*endings):

@@ -16,8 +16,8 @@ from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.program import command_line, typed
 from structgrad.repro.progress import speaking, stage
 from structgrad.repro.running import environment, lock, packs, room, supervise
-from structgrad.repro.running.outcome import watch
 from structgrad.repro.running.realdata import fetch
+from structgrad.repro.running.summing_up import watch
 
 
 def _cores(_: click.Context, __: click.Parameter, value: str) -> str:

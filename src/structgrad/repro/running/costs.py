@@ -10,8 +10,8 @@ from structgrad.repro.evidence.records import RecordError, peek
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.shard import Shard
 from structgrad.repro.running.estimates import ORIGINS, Estimates, Origin, estimates
+from structgrad.repro.running.needs import needs
 from structgrad.repro.running.packs import Pack, pack
-from structgrad.repro.running.resources import resources
 
 HOUR = 3600.0
 COPIES = 2  # of a record: in results/, and below .work for a job that is stopped
@@ -90,7 +90,7 @@ def _cost(plan: Plan, name: str, jobs: Sequence[Pack], estimate: Estimates) -> C
         spent_hours=_spent(own) / HOUR,
         longest=longest and longest.id,
         longest_hours=each[longest].seconds / HOUR if longest else 0.0,
-        memory_mb=max((resources(job, 1, plan.config).mem_mb for job in jobs), default=0),
+        memory_mb=max((needs(plan, job).mem_mb for job in jobs), default=0),
         disk_mb=COPIES * sum(one.size for one in each.values()) / 1e6,
     )
 

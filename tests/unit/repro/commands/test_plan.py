@@ -87,7 +87,7 @@ def test_what_has_no_data_is_left_out(project):
 
 @pytest.mark.parametrize(
     ("words", "line"),
-    [(["--cores", "0"], "--cores takes a number"), (["--profile", "slrum"], "there is local, slurm")],
+    [(["--cores", "0"], "--cores takes a number"), (["--profile", "slrum"], "there is local, pilot, slurm")],
 )
 def test_mistakes(project, capsys, words, line):
     with pytest.raises(SystemExit) as left:

@@ -6,7 +6,7 @@ import os
 
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.running.journal import SILENT
-from structgrad.repro.running.outcome import MOST, watch
+from structgrad.repro.running.summing_up import MOST, watch
 
 
 def write(path, text):

@@ -7,13 +7,15 @@ from itertools import pairwise
 import pytest
 
 from structgrad.repro.planning.config import load_config
+from structgrad.repro.planning.plan import Plan
 from structgrad.repro.running.estimates import Origin
+from structgrad.repro.running.needs import MARGINS, MOST, needs
 from structgrad.repro.running.packs import Pack
-from structgrad.repro.running.resources import MARGINS, MOST, resources
 
 
 def asked(project, seconds=3600.0, memory=1000.0, origin: Origin = "measured", attempt=1, **config):
-    return resources(Pack("a_1", "a", (), seconds, memory, origin), attempt, load_config(config))
+    plan = Plan("paper", load_config(config), {}, ())
+    return needs(plan, Pack("a_1", "a", (), seconds, memory, origin), attempt)
 
 
 def test_it_asks_for_what_was_measured_and_a_margin(project):

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
 
+from structgrad.repro.planning.plan import Plan
 from structgrad.repro.running.estimates import Origin
 from structgrad.repro.running.pace import kind_of
 from structgrad.repro.running.packs import Pack
@@ -23,8 +23,8 @@ MEMORY_STEP = 256  # MB: what is asked for is a multiple of it
 
 
 @dataclass(frozen=True)
-class Resources:
-    """``mem_mb`` and ``runtime`` in minutes, as Snakemake names them; cores; devices."""
+class Needs:
+    """Memory in MB, time in minutes, cores, devices."""
 
     mem_mb: int
     runtime: int
@@ -32,12 +32,13 @@ class Resources:
     gpu: int
 
 
-def resources(pack: Pack, attempt: int, config: Mapping[str, Any]) -> Resources:
-    """What a job asks for at its ``attempt``, the first of which is 1.
+def needs(plan: Plan, pack: Pack, attempt: int = 1) -> Needs:
+    """What a job asks for at an attempt, the first of which is 1.
 
     Time and memory grow from one attempt to the next. A job never asks for more than ``job_hours`` of config.yaml:
     what takes longer goes on from its checkpoint in the next one; nor for much more than ``time_budget``, where set.
     """
+    config = plan.config
     for_time, for_memory = MARGINS[pack.origin]
     more = min(GROWTH ** (attempt - 1), MOST)
     minutes = max(ceil(pack.seconds * for_time / 60 * more) + START_MINUTES, LEAST_MINUTES)
@@ -45,6 +46,4 @@ def resources(pack: Pack, attempt: int, config: Mapping[str, Any]) -> Resources:
     if config["time_budget"] is not None:
         limits.append(config["time_budget"] / 60 + LEAST_MINUTES)
     memory = MEMORY_STEP * ceil(pack.memory_mb * for_memory * more / MEMORY_STEP)
-    return Resources(
-        memory, min(minutes, ceil(min(limits))), config["threads"], int(kind_of(config["device"]) == "cuda")
-    )
+    return Needs(memory, min(minutes, ceil(min(limits))), config["threads"], int(kind_of(config["device"]) == "cuda"))
