@@ -47,6 +47,11 @@ def write_bytes(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one of :func:`write_bytes` that a kill left behind, or is being written."""
+    return path.name.startswith(".") and path.suffix == ".tmp"
+
+
 def write_text(path: Path, text: str) -> None:
     """:func:`write_bytes` for text, in UTF-8 with the line ends given."""
     write_bytes(path, text.encode("utf-8"))

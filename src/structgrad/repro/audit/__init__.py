@@ -22,6 +22,7 @@ from structgrad.repro.audit.derived import (
     summary_rebuilds,
     tables_rebuild,
 )
+from structgrad.repro.audit.forms import files_are_plain
 from structgrad.repro.audit.levels import levels_are_those_declared, promises
 from structgrad.repro.audit.places import manifest_holds, nothing_else_is_shown, records_are_in_place
 from structgrad.repro.audit.records import (
@@ -31,6 +32,7 @@ from structgrad.repro.audit.records import (
     seeds_follow_from_names,
 )
 from structgrad.repro.audit.scene import Check, Finding, Scene
+from structgrad.repro.audit.studies import studies_rebuild
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.progress import stage
 from structgrad.repro.report import manifest
@@ -39,6 +41,7 @@ from structgrad.repro.running.run import trainer_digest
 __all__ = ["CHECKS", "Finding", "Scene", "audit"]
 
 CHECKS: tuple[Check, ...] = (
+    files_are_plain,
     manifest_holds,
     records_are_sealed,
     records_are_in_place,
@@ -51,6 +54,7 @@ CHECKS: tuple[Check, ...] = (
     claims_rebuild,
     report_rebuilds,
     summary_rebuilds,
+    studies_rebuild,
     crate_rebuilds,
     nothing_else_is_shown,
 )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from structgrad.errors import UserError
-from structgrad.files import sha256
+from structgrad.files import is_temporary, sha256
 from structgrad.repro.audit import slices
 from structgrad.repro.audit.scene import Finding, Scene, misplaced
-from structgrad.repro.report import manifest
+from structgrad.repro.report import manifest, rocrate
+
+LOGS = (".log", ".done", ".lock")
 
 
 def manifest_holds(scene: Scene) -> Iterator[Finding]:
@@ -25,8 +28,15 @@ def manifest_holds(scene: Scene) -> Iterator[Finding]:
             yield Finding(shown, "missing: the manifest lists it")
         elif name not in listed:
             yield Finding(shown, "extra: the manifest does not list it")
-        elif sha256(there[name]) != listed[name]:
+        elif _digest(there[name]) not in (listed[name], None):
             yield Finding(shown, "changed: its digest is not the manifest's")
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return sha256(path)
+    except OSError:  # which is a finding of its own
+        return None
 
 
 def records_are_in_place(scene: Scene) -> Iterator[Finding]:
@@ -37,18 +47,27 @@ def records_are_in_place(scene: Scene) -> Iterator[Finding]:
         elif isinstance(record, dict):
             yield from (Finding(scene.name(path), fault) for fault in misplaced(record, scene.shards[path]))
     for path in sorted((scene.folder / "records").rglob("*")):
-        if path.is_file() and path.suffix not in (".json", ".no_data", ".tmp"):
+        if path.is_file() and path.suffix not in (".json", ".no_data") and not is_temporary(path):
             yield Finding(scene.name(path), "stray: not a record")
 
 
 def nothing_else_is_shown(scene: Scene) -> Iterator[Finding]:
-    """no table or figure lies there that no experiment makes"""
+    """nothing lies there that nothing here makes"""
     experiments = [part.experiment for part in scene.whole.experiments.values()]
-    known = {
-        "tables": {experiment.stem for experiment in experiments},
-        "figures": {experiment.stem_of(figure) for experiment in experiments for figure in experiment.figures},
+    stems = {experiment.stem for experiment in experiments}
+    drawn = {experiment.stem_of(figure) for experiment in experiments for figure in experiment.figures}
+    made = {
+        *(manifest.NAME, *manifest.STORE, rocrate.NAME, "claims.json", "report.html"),
+        *(f"tables/{stem}.{suffix}" for stem in stems for suffix in ("csv", "md", "html", "tex")),
+        *(f"figures/{stem}.{suffix}" for stem in drawn for suffix in ("csv", "svg")),
+        *(f"data/{experiment.name}.json" for experiment in experiments),
     }
-    for folder, stems in known.items():
-        for path in sorted((scene.folder / folder).rglob("*")):
-            if path.is_file() and path.suffix != ".tmp" and path.stem not in stems:
-                yield Finding(scene.name(path), "stray: no experiment of this scale makes it")
+    for path in sorted(scene.folder.rglob("*")):
+        place = path.relative_to(scene.folder)
+        if place.parts[0] in ("records", manifest.STORE_FILES) or path.is_dir() or is_temporary(path):
+            continue
+        if place.parts[0] == manifest.LOGS:
+            if path.suffix not in LOGS:
+                yield Finding(scene.name(path), f"stray: not a log ({', '.join(LOGS)})")
+        elif place.as_posix() not in made:
+            yield Finding(scene.name(path), "stray: no experiment of this scale makes it")

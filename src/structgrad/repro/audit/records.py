@@ -12,6 +12,7 @@ from structgrad.data.sources import at_hand
 from structgrad.data.store import CorruptDataError
 from structgrad.errors import UserError
 from structgrad.repro.audit.scene import Finding, Scene
+from structgrad.repro.documents import DocumentError, read_text
 from structgrad.repro.evidence.records import RecordError
 from structgrad.repro.judging.comparison import first_difference
 from structgrad.repro.planning.hyper_parameters import read
@@ -120,7 +121,8 @@ def _committed_difference(path: Path) -> str | None:
     """Where a file differs from the committed one, where there is one."""
     name = path.relative_to(project_root()).as_posix()
     try:
-        difference = first_difference(path.read_bytes(), git.ask("show", f"HEAD:./{name}"), path.suffix)
-    except (OSError, git.NoRepositoryError):
+        now = read_text(path, follow=False).encode("utf-8")
+        difference = first_difference(now, git.ask("show", f"HEAD:./{name}"), path.suffix)
+    except (DocumentError, git.NoRepositoryError):
         return None
     return difference and difference.replace("rebuilding gives", "was")

@@ -11,7 +11,7 @@ from typing import Any
 
 from structgrad.errors import UserError
 from structgrad.experiments import Metric
-from structgrad.repro.evidence.records import RecordError, load
+from structgrad.repro.evidence.records import RecordError, parse, text_of
 from structgrad.repro.planning.experiment_plan import ExperimentPlan
 from structgrad.repro.planning.resolve import resolved
 from structgrad.repro.planning.shard import Shard
@@ -40,9 +40,9 @@ def gather(part: ExperimentPlan, shards: Sequence[Shard]) -> list[Evidence]:
     evidence, seen = [], dict[int, Path]()
     for shard in sorted(shards, key=lambda shard: shard.first):
         path = shard.path
-        if not path.exists():
+        if not path.exists() and not path.is_symlink():
             continue
-        record = _load(path, path.read_bytes())
+        record = _load(path, text_of(path))
         _belongs(record, shard, part)
         for result in record["results"]:
             other = seen.setdefault(result["replica"], path)
@@ -77,9 +77,9 @@ def value_of(report: Report, metric: Metric) -> float:
 
 
 @lru_cache(maxsize=2048)
-def _load(path: Path, content: bytes) -> Mapping[str, Any]:
-    """:func:`structgrad.repro.evidence.records.load`, once for each content that the file has had."""
-    return load(path)
+def _load(path: Path, text: str) -> Mapping[str, Any]:
+    """:func:`structgrad.repro.evidence.records.parse`, once for each content that the file has had."""
+    return parse(text, path)
 
 
 def _belongs(record: Mapping[str, Any], shard: Shard, part: ExperimentPlan) -> None:

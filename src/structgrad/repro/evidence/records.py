@@ -11,10 +11,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
 from structgrad.errors import UserError
 from structgrad.files import write_text
+from structgrad.repro.documents import DocumentError, parse_json, read_text, validator
 
 SCHEMA = "structgrad.record/1"
 OUTSIDE_DIGEST = ("digest", "run")
@@ -25,9 +24,9 @@ class RecordError(UserError):
 
 
 @cache
-def _validator() -> jsonschema.Draft202012Validator:
+def _validator() -> Any:
     text = (files("structgrad.repro.evidence") / "record.schema.json").read_text(encoding="utf-8")
-    return jsonschema.Draft202012Validator(json.loads(text))
+    return validator(json.loads(text))
 
 
 def canonical(record: Mapping[str, Any]) -> bytes:
@@ -60,14 +59,36 @@ def check(record: Any, where: str) -> dict[str, Any]:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read and check one record."""
+    """Read and check one record; :func:`text_of`'s and :func:`parse`'s errors."""
+    return parse(text_of(path), path)
+
+
+def text_of(path: Path) -> str:
+    """The text of a record's file.
+
+    Raises:
+        RecordError: it is no regular file, cannot be read or is not UTF-8.
+    """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise RecordError(f"{path}: not JSON ({error})") from error
-    return check(record, str(path))
+        return read_text(path, follow=False)
+    except DocumentError as error:
+        raise RecordError(str(error)) from error
+
+
+def parse(text: str, path: Path) -> dict[str, Any]:
+    """The record in a text, of which there is exactly one for what it says.
+
+    Raises:
+        RecordError: it is not what the schema asks for, its digest is wrong, or it is not written as :func:`save`
+            writes.
+    """
+    try:
+        record = check(parse_json(text, str(path)), str(path))
+    except DocumentError as error:
+        raise RecordError(str(error)) from error
+    if text != _layout(record):
+        raise RecordError(f"{path}: its content is sound, but not written as a record is")
+    return record
 
 
 def peek(path: Path, field: str) -> Any:

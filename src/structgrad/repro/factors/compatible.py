@@ -65,34 +65,60 @@ def candidates(responses: Responses, printed: Sequence[Published | None]) -> lis
         responses: what was trained.
         printed: beside each cell; cells without a printed number are left out.
     """
-    study, beside = responses.study, np.array([number is not None for number in printed])
+    study = responses.study
     every = list(study.combinations())
-    target = np.array([number.value for number in printed if number is not None])
-    rounding = np.array([number.rounding for number in printed if number is not None])
-    settings = np.repeat(np.arange(len(study.settings)), len(study.metrics))[beside]
     trained = {combination: place for place, combination in enumerate(responses.combinations)}
     predicted = np.einsum("np,pcr->ncr", columns(study, every), responses.coefficients)
-    lack = lack_of_fit(responses)[beside]
+    lack = lack_of_fit(responses)
     scored = []
     for place, combination in enumerate(every):
         own = combination in trained
-        values = (responses.values[trained[combination]] if own else predicted[place])[beside]
-        single = _single(responses, combination)[np.ix_(beside, beside)]
-        chi, logs = 0.0, 0.0
-        for setting in np.unique(settings):
-            here = settings == setting
-            spread = _spread(responses, values[here], single[np.ix_(here, here)])
-            spread += np.diag((0.0 if own else lack[here]) + rounding[here] ** 2 / 3 + TINY)
-            apart = target[here] - values[here].mean(1)
-            chi += float(apart @ np.linalg.solve(spread, apart))
-            logs += float(np.linalg.slogdet(spread)[1])
-        p = float(stats.chi2.sf(chi, len(target)))
-        scored.append((-(chi + logs) / 2, Candidate(combination, own, tuple(values.mean(1)), p, 0.0)))
+        values = responses.values[trained[combination]] if own else predicted[place]
+        beside = compare(responses, combination, values, np.zeros_like(lack) if own else lack, printed)
+        scored.append((beside.likelihood, Candidate(combination, own, beside.cells, beside.p, 0.0)))
     likelihoods = np.array([score for score, _ in scored])
     shares = np.exp(likelihoods - likelihoods.max())
     shares /= shares.sum()
     order = np.argsort(-likelihoods, kind="stable")
     return [Candidate(c.combination, c.trained, c.cells, c.p, float(shares[n])) for n in order for c in [scored[n][1]]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A combination's cells that have a printed number, p of a column as far or farther, and the log of the likelihood
+    but for a constant.
+    """
+
+    cells: tuple[float, ...]
+    p: float
+    likelihood: float
+
+
+def compare(
+    responses: Responses,
+    combination: Combination,
+    values: np.ndarray,
+    lack: np.ndarray,
+    printed: Sequence[Published | None],
+) -> Comparison:
+    """Set a combination's ``(cells, replicas)`` beside the printed column.
+
+    ``lack`` is what each cell's variance gains where the values are predicted.
+    """
+    study, beside = responses.study, np.array([number is not None for number in printed])
+    target = np.array([number.value for number in printed if number is not None])
+    rounding = np.array([number.rounding for number in printed if number is not None])
+    settings = np.repeat(np.arange(len(study.settings)), len(study.metrics))[beside]
+    values, lack, single = values[beside], lack[beside], _single(responses, combination)[np.ix_(beside, beside)]
+    chi, logs = 0.0, 0.0
+    for setting in np.unique(settings):
+        here = settings == setting
+        spread = _spread(responses, values[here], single[np.ix_(here, here)])
+        spread += np.diag(lack[here] + rounding[here] ** 2 / 3 + TINY)
+        apart = target[here] - values[here].mean(1)
+        chi += float(apart @ np.linalg.solve(spread, apart))
+        logs += float(np.linalg.slogdet(spread)[1])
+    return Comparison(tuple(values.mean(1)), float(stats.chi2.sf(chi, len(target))), -(chi + logs) / 2)
 
 
 def _spread(responses: Responses, values: np.ndarray, single: np.ndarray) -> np.ndarray:

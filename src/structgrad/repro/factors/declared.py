@@ -6,6 +6,8 @@
       - column: Perturbed + Squared loss     # as printed
         arm: perturbed_squared_plain         # what trains, with its hyper-parameters
         settings: [iris, wine]
+        check: [stock]                       # cells that the answer is tried on, and that have no part in it
+        also: [berthet_2]                    # whose column of that name has the same protocol
         metrics: [spearman]
         replicas: 10                         # per combination, the same seeds in all of them
         factors:
@@ -63,6 +65,8 @@ class Study:
         replicas: of each combination; the same seeds in all.
         factors: the open choices.
         overrides: what all combinations change of the arm's hyper-parameters, such as a cut that makes a study cheap.
+        checks: further cells of the column, on which compatible combinations are tried afterwards.
+        also: experiments whose column of the same name is of the same protocol.
     """
 
     experiment: Experiment
@@ -73,6 +77,8 @@ class Study:
     replicas: int
     factors: tuple[Factor, ...]
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    checks: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [key for factor in self.factors for key in {k for level in factor.levels.values() for k in level}]
@@ -123,6 +129,14 @@ def studies() -> Mapping[str, tuple[Study, ...]]:
     return found
 
 
+def study_behind(experiment: str, column: str) -> Study | None:
+    """The study that asks about a printed column of an experiment, or about one of the same protocol."""
+    for study in (study for own in studies().values() for study in own):
+        if study.column == column and experiment in (study.experiment.name, *study.also):
+            return study
+    return None
+
+
 def _study(experiment: Experiment, content: Mapping[str, Any]) -> Study:
     factors = tuple(
         Factor(name, factor["question"], {str(level): changes or {} for level, changes in factor["levels"].items()})
@@ -130,7 +144,8 @@ def _study(experiment: Experiment, content: Mapping[str, Any]) -> Study:
     )
     known = {
         "arm": ([content["arm"]], [arm.name for arm in experiment.arms]),
-        "setting": (content["settings"], experiment.settings),
+        "setting": ([*content["settings"], *content.get("check", ())], experiment.settings),
+        "experiment": (content.get("also", ()), REGISTRY),
         "metric": (content["metrics"], [metric.name for metric in experiment.metrics]),
         "column": ([content["column"]], [arm.answers for arm in experiment.arms]),
     }
@@ -140,5 +155,6 @@ def _study(experiment: Experiment, content: Mapping[str, Any]) -> Study:
                 raise ValueError(f"factors of {experiment.name}: there is no {kind} {name!r}")
     return Study(
         experiment, content["column"], content["arm"], tuple(content["settings"]), tuple(content["metrics"]),
-        content["replicas"], factors, content.get("overrides", {}),
+        content["replicas"], factors, content.get("overrides", {}), tuple(content.get("check", ())),
+        tuple(content.get("also", ())),
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from structgrad.experiments import PAPERS
 from structgrad.repro.factors.declared import Study, studies
-from structgrad.repro.factors.pages import page_path, verdict
+from structgrad.repro.factors.pages import checked, page_path, verdict
 from structgrad.repro.factors.study import answer
 
 
@@ -23,4 +23,5 @@ def _said(study: Study) -> str:
     told = answer(study)
     if told is None:
         return "not trained yet."
-    return f"{verdict(told)} All of it: [{page_path(study).name}](../results/factors/{page_path(study).name})."
+    further = f" {checked(told)}" if told.checks else ""
+    return f"{verdict(told)}{further} All of it: [{page_path(study).name}](../results/factors/{page_path(study).name})."

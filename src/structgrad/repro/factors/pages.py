@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from textwrap import fill
 
 from structgrad.files import write_text
-from structgrad.repro.factors.compatible import Candidate
-from structgrad.repro.factors.declared import Study
+from structgrad.repro.factors.checking import further
+from structgrad.repro.factors.declared import Study, study_behind
 from structgrad.repro.factors.effects import Effect
+from structgrad.repro.factors.responses import Place, places_of
 from structgrad.repro.factors.runs import folder
 from structgrad.repro.factors.study import Answer
+from structgrad.repro.judging.cells import Cell
 from structgrad.repro.judging.numbers import fixed
+from structgrad.repro.judging.published import Published
 
 SHOWN = 8  # combinations, effects
 WIDTH = 80
@@ -24,6 +27,12 @@ def page_path(study: Study) -> Path:
     return folder() / f"{study.experiment.name}.{study.arm}.md"
 
 
+def page_behind(cell: Cell) -> Path | None:
+    """The page of the study that asks about a cell's printed column; None where none was made."""
+    study = study_behind(cell.experiment.name, cell.arm.answers or "")
+    return page_path(study) if study and page_path(study).is_file() else None
+
+
 def write_page(study: Study, answer: Answer) -> Path:
     """Write a study's page."""
     path = page_path(study)
@@ -33,14 +42,24 @@ def write_page(study: Study, answer: Answer) -> Path:
 
 def page(study: Study, answer: Answer) -> str:
     """The whole of it, as Markdown."""
+    here = _beside(study, answer.printed)
     lines = [f"# {study.experiment.full_title}: {study.column}", "", AFTER, "", verdict(answer), "", "## Factors", ""]
     lines += [f"- **{f.name}** ({', '.join(f.levels)}): {f.question}" for f in study.factors]
-    lines += ["", "## Which combination", "", *_table(["combination", "trained", "p", "share", *_heads(answer)], [
-        [study.words(c.combination), "yes" if c.trained else "", f"{c.p:.2g}", f"{c.share:.2g}", *_cells(answer, c)]
+    lines += ["", "## Which combination", "", *_table(["combination", "trained", "p", "share", *_heads(here)], [
+        [study.words(c.combination), "yes" if c.trained else "", f"{c.p:.2g}", f"{c.share:.2g}", *_cells(here, c.cells)]
         for c in answer.candidates[:SHOWN]
     ])]  # fmt: skip
+    if answer.checks:
+        there = _beside(further(study), answer.printed_there)
+        lines += ["", "## On cells that had no part in it", "", checked(answer), ""]
+        lines += _table(["combination", "p", *_heads(there)], [
+            [study.words(check.combination), f"{check.beside.p:.2g}", *_cells(there, check.beside.cells)]
+            for check in answer.checks
+        ])  # fmt: skip
     lines += ["", "## Which factor moves which cell", ""]
-    lines += _table(["factor", "level", *_heads(answer, all_cells=True)], _effect_rows(answer))
+    lines += _table(
+        ["factor", "level", *_heads(zip(places_of(study), answer.printed, strict=True))], _effect_rows(answer)
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -66,6 +85,23 @@ def verdict(answer: Answer) -> str:
     )
 
 
+def checked(answer: Answer) -> str:
+    """One sentence: whether what is compatible says further cells of the column right."""
+    study, cells = answer.responses.study, sum(number is not None for number in answer.printed_there)
+    tried = [check for check in answer.checks if check.is_compatible]
+    holding = [study.words(check.combination) for check in tried if check.holds]
+    if not tried:
+        return f"Nothing compatible was tried on the column's {cells} further cells."
+    if not holding:
+        return (
+            f"**None holds**: of the {len(tried)} that were tried, none is compatible with the {cells} further cells."
+        )
+    words = "; ".join(holding)
+    return (
+        f"**{len(holding)} of the {len(tried)} that were tried hold** on the column's {cells} further cells: {words}."
+    )
+
+
 def screen(study: Study, answer: Answer) -> str:
     """The page's answers in 80 columns."""
     lines = [study.experiment.full_title, study.column, AFTER, "", fill(verdict(answer).replace("**", ""), WIDTH), ""]
@@ -75,6 +111,8 @@ def screen(study: Study, answer: Answer) -> str:
         lines.append(
             fill(study.words(candidate.combination), WIDTH, initial_indent=numbers, subsequent_indent=" " * 17)
         )
+    if answer.checks:
+        lines += ["", fill(checked(answer).replace("**", ""), WIDTH)]
     lines += ["", "what moves most (95 % interval over replicas):"]
     moving = sorted((effect for effect in answer.effects if effect.moves), key=lambda effect: -abs(effect.value))
     for effect in moving[:SHOWN]:
@@ -84,19 +122,19 @@ def screen(study: Study, answer: Answer) -> str:
     return "\n".join(lines if moving else [*lines, "  nothing"])
 
 
-def _heads(answer: Answer, all_cells: bool = False) -> list[str]:
+def _beside(study: Study, printed: Sequence[Published | None]) -> list[tuple[Place, Published | None]]:
+    """The cells that have a printed number."""
+    return [(place, number) for place, number in zip(places_of(study), printed, strict=True) if number is not None]
+
+
+def _heads(cells: Iterable[tuple[Place, Published | None]]) -> list[str]:
     return [
-        f"{place.setting} {place.metric.unit} ({number.text if number else 'not printed'})"
-        for place, number in zip(answer.responses.places, answer.printed, strict=True)
-        if number is not None or all_cells
+        f"{place.setting} {place.metric.unit} ({number.text if number else 'not printed'})" for place, number in cells
     ]
 
 
-def _cells(answer: Answer, candidate: Candidate) -> list[str]:
-    beside = [
-        place for place, number in zip(answer.responses.places, answer.printed, strict=True) if number is not None
-    ]
-    return [fixed(value, place.metric.digits) for place, value in zip(beside, candidate.cells, strict=True)]
+def _cells(cells: Sequence[tuple[Place, Published | None]], values: Sequence[float]) -> list[str]:
+    return [fixed(value, place.metric.digits) for (place, _), value in zip(cells, values, strict=True)]
 
 
 def _effect_rows(answer: Answer) -> list[list[str]]:

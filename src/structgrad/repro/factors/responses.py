@@ -39,11 +39,7 @@ class Responses:
     @property
     def places(self) -> list[Place]:
         """The cells, setting by setting."""
-        return [
-            Place(setting, self.study.experiment.metric(metric))
-            for setting in self.study.settings
-            for metric in self.study.metrics
-        ]
+        return places_of(self.study)
 
     @cached_property
     def matrix(self) -> np.ndarray:
@@ -61,11 +57,15 @@ class Responses:
         return self.study.experiment.arm(self.study.arm).fold_ratio if self.study.experiment.folds else 1.0
 
 
+def places_of(study: Study) -> list[Place]:
+    """A study's cells, setting by setting."""
+    return [Place(setting, study.experiment.metric(metric)) for setting in study.settings for metric in study.metrics]
+
+
 def printed_column(study: Study) -> list[Published | None]:
     """The printed numbers of the cells, setting by setting; None where there is none."""
     experiment = study.experiment
     return [
-        lookup(experiment.paper, experiment.table, setting, study.column, experiment.metric(metric).published)
-        for setting in study.settings
-        for metric in study.metrics
+        lookup(experiment.paper, experiment.table, place.setting, study.column, place.metric.published)
+        for place in places_of(study)
     ]

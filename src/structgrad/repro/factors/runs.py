@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from structgrad.files import write_text
+from structgrad.repro.documents import read_json
 from structgrad.repro.factors.declared import Combination, Study
 from structgrad.repro.planning.hyper_parameters import read
 from structgrad.repro.planning.paths import project_root, work
@@ -27,6 +28,7 @@ from structgrad.repro.running import git
 from structgrad.repro.running.digests import lock_digest, source_digest
 from structgrad.training.results import report_of
 
+IDENTITY = ("experiment", "setting", "arm", "config", "replicas")  # of a run
 FIRST = 0  # the replica that a study begins with
 
 
@@ -45,9 +47,21 @@ def folder() -> Path:
 
 def path_of(study: Study, combination: Combination, setting: str, first: int = FIRST) -> Path:
     """Where the run of a combination at a setting lies."""
-    content = json.dumps(_identity(study, combination, setting, first), sort_keys=True)
-    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
-    return folder() / "runs" / study.experiment.name / folder_of(setting) / f"{digest}.json"
+    return path_of_content(_identity(study, combination, setting, first))
+
+
+def path_of_content(content: Mapping[str, Any]) -> Path:
+    """Where a run lies that says of itself what it is.
+
+    Raises:
+        ValueError: it does not say it.
+    """
+    missing = [key for key in IDENTITY if key not in content]
+    if missing:
+        raise ValueError(f"it has no {missing[0]}")
+    identity = json.dumps({key: content[key] for key in IDENTITY}, sort_keys=True)
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    return folder() / "runs" / content["experiment"] / folder_of(content["setting"]) / f"{digest}.json"
 
 
 def known(study: Study, combination: Combination, setting: str, first: int = FIRST) -> Run | None:
@@ -55,7 +69,7 @@ def known(study: Study, combination: Combination, setting: str, first: int = FIR
     path = path_of(study, combination, setting, first)
     if not path.is_file():
         return None
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path)
     reports = {name: [report_of(report).value for report in own] for name, own in content["metrics"].items()}
     return Run(reports, content["run"]["seconds"])
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from structgrad.repro.factors.checking import Check, checks
 from structgrad.repro.factors.compatible import Candidate, candidates
 from structgrad.repro.factors.declared import Combination, Study
 from structgrad.repro.factors.designs import columns
@@ -26,6 +27,8 @@ class Answer:
         effects: of every level but the first, in every cell.
         candidates: every combination, the likeliest first.
         seconds: what the runs took.
+        checks: compatible combinations on the column's further cells.
+        printed_there: the column's numbers in those.
     """
 
     responses: Responses
@@ -33,6 +36,8 @@ class Answer:
     effects: Sequence[Effect]
     candidates: Sequence[Candidate]
     seconds: float
+    checks: Sequence[Check]
+    printed_there: Sequence[Published | None]
 
     @property
     def compatible(self) -> list[Candidate]:
@@ -59,4 +64,5 @@ def answer(study: Study, printed: Sequence[Published | None] | None = None) -> A
     seconds = sum(run.seconds for own in runs.values() for run in own.values())
     responses = Responses(study, chosen, np.array([values_of(study, own) for own in runs.values()]))
     beside = printed_column(study) if printed is None else printed
-    return Answer(responses, beside, effects(responses), candidates(responses, beside), seconds)
+    found = candidates(responses, beside)
+    return Answer(responses, beside, effects(responses), found, seconds, *checks(study, found))

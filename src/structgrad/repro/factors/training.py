@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 from structgrad.errors import UserError
 from structgrad.parallel import set_threads
+from structgrad.repro.factors.checking import further, wanted
 from structgrad.repro.factors.declared import Study
 from structgrad.repro.factors.designs import design
 from structgrad.repro.factors.runs import known, pending, train_all, trained
+from structgrad.repro.factors.study import answer
 from structgrad.repro.progress import stage
 
 
@@ -14,7 +18,8 @@ def spend(study: Study, seconds: float) -> int:
     """Train the combinations that the time allows; how many runs of their design are left.
 
     The table's own protocol comes first, in every cell: what it takes is what a combination is taken to cost. What was
-    trained before costs nothing and stays.
+    trained before costs nothing and stays. What time is left tries the compatible combinations on the column's further
+    cells.
 
     Raises:
         UserError: the time is too short for a design that tells the factors apart.
@@ -32,6 +37,13 @@ def spend(study: Study, seconds: float) -> int:
         chosen = design(study, min(total, 1 + int(seconds / max(cost, 1e-3))))
     except UserError as error:
         raise UserError(f"{name}: a combination takes {cost / 60:.1f} min, and {error}") from error
-    left = len(list(pending(study, chosen)))
+    started, left = time.monotonic(), len(list(pending(study, chosen)))
     with stage(f"training {len(chosen)} of {total} combinations", left, "runs") as told:
-        return train_all(study, chosen, seconds, told)
+        left = train_all(study, chosen, seconds, told)
+    told_so_far = answer(study)
+    if left or told_so_far is None:
+        return left
+    beyond, tried = further(study), wanted(study, told_so_far.candidates)
+    left = len(list(pending(beyond, tried)))
+    with stage("trying what is compatible on further cells", left, "runs") as told:
+        return train_all(beyond, tried, seconds - (time.monotonic() - started), told)

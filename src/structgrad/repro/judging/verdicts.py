@@ -49,7 +49,8 @@ OUTCOMES: Mapping[str, Verdict] = {
     **VERDICTS,
     NO_EXPERIMENT: Verdict("+", "no experiment yet", "printed, but no experiment here covers it yet"),
 }
-SETTLED = ("reproduced", "shifted", "differs")  # more replicas of the same would hardly change it
+APART = ("shifted", "differs")
+SETTLED = ("reproduced", *APART)  # more replicas of the same would hardly change it
 
 
 @dataclass(frozen=True)

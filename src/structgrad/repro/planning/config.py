@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jsonschema
-import yaml
-from jsonschema import validators
-from yaml.constructor import ConstructorError
 
 from structgrad.errors import UserError, unknown
+from structgrad.repro.documents import parse_yaml, read_yaml, validator
 from structgrad.repro.planning.paths import project_root
 
 
@@ -51,48 +47,8 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
         if _is_text(key) and not value.startswith(("'", '"')):
             overrides[key] = value if value not in ("", "null") else None
         else:
-            overrides[key] = _parse(value, f"--set {key}: {value!r}")
+            overrides[key] = parse_yaml(value, f"--set {key}: {value!r}")
     return overrides
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file."""
-    try:
-        content = _parse(path.read_text(encoding="utf-8"), str(path))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start + 1}); save it as UTF-8") from error
-    if not isinstance(content, dict):
-        kind = "nothing" if content is None else type(content).__name__
-        raise UserError(f"{path}: expected keys and values, found {kind}")
-    return content
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML that refuses a key given twice: the first of its values would be lost silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-                if key.value in seen:
-                    raise ConstructorError(None, None, f"{key.value!r} stands there twice", key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _parse(text: str, where: str) -> Any:
-    """The value of a YAML text."""
-    try:
-        return yaml.load(text, Loader=_Loader)  # a SafeLoader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark and not where.startswith("--set") else ""
-        twice = f" ({error.problem})" if isinstance(error, ConstructorError) and error.problem else ""
-        raise UserError(f"{where}{line}: not valid YAML{twice}") from error
-    except (ValueError, RecursionError) as error:  # a date such as 2020-99-99, a thousand brackets
-        raise UserError(f"{where}: not valid YAML ({type(error).__name__}: {str(error)[:80]})") from error
 
 
 def _schema(name: str) -> dict[str, Any]:
@@ -104,27 +60,10 @@ def _is_text(key: str) -> bool:
     return "string" in _schema("config")["properties"].get(key, {}).get("type", ())
 
 
-def _is_integer(_: object, value: object) -> bool:
-    """JSON schema takes 1.0 for an integer; what is counted with must be an int."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(_: object, value: object) -> bool:
-    return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
-
-
-_Validator: Any = validators.extend(
-    jsonschema.Draft202012Validator,
-    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {"integer": _is_integer, "number": _is_number}
-    ),
-)
-
-
 def check(content: dict[str, Any], schema_name: str, where: str) -> dict[str, Any]:
     """``content`` with the schema's defaults filled in, or a :class:`UserError` for its first fault."""
     schema = _schema(schema_name)
-    for error in sorted(_Validator(schema).iter_errors(content), key=lambda e: [str(p) for p in e.absolute_path]):
+    for error in sorted(validator(schema).iter_errors(content), key=lambda e: [str(p) for p in e.absolute_path]):
         raise _explain(error, where)
     defaults = {key: part["default"] for key, part in schema["properties"].items() if "default" in part}
     return defaults | content

@@ -13,6 +13,7 @@ from shlex import join
 from typing import Any
 
 from structgrad.errors import UserError, unknown
+from structgrad.repro.documents import parse_json
 from structgrad.repro.planning.config import load_config
 
 OPTION = "--set-json"
@@ -41,10 +42,7 @@ def parse(text: str) -> dict[str, Any]:
     Raises:
         UserError: the text is not a JSON object.
     """
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{OPTION}: {text!r} is not JSON ({error})") from error
+    content = parse_json(text, f"{OPTION}: {text!r}")
     if not isinstance(content, dict):
         raise UserError(f"{OPTION} takes a JSON object, not {text!r}")
     return content

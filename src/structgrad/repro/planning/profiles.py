@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from structgrad.errors import UserError
-from structgrad.repro.planning.config import parse_overrides, read_yaml
+from structgrad.repro.documents import read_yaml
+from structgrad.repro.planning.config import parse_overrides
 from structgrad.repro.planning.paths import project_root
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from structgrad.repro.planning.paths import results
 
-SHARD_ID = r"([^/]+)/([^/]+)/([^/]+)/(\d+)-(\d+)"
+SHARD_ID = r"([^/]+)/([^/]+)/([^/]+)/(0|[1-9][0-9]*)-(0|[1-9][0-9]*)"  # each range of replicas has one name
 
 
 def folder_of(setting: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from structgrad.repro.evidence.gathering import Evidence, per_replica, results_of, value_of
+from structgrad.repro.factors.pages import page_behind
 from structgrad.repro.judging.cells import Cell, cell_id, find
 from structgrad.repro.judging.numbers import MORE_DIGITS, fixed
 from structgrad.repro.judging.register import of_margin, of_reading, original_of
 from structgrad.repro.judging.selection import selected
+from structgrad.repro.judging.verdicts import APART
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.planning.plan import Plan, load_plan
 from structgrad.repro.running.levels import promise, weakest
@@ -25,6 +27,7 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
     cell = find(plan, identity)
     ours, theirs, verdict = cell.estimate, cell.published, cell.judgement
     trials = _trials(cell) if cell.experiment.searches(cell.arm.name) else []
+    page = page_behind(cell) if cell.judgement.verdict in APART else None
     behind = [piece.record for piece in cell.evidence]
     return {
         "cell": cell.id,
@@ -44,6 +47,7 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
         "reason": verdict.reason,
         "equivalent": verdict.equivalent,
         "first_verdict": verdict.first or None,
+        "factors": str(page.relative_to(project_root())) if page else None,
         "difference": [verdict.difference.value, verdict.difference.low, verdict.difference.high]
         if verdict.difference
         else None,
@@ -84,6 +88,8 @@ def as_text(facts: dict[str, Any]) -> str:
     lines.append(f"  verdict     {facts['verdict']}{strong}: {facts['reason']}")
     if facts["first_verdict"]:
         lines.append(f"  first rule  {facts['first_verdict']}")
+    if facts["factors"]:
+        lines.append(f"  factors     which unstated choices explain the column: {facts['factors']}")
     if facts["reading"]:
         lines += [f"  {name:<12}{words}" for name, words in facts["reading"].items() if words]
     lines.append(f"  level       {facts['promise']}")

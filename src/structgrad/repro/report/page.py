@@ -23,6 +23,7 @@ from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.report import assets, manifest, rocrate, rows
 from structgrad.repro.report.facts import Facts
+from structgrad.repro.report.pictures import share_styles
 from structgrad.repro.report.sections import section
 from structgrad.repro.report.standings import standings
 from structgrad.repro.report.words import doubt, sentence
@@ -72,7 +73,7 @@ def build_report(plan: Plan, cells: Cells) -> bytes:
         shards=len(plan.shards),
         data_licences=_data_licences(plan),
     )
-    return page.encode("utf-8")
+    return share_styles(page).encode("utf-8")
 
 
 def spoken(square: Answer) -> str:

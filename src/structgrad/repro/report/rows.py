@@ -8,9 +8,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from structgrad.repro.evidence.gathering import Evidence
+from structgrad.repro.factors.pages import page_behind
 from structgrad.repro.judging.cells import Cell
 from structgrad.repro.judging.numbers import fixed
-from structgrad.repro.judging.verdicts import VERDICTS
+from structgrad.repro.judging.verdicts import APART, VERDICTS
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
 
@@ -19,7 +20,7 @@ SHORT = 12  # digits of a digest that are shown
 
 def is_outside(cell: Cell) -> bool:
     """Whether it answers a printed number that lies outside what the verdict allows."""
-    return cell.is_answer and cell.judgement.verdict in ("shifted", "differs")
+    return cell.is_answer and cell.judgement.verdict in APART
 
 
 def outside(cell: Cell) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def outside(cell: Cell) -> dict[str, Any]:
     assert ours is not None  # a verdict of ``shifted`` or ``differs`` has all three
     assert theirs is not None
     assert difference is not None
-    digits = cell.metric.digits
+    digits, page = cell.metric.digits, page_behind(cell)
     return {
         "cell": cell,
         "paper": cell.experiment.paper,
@@ -47,6 +48,7 @@ def outside(cell: Cell) -> dict[str, Any]:
         "unit": cell.metric.unit,
         "id": cell.id,
         "reason": verdict.reason,
+        "factors": page and f"../factors/{page.name}",
     }
 
 

@@ -10,6 +10,7 @@ from structgrad.data.store import MissingDataError
 from structgrad.errors import UserError
 from structgrad.experiments.hyper_parameters import HyperParameters
 from structgrad.files import write_text
+from structgrad.repro.documents import read_json
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.resolve import digester
@@ -62,13 +63,27 @@ def verified_digest(plan: Plan, shard: Shard, parameters: HyperParameters, seeds
     measured = digester(plan.experiments[shard.experiment].experiment)(parameters, shard.setting, seeds)
     path = path_of(shard.scale, shard.experiment)
     if path.is_file():
-        expected = json.loads(path.read_text(encoding="utf-8"))["digests"].get(_key(shard), measured)
+        expected = read(shard.scale, shard.experiment).get(_key(shard), measured)
         if expected != measured:
             raise UserError(
                 f"{shard.id}: the data has digest {measured[:12]}, but {path} says {expected[:12]}; "
                 "nothing was trained. Delete that file if the data was changed on purpose"
             )
     return measured
+
+
+def read(scale: str, experiment: str) -> dict[str, str]:
+    """The digests on file, by setting and replicas.
+
+    Raises:
+        UserError: the file is not as :func:`make` writes it.
+    """
+    path = path_of(scale, experiment)
+    content = read_json(path)
+    digests = content.get("digests") if isinstance(content, dict) else None
+    if not isinstance(digests, dict) or not all(isinstance(digest, str) for digest in digests.values()):
+        raise UserError(f"{path}: holds no digests; delete it, and the next run makes it anew")
+    return digests
 
 
 def _key(shard: Shard) -> str:

@@ -30,6 +30,7 @@ UNKNOWN_SECONDS = 60.0  # of a shard where no record tells anything
 UNKNOWN_MB = 2000.0
 BASE_MB = 600.0  # what a process takes that has imported torch and trains nothing; the rest grows with the work
 UNKNOWN_BYTES = 10_000.0
+TINY = 1e-9  # work that is none
 ALIKE = 0.1  # the logarithm of a ratio of work that makes no difference
 
 
@@ -102,7 +103,7 @@ def _nearest(shard: Shard, known: Sequence[Run]) -> Iterator[list[Run]]:
 
 def _least_scaled(group: Sequence[Run], config: Mapping[str, Any]) -> list[Run]:
     """Of each arm at each setting the runs whose work is nearest to that of the hyper-parameters."""
-    far = {run.path: abs(log(time_ratio(run, config))) for run in group}
+    far = {run.path: abs(log(max(time_ratio(run, config), TINY))) for run in group}
     least: dict[tuple[str, str], float] = {}
     for run in group:
         place = run.arm, run.setting

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from structgrad.files import write_text
+from structgrad.repro.documents import DocumentError, read_json
 from structgrad.repro.evidence.records import RecordError, check, peek
 from structgrad.repro.planning.paths import work
 from structgrad.repro.planning.shard import Shard
@@ -26,7 +27,7 @@ def kept(shard: Shard, key: str) -> dict[str, Any] | None:
     """The sealed record of that key, or None where there is none, or only one of another key or damaged."""
     stored = _load(shard)
     try:
-        return check(stored["record"], str(_path(shard))) if stored.get("key") == key else None
+        return check(stored["record"], str(_path(shard))) if stored and stored["key"] == key else None
     except RecordError:
         return None
 
@@ -51,7 +52,9 @@ def _path(shard: Shard) -> Path:
 
 
 def _load(shard: Shard) -> dict[str, Any]:
+    """What is kept of a shard; nothing where that is damaged."""
     try:
-        return json.loads(_path(shard).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        stored = read_json(_path(shard))
+    except DocumentError:
         return {}
+    return stored if isinstance(stored, dict) and {"key", "record"} <= stored.keys() else {}

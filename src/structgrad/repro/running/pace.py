@@ -48,7 +48,9 @@ class Run:
         with suppress(OSError, ValueError, KeyError, TypeError):
             results = json.loads(self.path.read_text(encoding="utf-8"))["results"]
             clocks = [next(name for name in CLOCKS if name in each) for each in results]
-            return [(each["stopped"], clock, each[clock]) for each, clock in zip(results, clocks, strict=True)]
+            return [
+                (str(each["stopped"]), clock, int(each[clock])) for each, clock in zip(results, clocks, strict=True)
+            ]
         return []
 
 
@@ -64,6 +66,6 @@ def _below(folder: Path, experiment: Experiment) -> Iterable[Run]:
             ran, setting = peek(path, "run"), peek(path, "setting")
             yield Run(
                 path, setting, peek(path, "arm"), peek(path, "replicas")["count"],
-                kind_of(ran["device"]), ran["seconds"], ran["peak_memory_mb"], path.stat().st_size,
+                kind_of(ran["device"]), float(ran["seconds"]), float(ran["peak_memory_mb"]), path.stat().st_size,
                 json.loads(json.dumps(resolved(experiment, peek(path, "config"), setting))),
             )  # fmt: skip

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from structgrad.experiments import PAPERS
 from structgrad.files import write_bytes
+from structgrad.repro.factors.pages import page_behind
 from structgrad.repro.judging.numbers import MORE_DIGITS, fixed
 from structgrad.repro.judging.summary import Answer, Outside, best_evidence, outside, tally
-from structgrad.repro.judging.verdicts import OUTCOMES
+from structgrad.repro.judging.verdicts import APART, OUTCOMES
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.tables.comma_separated import comma_separated
 
@@ -19,7 +20,7 @@ COLUMNS = (
     "paper", "table", "row", "column", "metric", "unit", "published", "published_spread",
     "value", "ci_low", "ci_high", "n", "verdict", "equivalent", "difference_low", "difference_high", "margin",
     "first_verdict", "after_results", "scale", "seconds",
-    "replicas_wanted", "hours_wanted", "cell", "improve", "records",
+    "replicas_wanted", "hours_wanted", "cell", "improve", "why", "records",
 )  # fmt: skip
 
 
@@ -75,6 +76,7 @@ def csv_row(answer: Answer) -> list[str]:
         "" if answer.hours_wanted is None else f"{answer.hours_wanted:.2f}",
         cell.id,
         improve(answer),
+        why(answer),
         " ".join(piece.mark for piece in cell.evidence),
     ]
 
@@ -93,6 +95,16 @@ def improve(answer: Answer) -> str:
         f"{more}structgrad reproduce --scale {scale} --set 'experiments=[{cell.experiment.name}]' "
         f"--set 'settings=[{cell.setting}]' --set 'arms=[{cell.arm.name}]'"
     )
+
+
+def why(answer: Answer) -> str:
+    """Where a difference is explained by experiment, from the folder of the summary; empty where it is not, or where
+    there is none to explain.
+    """
+    if answer.cell is None or answer.verdict not in APART:
+        return ""
+    page = page_behind(answer.cell)
+    return f"factors/{page.name}" if page else ""
 
 
 def counted(answers: Iterable[Answer]) -> str:
@@ -146,6 +158,7 @@ def _line(answer: Answer) -> str:
         scale, n = cell.scale, str(cell.estimate.n)
     verdict = OUTCOMES[answer.verdict]
     strong = " (equivalent)" if cell and cell.judgement.equivalent else ""
+    page = why(answer)
     parts = (
         answer.row,
         answer.column,
@@ -154,6 +167,6 @@ def _line(answer: Answer) -> str:
         ours,
         n,
         scale,
-        f"{verdict.mark} {verdict.words}{strong}",
+        f"{verdict.mark} {verdict.words}{strong}" + (f" ([factors]({page}))" if page else ""),
     )
     return f"| {' | '.join(parts)} |"

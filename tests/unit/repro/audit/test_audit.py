@@ -150,6 +150,147 @@ def test_a_file_too_many(finished, folder):
     assert says(found(audit.nothing_else_is_shown, finished), "tables/indelman_9.csv", "stray")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mlflow.db.html", "better.tmp", "logs/report.html", "figures/indelman_1a.png", "figures/more/indelman_1a.svg",
+        "tables/more/indelman_1a.csv", "tables/indelman_1a.html.bak", "data/indelman_1a/d=5.json",
+        "data/indelman_9.json", "index.html", ".report.html",
+    ],
+)  # fmt: skip
+def test_a_file_that_is_named_like_ours(finished, folder, name):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("Everything reproduces.", encoding="utf-8")
+    manifest.write(finished.scale)
+    assert says(found(audit.nothing_else_is_shown, finished), name, "stray")
+
+
+def test_a_file_among_the_records(finished, folder):
+    (folder / "records/better.tmp").write_text("{}", encoding="utf-8")
+    (folder / "records/.direct.0-2.json.71.tmp").write_text("{", encoding="utf-8")  # a kill left it
+    manifest.write(finished.scale)
+    findings = found(audit.records_are_in_place, finished)
+    assert says(findings, "records/better.tmp", "stray")
+    assert len(findings) == 1
+
+
+# What takes a file's place
+
+
+def fifo(path, target):
+    os.mkfifo(path)
+
+
+def link(path, target):
+    path.symlink_to(target)
+
+
+def dangling(path, target):
+    path.symlink_to(path.with_name("nowhere"))
+
+
+def folder_there(path, target):
+    path.mkdir()
+
+
+def hard_link(path, target):
+    os.link(target, path)
+
+
+@pytest.mark.parametrize("put", [fifo, link, dangling, folder_there])
+def test_what_takes_a_files_place_is_named_and_never_followed(finished, folder, tmp_path, options, put):
+    """Of every kind of file at once; the whole audit says so, and comes to its end."""
+    wanted = {
+        fifo: "a pipe",
+        link: "a symbolic link, which is not followed",
+        dangling: "a symbolic link, which is not followed",
+        folder_there: "a folder in a file's place",
+    }[put]
+    names = [RECORD, "tables/indelman_1a.csv", "figures/indelman_1a.svg", "claims.json", "report.html"]
+    for number, name in enumerate(names):
+        (folder / name).rename(tmp_path / f"{number}")
+        put(folder / name, tmp_path / f"{number}")
+    findings = found(audit.files_are_plain, finished)
+    assert len(findings) == len(names)
+    for name in names:
+        assert says(findings, name, wanted)
+        assert says(found(audit.manifest_holds, finished), name, "missing")
+    told = CliRunner().invoke(command, options)
+    assert told.exit_code == 1, told.exception
+    assert RECORD in told.output
+
+
+def test_a_manifest_that_is_no_file(finished, folder):
+    (folder / manifest.NAME).unlink()
+    os.mkfifo(folder / manifest.NAME)
+    assert says(found(audit.manifest_holds, finished), manifest.NAME, "not a regular file")
+    assert says(found(audit.files_are_plain, finished), manifest.NAME, "a pipe")
+
+
+def test_a_second_name_is_a_note(finished, folder, tmp_path):
+    hard_link(tmp_path / "outside", folder / RECORD)
+    scene = audit.Scene(finished)
+    assert list(audit.files_are_plain(scene)) == []
+    assert says(map(str, scene.notes), "1 files have a second name")
+
+
+def test_a_strange_mode(finished, folder):
+    (folder / RECORD).chmod(0o4644)
+    assert says(found(audit.files_are_plain, finished), RECORD, "a strange mode for a file (-rwSr--r--)")
+    (folder / RECORD).chmod(0o444)
+    (folder / "tables").chmod(0o2755)
+    assert found(audit.files_are_plain, finished) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text + text.splitlines(keepends=True)[0], "stands there twice"),
+        (lambda text: "0" * 64 + text[64:].split("\n")[0] + "\n" + text, "stands there twice"),
+        (lambda text: text.replace("\n", "\r\n"), "line 1: not a digest"),
+        (lambda text: "".join(sorted(text.splitlines(keepends=True))), "not those that"),
+        (lambda text: text.removesuffix("\n"), "not those that"),
+        (lambda text: text + "\n", "not a digest"),
+        (lambda text: text.upper(), "not a digest"),
+    ],
+)
+def test_the_manifests_own_form(finished, folder, change, said):
+    path = folder / manifest.NAME
+    path.write_bytes(change(path.read_text(encoding="utf-8")).encode())
+    assert says(found(audit.manifest_holds, finished), said)
+
+
+def test_a_manifest_that_is_no_text(finished, folder):
+    path = folder / manifest.NAME
+    path.write_bytes(path.read_bytes() + b"\xff\n")
+    assert says(found(audit.manifest_holds, finished), "not UTF-8")
+
+
+# One text a record
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text.replace("\n", "\r\n"), "not written as a record is"),
+        (lambda text: text.replace(": ", ":"), "not written as a record is"),
+        (lambda text: text.replace('"count": 3', '"count": 3.0'), "3.0 is not of type 'integer'"),
+        (lambda text: text.replace('"count": 3', '"count": 9, "count": 3'), "'count' stands there twice"),
+        (lambda text: text + "\n", "not written as a record is"),
+        (lambda text: " " + text, "not written as a record is"),
+        (lambda text: text.replace("direct", "d\\u0069rect", 1), "not written as a record is"),
+    ],
+)
+def test_another_text_of_the_same_record(finished, folder, change, said):
+    path = folder / RECORD
+    text = path.read_text(encoding="utf-8")
+    changed = change(text)
+    assert changed != text
+    path.write_bytes(changed.encode())
+    manifest.write(finished.scale)
+    assert says(found(audit.records_are_sealed, finished), RECORD, said)
+
+
 def test_a_record_in_another_ones_place(finished, folder):
     other = "records/indelman_1a/d=5/no_solver.0-2.json"
     (folder / other).write_bytes((folder / RECORD).read_bytes())

@@ -46,7 +46,7 @@ def test_front_page_lists_every_command_without_loading_torch():
         (["reproduce", "--cores", "1.5"], "--cores takes a number of cores or all, not '1.5'"),
         (["reproduce", "--profile", ".."], "no profile '..'"),
         (["list", "--set-json", "[1]"], "--set-json takes a JSON object"),
-        (["list", "--set-json", "{"], "--set-json: '{' is not JSON"),
+        (["list", "--set-json", "{"], "--set-json: '{': not JSON"),
         (["data", "status", "--set", "data_folder=~nobody-of-that-name"], "the home of a user who is not here"),
         (["run"], "Missing argument 'SHARD...'"),
         (["reproduce", "--profile", "slrum"], "no profile 'slrum'"),

@@ -4,9 +4,13 @@ factor.
 
 from __future__ import annotations
 
+import json
 import random
+import re
 from dataclasses import replace
 from itertools import product
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,13 +19,16 @@ from scipy import stats
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
 from structgrad.parallel import set_threads
+from structgrad.repro.audit import Scene
+from structgrad.repro.audit.studies import studies_rebuild
 from structgrad.repro.factors import pages
-from structgrad.repro.factors.compatible import candidates
-from structgrad.repro.factors.declared import Factor, Study, studies
+from structgrad.repro.factors.checking import TRIED, further
+from structgrad.repro.factors.compatible import LEAST, candidates, compare
+from structgrad.repro.factors.declared import Factor, Study, studies, study_behind
 from structgrad.repro.factors.designs import columns, design
 from structgrad.repro.factors.effects import effects, lack_of_fit
 from structgrad.repro.factors.responses import Responses, printed_column
-from structgrad.repro.factors.runs import known, pending, trained, values_of
+from structgrad.repro.factors.runs import known, path_of, pending, trained, values_of
 from structgrad.repro.factors.study import answer
 from structgrad.repro.factors.training import spend
 from structgrad.repro.judging.published import Published
@@ -217,6 +224,41 @@ def test_none_of_these_where_another_factor_made_the_table(table, other):
     assert pages.verdict(told).startswith("**None of these**")
 
 
+def test_further_cells_tell_a_right_combination_from_one_that_only_fits(table):
+    """A column of which a half is one combination's, the other another's: what fits the first half fails the second."""
+    study = replace(CHEAP, settings=("d=5",), checks=("d=10",))
+    right, wrong = (0, 0, 0), (1, 1, 1)
+    first, second = (hidden(CHEAP, combination, 7) for combination in (right, wrong))
+    assert spend(study, 1e6) == 0
+    told = answer(study, first[:2])
+    assert told is not None
+    assert told.candidates[0].combination == right
+    beyond = further(study)
+    values = values_of(beyond, {"d=10": trained(beyond, right, "d=10")})
+    responses = Responses(beyond, [right, wrong], np.stack([values, values]))
+    assert compare(responses, right, values, np.zeros(2), first[2:]).p >= LEAST
+    assert compare(responses, right, values, np.zeros(2), second[2:]).p < 1e-6
+
+
+def test_what_is_compatible_is_tried_on_further_cells_beside_the_tables_own(table, monkeypatch):
+    study = replace(CHEAP, settings=("d=5",), checks=("d=10",))
+    column = hidden(CHEAP, (0, 1, 0), 8)
+    whole = {"d=5": column[:2], "d=10": column[2:]}
+    for module in ("study", "checking"):
+        place = f"structgrad.repro.factors.{module}.printed_column"
+        monkeypatch.setattr(place, lambda part: [number for setting in part.settings for number in whole[setting]])
+    assert spend(study, 1e6) == 0
+    told = answer(study)
+    assert told is not None
+    assert told.checks[0].combination == (0, 0, 0)
+    true = next(check for check in told.checks if check.combination == (0, 1, 0))
+    assert true.is_compatible
+    assert true.holds
+    assert len(told.checks) <= 1 + TRIED
+    assert "## On cells that had no part in it" in pages.page(study, told)
+    assert study.words((0, 1, 0)) in pages.checked(told)
+
+
 def test_what_is_trained_is_not_trained_again(table):
     paths = sorted((table / "results/factors/runs").rglob("*.json"))
     before = [path.stat().st_mtime_ns for path in paths]
@@ -246,7 +288,79 @@ def test_the_page_says_what_it_is(table):
     assert max(map(len, pages.screen(CHEAP, told).splitlines())) <= pages.WIDTH
 
 
+# Its audit
+
+
+@pytest.fixture
+def audited(table, monkeypatch):
+    """A page and its runs, and what an audit finds; afterwards all is as before."""
+    told = answer(CHEAP)
+    assert told is not None
+    page = pages.write_page(CHEAP, told)
+    run = path_of(CHEAP, (0, 1, 1), "d=5")
+    before = {path: path.read_bytes() for path in (page, run)}
+    monkeypatch.setattr("structgrad.repro.audit.studies.studies", lambda: {"indelman_1a": (CHEAP,)})
+    scene: Any = Scene(SimpleNamespace(scale="paper"))  # pyright: ignore[reportArgumentType]
+    yield page, run, lambda: [str(finding) for finding in studies_rebuild(scene)]
+    for path, content in before.items():
+        path.write_bytes(content)
+
+
+def test_an_untouched_study_is_found_to_hold(audited):
+    assert audited[2]() == []
+
+
+@pytest.mark.parametrize(
+    ("which", "old", "new", "finding"),
+    [
+        (0, "8 of 8 combinations trained", "9 of 9 combinations trained", r"factors/indelman_1a\.direct\.md: line 5"),
+        (
+            1,
+            '"hidden": 4',
+            '"hidden": 5',
+            r"misplaced: what it says belongs at runs/indelman_1a/d=5/\w{16}\.json",
+        ),
+        (1, '"config": {', '"config": [{', "not a run: "),
+        (1, '"arm"', '"arms"', "not a run: it has no arm"),
+    ],
+)
+def test_a_study_that_was_edited(audited, which, old, new, finding):
+    path = audited[which]
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    (told,) = audited[2]()
+    assert re.search(finding, told)
+
+
+def test_a_run_whose_numbers_were_edited(audited):
+    content = json.loads(audited[1].read_text())
+    for report in content["metrics"]["percent_sequences_perfect_100"]:
+        report["successes"] = 0
+    audited[1].write_text(json.dumps(content))
+    assert [told.split(":")[0] for told in audited[2]()] == ["results/factors/indelman_1a.direct.md"]
+
+
+def test_a_page_of_no_study(audited, table):
+    stray = table / "results/factors/better.md"
+    stray.write_text("Everything reproduces.\n")
+    assert audited[2]() == ["results/factors/better.md: stray: the page of no study that has runs"]
+    stray.unlink()
+
+
 # What is declared
+
+
+def test_a_protocol_that_two_tables_print_gave_the_same_numbers_but_for_a_digit():
+    for study in (study for own in studies().values() for study in own):
+        here = printed_column(study)
+        for name in study.also:
+            for one, other in zip(here, printed_column(replace(study, experiment=REGISTRY[name])), strict=True):
+                assert one is not None
+                assert other is not None
+                assert one.value == pytest.approx(other.value, abs=2.1 * one.rounding)
+            assert study_behind(name, study.column) is study
+    assert study_behind("berthet_1", "a column of nobody's") is None
 
 
 def test_the_declared_studies_can_be_trained_in_every_combination():

@@ -24,7 +24,7 @@ from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.report import manifest, rocrate
 from structgrad.repro.report.page import build_report, write_report
-from structgrad.repro.report.pictures import inline
+from structgrad.repro.report.pictures import inline, share_styles
 from structgrad.repro.report.rows import duration
 from structgrad.repro.report.sections import caption
 
@@ -171,6 +171,18 @@ def test_an_svg_becomes_part_of_a_page():
         '<svg role="img" aria-label="a &quot;b&quot;"><g>\n<g id="p-a"/>\n</g>\n<g/>'
         '<use href="#p-a" clip-path="url(#p-b)" style="stroke: var(--c0); fill: #123456"/></svg>'
     )
+
+
+def test_styles_that_a_page_repeats_become_classes():
+    pictures = '<svg role="img" aria-label="a"><path style="fill: red"/><path style="stroke: blue"/></svg>'
+    pictures += '<svg role="img" aria-label="b"><path style="fill: red"/><i style="stroke: blue">'
+    page = f'<style>\np {{}}\n</style><div class="picture">{pictures}</svg></div><i style="fill: red">'
+    shared = share_styles(page)
+    assert "<style>\np {}\n.picture .k0{fill: red}\n.picture .k1{stroke: blue}\n</style>" in shared
+    assert shared.count('<path class="k0"/>') == 2
+    assert shared.count('<path class="k1"/>') == shared.count('<i class="k1">') == 1
+    assert shared.endswith('<i style="fill: red">')  # in no picture
+    assert share_styles("<style></style>") == "<style></style>"
 
 
 def test_a_caption_that_is_not_there():

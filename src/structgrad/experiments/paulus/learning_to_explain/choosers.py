@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,19 +14,26 @@ from structgrad.experiments.paulus.learning_to_explain.subsets import Sampler
 from structgrad.polytopes.subset import Subset
 
 
+@dataclass(frozen=True)
+class View:
+    """What a chooser may look at: vectors ``x`` of the words, ``(B, d, n)``, and the predictor that will read them.
+
+    Without ``noise`` it chooses the mode; with ``dropout`` as in training.
+    """
+
+    x: Tensor
+    batch: Batch
+    noise: torch.Generator | None
+    dropout: torch.Generator | None
+    predictor: Predictor
+
+
 class Chooser(nn.Module, ABC):
     """Weights of a review's words, ``(B, n)``: soft in training, 0 or 1 at evaluation."""
 
     @abstractmethod
-    def forward(
-        self,
-        x: Tensor,
-        batch: Batch,
-        noise: torch.Generator | None,
-        dropout: torch.Generator | None,
-        predictor: Predictor,
-    ) -> Tensor:
-        """The weights at vectors ``(B, d, n)``; without ``noise`` the mode, with ``dropout`` as in training."""
+    def forward(self, view: View) -> Tensor:
+        """The weights of the words in view."""
 
 
 class Learned(Chooser):
@@ -38,46 +46,27 @@ class Learned(Chooser):
         super().__init__()
         self.scorer, self.sampler, self.rate = scorer, sampler, rate
 
-    def forward(
-        self,
-        x: Tensor,
-        batch: Batch,
-        noise: torch.Generator | None,
-        dropout: torch.Generator | None,
-        predictor: Predictor,
-    ) -> Tensor:
-        if dropout is not None:
-            x = x * dropout_mask((*x.shape[:2], 1), self.rate, dropout)
-        words, pairs = self.scorer(x, batch.present.unsqueeze(1))
-        return self.sampler(words, pairs, batch.choosable(self.sampler.k), noise, soft=self.training)
+    def forward(self, view: View) -> Tensor:
+        x = view.x
+        if view.dropout is not None:
+            x = x * dropout_mask((*x.shape[:2], 1), self.rate, view.dropout)
+        words, pairs = self.scorer(x, view.batch.present.unsqueeze(1))
+        return self.sampler(words, pairs, view.batch.choosable(self.sampler.k), view.noise, soft=self.training)
 
 
 class AllWords(Chooser):
     """Every word."""
 
-    def forward(
-        self,
-        x: Tensor,
-        batch: Batch,
-        noise: torch.Generator | None,
-        dropout: torch.Generator | None,
-        predictor: Predictor,
-    ) -> Tensor:
-        return batch.present.to(x.dtype)
+    def forward(self, view: View) -> Tensor:
+        return view.batch.present.to(view.x.dtype)
 
 
 class AnnotatedWords(Chooser):
     """The annotated words; every word where nobody annotated."""
 
-    def forward(
-        self,
-        x: Tensor,
-        batch: Batch,
-        noise: torch.Generator | None,
-        dropout: torch.Generator | None,
-        predictor: Predictor,
-    ) -> Tensor:
-        return (batch.present if batch.inside is None else batch.inside).to(x.dtype)
+    def forward(self, view: View) -> Tensor:
+        batch = view.batch
+        return (batch.present if batch.inside is None else batch.inside).to(view.x.dtype)
 
 
 class RandomWords(Chooser):
@@ -87,18 +76,11 @@ class RandomWords(Chooser):
         super().__init__()
         self.k = k
 
-    def forward(
-        self,
-        x: Tensor,
-        batch: Batch,
-        noise: torch.Generator | None,
-        dropout: torch.Generator | None,
-        predictor: Predictor,
-    ) -> Tensor:
-        scores = x.new_zeros(batch.tokens.shape)
-        if noise is not None:
-            scores = torch.rand(scores.shape, generator=noise, device=x.device)
-        return Subset(scores.shape[-1], self.k).argmax(scores, batch.choosable(self.k))
+    def forward(self, view: View) -> Tensor:
+        scores = view.x.new_zeros(view.batch.tokens.shape)
+        if view.noise is not None:
+            scores = torch.rand(scores.shape, generator=view.noise, device=scores.device)
+        return Subset(scores.shape[-1], self.k).argmax(scores, view.batch.choosable(self.k))
 
 
 class LargestGradient(Chooser):
@@ -108,17 +90,11 @@ class LargestGradient(Chooser):
         super().__init__()
         self.k = k
 
-    def forward(
-        self,
-        x: Tensor,
-        batch: Batch,
-        noise: torch.Generator | None,
-        dropout: torch.Generator | None,
-        predictor: Predictor,
-    ) -> Tensor:
+    def forward(self, view: View) -> Tensor:
         if self.training:
-            return batch.present.to(x.dtype)
+            return view.batch.present.to(view.x.dtype)
         with torch.enable_grad():
-            vectors = x.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(predictor(vectors, batch.present.unsqueeze(1)).sum(), vectors)
-        return Subset(x.shape[-1], self.k).argmax(gradient.norm(dim=1), batch.choosable(self.k))
+            vectors = view.x.detach().requires_grad_()
+            ratings = view.predictor(vectors, view.batch.present.unsqueeze(1))
+            (gradient,) = torch.autograd.grad(ratings.sum(), vectors)
+        return Subset(vectors.shape[-1], self.k).argmax(gradient.norm(dim=1), view.batch.choosable(self.k))

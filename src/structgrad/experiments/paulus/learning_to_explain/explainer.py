@@ -14,6 +14,7 @@ from structgrad.experiments.paulus.learning_to_explain.choosers import (
     LargestGradient,
     Learned,
     RandomWords,
+    View,
 )
 from structgrad.experiments.paulus.learning_to_explain.hyper_parameters import ExplainParameters
 from structgrad.experiments.paulus.learning_to_explain.networks import Predictor, WordScorer, dropout_mask
@@ -37,7 +38,7 @@ class Explainer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Ratings ``(B,)`` and the weights of the words ``(B, n)``; without ``noise`` the mode."""
         x = self.vectors[batch.tokens].mT.contiguous()
-        weights = self.chooser(x, batch, noise, dropout, self.predictor)
+        weights = self.chooser(View(x, batch, noise, dropout, self.predictor))
         dropped = None
         if dropout is not None:
             dropped = dropout_mask((len(x), self.predictor.dense.in_features), self.rate, dropout)
