@@ -45,7 +45,7 @@ class Run:
     @cached_property
     def ends(self) -> list[tuple[str, str, int]]:
         """Of each replica: how it ended, what its experiment's clock counts, and after how many of these it ended."""
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(OSError, ValueError, KeyError, TypeError, StopIteration):
             results = json.loads(self.path.read_text(encoding="utf-8"))["results"]
             clocks = [next(name for name in CLOCKS if name in each) for each in results]
             return [
