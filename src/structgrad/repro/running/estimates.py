@@ -27,7 +27,7 @@ from structgrad.repro.running.work import memory_ratio, time_ratio
 Origin = Literal["measured", "scaled", "guess"]
 ORIGINS: tuple[Origin, ...] = ("measured", "scaled", "guess")
 UNKNOWN_SECONDS = 60.0  # of a shard where no record tells anything
-UNKNOWN_MB = 2000.0
+UNKNOWN_MB = 1500.0
 BASE_MB = 600.0  # what a process takes that has imported torch and trains nothing; the rest grows with the work
 UNKNOWN_BYTES = 10_000.0
 TINY = 1e-9  # work that is none

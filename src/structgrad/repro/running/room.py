@@ -73,7 +73,7 @@ def of_allocation(cores: str, device: str, environment: Mapping[str, str] = os.e
         memory = None
     gpu = None
     if kind_of(device) == "cuda":
-        gpu = int(environment.get("SLURM_GPUS_ON_NODE") or 0) * nodes
+        gpu = _devices(environment, nodes)
         if not gpu:
             raise UserError("this allocation has no GPU: ask for some (salloc --gpus-per-node=...), or set device: cpu")
     return Room(str(cpus) if cores == "all" else cores, memory, gpu)
@@ -82,6 +82,15 @@ def of_allocation(cores: str, device: str, environment: Mapping[str, str] = os.e
 def step(device: str) -> str:
     """What a training job's command line begins with inside an allocation, before its cores and memory."""
     return f"{SRUN} --gpus=1" if kind_of(device) == "cuda" else SRUN
+
+
+def _devices(environment: Mapping[str, str], nodes: int) -> int:
+    """How many GPUs there are on all nodes; salloc and sbatch, ``--gpus`` and ``--gres`` say it in different ways."""
+    for name, times in (("SLURM_GPUS", 1), ("SLURM_GPUS_PER_NODE", nodes), ("SLURM_GPUS_ON_NODE", nodes)):
+        match = re.fullmatch(r"(?:[^,]+:)?(\d+)", environment.get(name, ""))  # 4, or a100:4
+        if match:
+            return int(match[1]) * times
+    return 0
 
 
 def _per_node(text: str) -> list[int]:

@@ -30,6 +30,8 @@ def test_a_machine_has_its_memory_and_the_devices_that_are_visible(monkeypatch):
         ("all", "cpu", {}, Room("40", None, None)),
         ("4", "cpu", {"SLURM_MEM_PER_NODE": "1000"}, Room("4", 3000, None)),
         ("all", "cuda", {"SLURM_MEM_PER_CPU": "100", "SLURM_GPUS_ON_NODE": "2"}, Room("40", 4000, 6)),
+        ("all", "cuda", {"SLURM_GPUS_PER_NODE": "a100:2", "SLURM_GPUS_ON_NODE": "2"}, Room("40", None, 6)),
+        ("all", "cuda:0", {"SLURM_GPUS": "4", "SLURM_GPUS_ON_NODE": "2"}, Room("40", None, 4)),
     ],
 )
 def test_an_allocation_has_what_all_its_nodes_have(cores, device, more, room):
