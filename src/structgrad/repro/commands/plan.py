@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WORDS: dict[Origin, str] = {
     "measured": "by records of the same arm, setting and hyper-parameters",
     "scaled": "by records of similar shards, times the difference in epochs, steps, items",
-    "guess": "no record of the table on such a device: as elsewhere, or the median",
+    "guess": "by records that are far from it or of another device, or by the median",
 }
 
 
@@ -43,9 +43,9 @@ def command(plan: Plan, profile: str, cores: int, as_json: bool) -> None:
     """Say what is left to train of a scale and what that costs: core-hours, jobs, memory and disk, table by table.
 
     Nothing is trained or submitted. Times and memory are learned from the records at hand, of all scales, and each
-    number says how: measured, scaled or guessed. A smoke run (minutes) turns guesses into scaled ones, the first
-    record of an arm at a setting turns scaled ones into measured. Times are those of the machines that made the
-    records; with --set device=cuda only records made on a GPU count as measured.
+    number says how: measured, scaled from similar shards (right to a factor of some), or guessed. The first record of
+    an arm at a setting makes its hours measured and those of its table scaled. Times are those of the machines that
+    made the records; with --set device=cuda only records made on a GPU count. docs/planning.md says more.
 
     Examples:
 

@@ -2,12 +2,14 @@
 
 Where the estimate comes from is part of it:
 
-* ``measured``: records of the same arm at the same setting with the same hyper-parameters, per replica;
+* ``measured``: records of the same arm at the same setting with the same hyper-parameters and about as many replicas;
 * ``scaled``: records of the arm at the setting with other ones (another scale's, say), else of the arm elsewhere, else
-  of its experiment, times what :mod:`structgrad.repro.running.work` says of the difference;
-* ``guess``: no record of the experiment on such a device; its records on another, or the median shard of the plan.
+  of its experiment, times what :mod:`structgrad.repro.running.work` says of the difference, up to :data:`FAR`;
+* ``guess``: what is further, no record of the experiment on such a device (but on another), or the median shard of the
+  plan.
 
-Times are those of the machines that made the records, which the estimate does not know to be faster or slower.
+References, which learn nothing, tell of each other, and learners of learners. Times are those of the machines that
+made the records, which the estimate does not know to be faster or slower.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Any, Literal
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.shard import Shard
 from structgrad.repro.running.pace import Run, kind_of, runs
-from structgrad.repro.running.work import memory_ratio, time_ratio
+from structgrad.repro.running.work import memory_ratio, replicas_ratio, time_ratio
 
 Origin = Literal["measured", "scaled", "guess"]
 ORIGINS: tuple[Origin, ...] = ("measured", "scaled", "guess")
@@ -31,6 +33,8 @@ UNKNOWN_MB = 1500.0
 BASE_MB = 600.0  # what a process takes that has imported torch and trains nothing; the rest grows with the work
 UNKNOWN_BYTES = 10_000.0
 TINY = 1e-9  # work that is none
+FAR = 30.0  # times as much work, or as little, that a record still tells of
+NEAR = 4.0  # times as many replicas, or as few, that what is measured still tells of
 ALIKE = 0.1  # the logarithm of a ratio of work that makes no difference
 
 
@@ -54,8 +58,11 @@ def estimates(plan: Plan, wanted: Sequence[Shard]) -> Estimates:
     device = kind_of(plan.config.get("device", "cpu"))
     found: dict[Shard, Estimate] = {}
     for shard in wanted:
-        config = json.loads(json.dumps(plan.experiments[shard.experiment].config_for(shard)))  # as a record has it
-        estimate = _estimate(shard, config, known[shard.experiment], device)
+        part = plan.experiments[shard.experiment]
+        learns = {arm.name: not arm.reference for arm in part.experiment.arms}
+        config = json.loads(json.dumps(part.config_for(shard)))  # as a record has it
+        alike = [run for run in known[shard.experiment] if learns.get(run.arm) == learns[shard.arm]]
+        estimate = _estimate(shard, config, alike, device)
         if estimate is not None:
             found[shard] = estimate
     guess = _guess([found[shard].seconds / shard.count for shard in found])
@@ -78,19 +85,22 @@ def _estimate(shard: Shard, config: Mapping[str, Any], known: Sequence[Run], dev
     on_device = [run for run in known if run.device == device]
     for group in _nearest(shard, on_device or known):
         same = [run for run in group if _is(run, shard) and run.config == config]
-        chosen = same or _least_scaled(group, config)
-        if same:
-            per_replica = sum(run.seconds for run in same) / sum(run.count for run in same)
-        else:
-            per_replica = median(run.seconds / run.count * time_ratio(run, config) for run in chosen)
-        origin: Origin = "measured" if same else "scaled"
+        chosen = _nearest_in_number(same, shard.count) if same else _least_scaled(group, config)
+        work = [time_ratio(run, config) * replicas_ratio(run, shard.count) for run in chosen]
+        far = max(abs(log(max(ratio, TINY))) for ratio in work)
+        origin: Origin = "measured" if same and far <= log(NEAR) else "scaled" if far <= log(FAR) else "guess"
         return Estimate(
-            per_replica * shard.count,
+            median(run.start + (run.seconds - run.start) * ratio for run, ratio in zip(chosen, work, strict=True)),
             max(_memory(run, config, shard.count) for run in chosen),
             median(run.size / run.count for run in chosen) * shard.count,
             origin if on_device else "guess",
         )
     return None
+
+
+def _nearest_in_number(same: Sequence[Run], count: int) -> list[Run]:
+    far = [abs(log(run.count / count)) for run in same]
+    return [run for run, off in zip(same, far, strict=True) if off <= min(far) + ALIKE]
 
 
 def _nearest(shard: Shard, known: Sequence[Run]) -> Iterator[list[Run]]:

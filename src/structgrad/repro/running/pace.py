@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from structgrad.repro.planning.paths import project_root
 from structgrad.repro.planning.resolve import resolved
 
 EARLY = ("patience", "diverged", "untrained")  # how replicas end that do not reach the end they were set
+START, SHARE = 10.0, 0.9  # a run's start takes at most so many seconds, and this share of the shortest run
 CLOCKS = ("epochs", "steps", "calls")
 
 
@@ -41,6 +42,7 @@ class Run:
     memory_mb: float
     size: int
     config: Mapping[str, Any] = field(hash=False)  # resolved for the setting
+    start: float = 0.0  # seconds of it that went before the first step
 
     @cached_property
     def ends(self) -> list[tuple[str, str, int]]:
@@ -57,7 +59,16 @@ class Run:
 def runs(experiments: Iterable[Experiment]) -> dict[str, list[Run]]:
     """The runs of each experiment, over all scales, in the order of their files."""
     folders = sorted((project_root() / "results").glob("*/records"))
-    return {each.name: [run for folder in folders for run in _below(folder / each.name, each)] for each in experiments}
+    return {
+        each.name: [run for folder in folders for run in _started(list(_below(folder / each.name, each)))]
+        for each in experiments
+    }
+
+
+def _started(found: Sequence[Run]) -> list[Run]:
+    """The runs of an experiment at a scale; of the shortest hardly anything was training, if it took seconds."""
+    start = min([START, *(SHARE * run.seconds for run in found)])
+    return [replace(run, start=start) for run in found]
 
 
 def _below(folder: Path, experiment: Experiment) -> Iterable[Run]:

@@ -9,6 +9,9 @@ A rule of thumb, which only estimates use. Of a replica the time grows in propor
   width of layers (of several widths the one that grew most);
 * how often all that is repeated: ``inner_folds``, and the points of a grid.
 
+More replicas take at most as many times as long; fewer of them, where they train side by side, hardly less than all:
+the root of their number is between what holds side by side and one after the other.
+
 The memory beyond what any training takes grows with what one step holds at once, here at most fourfold: most of it is
 data, and a job that asked for too little asks for more when it is tried again.
 """
@@ -16,7 +19,7 @@ data, and a job that asked for too little asks for more when it is tried again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import prod
+from math import prod, sqrt
 from typing import Any
 
 from structgrad.repro.running.pace import EARLY, Run
@@ -38,6 +41,11 @@ def time_ratio(run: Run, config: Mapping[str, Any]) -> float:
     return (
         _length(run, config) * _each(run, config, (*STEP, *items, "inner_folds")) * _width(run, config) * prod(points)
     )
+
+
+def replicas_ratio(run: Run, count: int) -> float:
+    """Seconds of ``count`` replicas over those of the run's."""
+    return count / run.count if count >= run.count else sqrt(count / run.count)
 
 
 def memory_ratio(run: Run, config: Mapping[str, Any], count: int) -> float:

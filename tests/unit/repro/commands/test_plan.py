@@ -35,22 +35,18 @@ def test_what_is_trained_costs_no_more(finished, options):
 
 
 def test_measured_scaled_and_guessed_hours_stand_apart(finished, options):
-    """Three replicas took a minute on each of two arms."""
-    chosen = {
-        "experiments": ["indelman_1a", "indelman_1b"],
-        "settings": ["d=5"],
-        "arms": ["direct", "no_solver", "fixed_sigma"],
-    }
+    """Three replicas took a minute on each of two arms, ten seconds of it for the start."""
+    arms = ["direct", "no_solver", "fixed_sigma"]
+    chosen = {"experiments": ["indelman_1a", "indelman_1b"], "settings": ["d=5"], "arms": arms, "replicas": 9}
     told = plan("--scale", "paper", "--json", "--profile", "slurm", "--set-json", json.dumps(chosen))
     found = {table["name"]: table for table in json.loads(told)["tables"]}
     hours = found["indelman_1a"]["hours"]
-    left = (200 - 3) + 200 + (200 - 3)  # of direct and no_solver three are there
-    assert hours["measured"] == pytest.approx(left * 20 / 3600)
-    assert hours["scaled"] == pytest.approx(200 * 20 / 3600)
+    assert hours["measured"] == pytest.approx(2 * (10 + 50 * 2) / 3600)  # of direct and no_solver three are there
+    assert hours["scaled"] == pytest.approx((10 + 50 * 3) / 3600)
     assert hours["guess"] == 0
     assert found["indelman_1b"]["hours"]["guess"] > 0
     assert json.loads(told)["job_minutes"] == 60
-    assert found["indelman_1a"]["longest_hours"] == pytest.approx(200 * 20 / 3600)
+    assert found["indelman_1a"]["longest_hours"] == pytest.approx(160 / 3600)
 
 
 def test_longer_jobs_are_fewer_and_slices_are_shorter(finished, options):
@@ -59,8 +55,7 @@ def test_longer_jobs_are_fewer_and_slices_are_shorter(finished, options):
         json.loads(plan(*words, "--set", more))["total"] for more in ("job_minutes=600", "job_minutes=1", "slice=50")
     )
     assert few["jobs"] < many["jobs"]
-    assert few["total_hours"] == pytest.approx(sliced["total_hours"])
-    assert sliced["longest_hours"] == pytest.approx(few["longest_hours"] / 4)
+    assert sliced["longest_hours"] < few["longest_hours"] / 3
 
 
 def test_totals(project):

@@ -12,7 +12,7 @@ from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.planning.shard import Shard
 from structgrad.repro.running.estimates import UNKNOWN_SECONDS, estimates, weakest
 from structgrad.repro.running.pace import Run
-from structgrad.repro.running.work import memory_ratio, time_ratio
+from structgrad.repro.running.work import memory_ratio, replicas_ratio, time_ratio
 
 SORTING = {"experiments": ["indelman_1a", "indelman_1b"]}
 
@@ -45,7 +45,8 @@ def test_the_nearest_records_tell(ran):
     ran(plan, "indelman_1a/d=5/direct/0-199", 200.0, peak_memory_mb=700.0)
     ran(plan, "indelman_1a/d=10/direct/0-199", 600.0, peak_memory_mb=900.0)
     ran(plan, "indelman_1a/d=5/fixed_sigma/0-199", 1000.0)
-    estimate = estimates(plan, [*plan.shards, Shard("paper", "indelman_1a", "d=5", "direct", 0, 20)])
+    slices = [Shard("paper", "indelman_1a", "d=5", "direct", 0, count) for count in (2, 50)]
+    estimate = estimates(plan, [*plan.shards, *slices])
 
     def told(identity):
         of = estimate(by_id[identity])
@@ -55,7 +56,10 @@ def test_the_nearest_records_tell(ran):
     assert told("indelman_1a/d=25/direct/0-199") == ("scaled", 400.0)  # its arm's median
     assert told("indelman_1a/d=25/gumbel_sinkhorn/0-199") == ("scaled", 600.0)  # the experiment's
     assert told("indelman_1b/d=5/direct/0-4") == ("guess", 15.0)  # five replicas of the others' median
-    assert estimate(Shard("paper", "indelman_1a", "d=5", "direct", 0, 20)).seconds == pytest.approx(20.0)
+    few = estimate(Shard("paper", "indelman_1a", "d=5", "direct", 0, 50))
+    assert (few.origin, few.seconds) == ("measured", pytest.approx(10.0 + 190.0 / 2))  # side by side, or one by one
+    fewer = estimate(Shard("paper", "indelman_1a", "d=5", "direct", 0, 2))
+    assert (fewer.origin, fewer.seconds) == ("scaled", pytest.approx(10.0 + 190.0 / 10))
     assert estimate(by_id["indelman_1a/d=25/direct/0-199"]).memory_mb == 900.0  # the largest
     by_id["indelman_1a/d=5/direct/0-199"].path.write_text("damaged")  # planning goes on without it
     estimate = estimates(plan, plan.shards)
@@ -66,9 +70,11 @@ def test_slices_and_other_scales_are_measured_where_hyper_parameters_are_the_sam
     desktop = load_plan("desktop", SORTING)
     ran(desktop, "indelman_1a/d=5/direct/0-9", 20.0)
     ran(desktop, "indelman_1a/d=5/direct/10-19", 40.0)
+    plan = load_plan("paper", SORTING | {"replicas": 20})
+    found = estimates(plan, plan.shards)(plan.shard("indelman_1a/d=5/direct/0-19"))
+    assert (found.origin, found.seconds) == ("measured", pytest.approx(50.0))  # twice what came after the start
     plan = load_plan("paper", SORTING)
-    found = estimates(plan, plan.shards)(plan.shard("indelman_1a/d=5/direct/0-199"))
-    assert (found.origin, found.seconds) == ("measured", pytest.approx(600.0))
+    assert estimates(plan, plan.shards)(plan.shard("indelman_1a/d=5/direct/0-199")).origin == "scaled"
 
 
 def test_time_on_one_device_is_a_guess_for_another(ran):
@@ -87,7 +93,7 @@ def test_time_on_one_device_is_a_guess_for_another(ran):
 def test_what_is_scaled_is_taken_from_the_record_that_is_least_scaled(ran, project):
     """A quick cut scale and a nearer one: the latter tells."""
     scale = (project / "workflow/scales/paper.yaml").read_text()
-    for name, sequences, seconds in (("far", 32, 500.0), ("near", 128, 5.0)):
+    for name, sequences, seconds in (("far", 8, 500.0), ("near", 128, 50.0)):
         block = {"settings": ["d=5"], "arms": ["direct"], "replicas": 5}
         content = {"comparable": False, "reason": "cut", "overrides": {"train_sequences": sequences}, "blocks": [block]}
         (project / f"workflow/scales/{name}.yaml").write_text(
@@ -97,16 +103,33 @@ def test_what_is_scaled_is_taken_from_the_record_that_is_least_scaled(ran, proje
     assert scale == (project / "workflow/scales/paper.yaml").read_text()
     plan = load_plan("paper", SORTING)
     found = estimates(plan, plan.shards)(plan.shard("indelman_1b/d=5/direct/0-4"))
-    assert (found.origin, found.seconds) == ("scaled", pytest.approx(20.0))  # 512 sequences for 128
+    assert (found.origin, found.seconds) == ("scaled", pytest.approx(170.0))  # 512 sequences for 128, after 10 s
     shutil.rmtree(project / "results/near")
     found = estimates(plan, plan.shards)(plan.shard("indelman_1b/d=5/direct/0-4"))
-    assert found.seconds == pytest.approx(8000.0)
+    assert (found.origin, found.seconds) == ("guess", pytest.approx(10.0 + 490.0 * 64))  # too far to tell
+
+
+def test_what_learns_nothing_tells_nothing_of_learners(ran, project):
+    chosen = {"experiments": ["paulus_2"], "arms": ["lstm", "all_to_root", "uniform_tree"]}
+    plan = load_plan("paper", chosen)
+    ran(plan, "paulus_2/ListOps/all_to_root/0-0", 8.0)
+    estimate = estimates(plan, plan.shards)
+    assert estimate(plan.shard("paulus_2/ListOps/uniform_tree/0-0")).origin == "scaled"
+    assert estimate(plan.shard("paulus_2/ListOps/lstm/0-0")).origin == "guess"
+    ran(plan, "paulus_2/ListOps/lstm/0-0", 3000.0)
+    found = estimates(plan, plan.shards)(plan.shard("paulus_2/ListOps/uniform_tree/0-0"))
+    assert found.seconds == pytest.approx(8.0)
 
 
 def run_of(config, ends=(), count=1):
     run = Run(Path("nowhere"), "", "", count, "cpu", 1.0, 1.0, 1, config)
     run.__dict__["ends"] = list(ends)  # as if read from a record
     return run
+
+
+@pytest.mark.parametrize(("count", "ratio"), [(100, 1.0), (300, 3.0), (25, 0.5)])
+def test_fewer_replicas_save_less_than_more_cost(count, ratio):
+    assert replicas_ratio(run_of({}, count=100), count) == ratio
 
 
 @pytest.mark.parametrize(
