@@ -11,6 +11,7 @@ from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.shard import Shard
 from structgrad.repro.running.estimates import ORIGINS, Estimates, Origin, estimates
 from structgrad.repro.running.needs import needs
+from structgrad.repro.running.pace import kind_of
 from structgrad.repro.running.packs import Pack, pack
 
 HOUR = 3600.0
@@ -19,9 +20,10 @@ COPIES = 2  # of a record: in results/, and below .work for a job that is stoppe
 
 @dataclass(frozen=True)
 class Cost:
-    """Of an experiment, or of all: how many ``shards`` there are and ``left`` to train (of which data is missing for
-    ``no_data``), in how many ``jobs``; the ``hours`` of one core or device by where the estimate comes from, and those
-    that its records took; the ``longest`` shard left; what a job asks for at most; what the new records take.
+    """Of an experiment, or of all: how many ``shards`` there are, how many of them are ``left`` to train and in how many
+    ``jobs``, and for how many there is ``no_data``; the ``hours`` of cores or devices that jobs hold, by where the
+    estimate comes from, and those that its records took; the ``longest`` shard left; what a job asks for at most; what
+    the new records take.
     """
 
     name: str
@@ -77,8 +79,9 @@ def _cost(plan: Plan, name: str, jobs: Sequence[Pack], estimate: Estimates) -> C
     own = plan.shards_of(name)
     each = {shard: estimate(shard) for job in jobs for shard in job.shards}
     longest = max(each, key=lambda shard: each[shard].seconds, default=None)
+    held = plan.config["threads"] if kind_of(plan.config["device"]) == "cpu" else 1  # by a job, busy or not
     hours: dict[Origin, float] = {
-        origin: sum(one.seconds for one in each.values() if one.origin == origin) / HOUR for origin in ORIGINS
+        origin: held * sum(one.seconds for one in each.values() if one.origin == origin) / HOUR for origin in ORIGINS
     }
     return Cost(
         name,

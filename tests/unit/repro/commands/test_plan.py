@@ -58,6 +58,13 @@ def test_longer_jobs_are_fewer_and_slices_are_shorter(finished, options):
     assert sliced["longest_hours"] < few["longest_hours"] / 3
 
 
+def test_cores_that_a_job_holds_are_paid_for(finished, options):
+    words = ("--scale", "paper", "--json", "--set", "experiments=[indelman_1a]")
+    one, four = (json.loads(plan(*words, "--set", f"threads={threads}"))["total"] for threads in (1, 4))
+    assert four["total_hours"] == pytest.approx(4 * one["total_hours"])
+    assert four["longest_hours"] == pytest.approx(one["longest_hours"])
+
+
 def test_totals(project):
     parts = [
         Cost("a", 3, 2, 1, 1, {"measured": 1.0, "scaled": 2.0, "guess": 0.0}, 4.0, "a/x", 2.0, 700, 1.0),
