@@ -20,10 +20,10 @@ COPIES = 2  # of a record: in results/, and below .work for a job that is stoppe
 
 @dataclass(frozen=True)
 class Cost:
-    """Of an experiment, or of all: how many ``shards`` there are, how many of them are ``left`` to train and in how many
-    ``jobs``, and for how many there is ``no_data``; the ``hours`` of cores or devices that jobs hold, by where the
-    estimate comes from, and those that its records took; the ``longest`` shard left; what a job asks for at most; what
-    the new records take.
+    """Of an experiment, or of all: how many ``shards`` there are, how many of them are ``left`` to train and in how
+    many ``jobs``, and for how many there is ``no_data``; the ``hours`` of cores or devices that jobs hold, by where
+    the estimate comes from, and those that its records took; the ``longest`` shard left; what a job asks for at most;
+    what the new records take.
     """
 
     name: str
