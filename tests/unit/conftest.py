@@ -84,10 +84,14 @@ def fabricate() -> Fabricate:
             "config": part.config_for(shard),
             "seeds": {"data": list(seeds or (1000 + r for r in replicas)), "init": list(replicas)},
             "results": [
-                {"replica": r, "epochs": 7, "stopped": "patience", "metrics": dict(m), "final": {}}
+                {"replica": r, "epochs": 57, "stopped": "patience", "metrics": dict(m), "final": {}}
                 for r, m in zip(replicas, reports, strict=True)
             ],
-            "history": {"epoch": [0.0, 1.0], "loss": [0.5, 0.25]},
+            "history": {
+                "epoch": [1.0, 57.0],
+                "active": [float(shard.count)] * 2,
+                "loss": [0.5, int(hashlib.sha256(shard.id.encode()).hexdigest()[:4], 16) / 2**17],
+            },
             "provenance": {
                 "source_digest": hashlib.sha256(b"source").hexdigest(),
                 "git_commit": "0" * 40,

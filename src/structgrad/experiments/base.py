@@ -53,6 +53,10 @@ class Metric:
     One that is ``published`` has a ``margin``, in its unit: the difference from a printed number below which a cell
     that differs is still ``close``, and why, given before there were results.
 
+    What the audit holds records to: ``items`` is the hyper-parameter that says over how many test items a replica
+    reports it; ``at_success`` is of a mean, a proportion's name and the value of an item that is one of its successes,
+    which no other item has.
+
     Raises:
         ValueError: a metric with a published counterpart and without a margin, or a margin without its reason.
     """
@@ -70,6 +74,8 @@ class Metric:
     spread: Literal["items", "replicas"] = "items"  # what the paper's "+-" is the deviation over
     margin: float | None = None
     why_margin: str = ""
+    items: str | None = None
+    at_success: tuple[str, float] | None = None
 
     def __post_init__(self) -> None:
         if self.published and (self.margin is None or not self.why_margin):

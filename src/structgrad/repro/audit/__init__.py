@@ -14,6 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from structgrad.errors import UserError
+from structgrad.repro.audit.consistency import (
+    curves_fit_results,
+    metrics_are_whole,
+    selections_fit_curves,
+    trainings_are_told_apart,
+)
 from structgrad.repro.audit.derived import (
     claims_rebuild,
     crate_rebuilds,
@@ -24,6 +30,7 @@ from structgrad.repro.audit.derived import (
 )
 from structgrad.repro.audit.forms import files_are_plain
 from structgrad.repro.audit.levels import levels_are_those_declared, promises
+from structgrad.repro.audit.origins import commits_are_in_history, no_record_was_taken_out, runs_fit_identities
 from structgrad.repro.audit.places import manifest_holds, nothing_else_is_shown, records_are_in_place
 from structgrad.repro.audit.records import (
     data_is_the_same,
@@ -32,6 +39,7 @@ from structgrad.repro.audit.records import (
     seeds_follow_from_names,
 )
 from structgrad.repro.audit.scene import Check, Finding, Scene
+from structgrad.repro.audit.store import store_shows_the_records
 from structgrad.repro.audit.studies import studies_rebuild
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.progress import stage
@@ -46,7 +54,14 @@ CHECKS: tuple[Check, ...] = (
     records_are_sealed,
     records_are_in_place,
     numbers_are_possible,
+    metrics_are_whole,
+    curves_fit_results,
+    selections_fit_curves,
+    trainings_are_told_apart,
     seeds_follow_from_names,
+    runs_fit_identities,
+    commits_are_in_history,
+    no_record_was_taken_out,
     data_is_the_same,
     levels_are_those_declared,
     tables_rebuild,
@@ -56,6 +71,7 @@ CHECKS: tuple[Check, ...] = (
     summary_rebuilds,
     studies_rebuild,
     crate_rebuilds,
+    store_shows_the_records,
     nothing_else_is_shown,
 )
 

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from structgrad.files import sha256
 from structgrad.repro.evidence.records import load
-from structgrad.repro.judging.cells import Cell, collect_all
+from structgrad.repro.judging.cells import Cell, Cells, collect_all
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.progress import stage
@@ -99,7 +99,7 @@ def _fill(plan: Plan, uri: str) -> Ingested:
         old.setdefault(run.data.tags.get("structgrad.record", ""), []).append(run)
     added = replaced = kept = deleted = 0
     shards = [shard for shard in plan.shards if shard.path.is_file()]
-    behind = _cells_of(plan) if shards else {}
+    behind = cells_of(collect_all(plan)) if shards else {}
     with stage("writing runs", len(shards), "records") as written:
         for shard in shards:
             experiment, there = plan.experiments[shard.experiment].experiment, old.pop(shard.id, [])
@@ -126,10 +126,10 @@ def _fill(plan: Plan, uri: str) -> Ingested:
     return Ingested(added, replaced, kept, deleted)
 
 
-def _cells_of(plan: Plan) -> dict[Path, list[Cell]]:
+def cells_of(cells: Cells) -> dict[Path, list[Cell]]:
     """The cells that each record is part of."""
     behind: dict[Path, list[Cell]] = {}
-    for own in collect_all(plan).values():
+    for own in cells.values():
         for cell in own:
             for piece in cell.evidence:
                 behind.setdefault(piece.path, []).append(cell)
@@ -143,9 +143,26 @@ def _record_name(rest: str) -> str:
 
 
 @contextmanager
+def between_ingests(plan: Plan) -> Iterator[None]:
+    """Wait for an ingest that is at work, and keep the next one waiting; nothing is written for it."""
+    try:
+        lock = _lock(plan).open("rb")
+    except OSError:  # no ingest has been here
+        yield
+        return
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+def _lock(plan: Plan) -> Path:
+    return results(plan.scale) / "logs" / "tracking.lock"
+
+
+@contextmanager
 def _alone(plan: Plan) -> Iterator[None]:
     """Hold the scale's lock; it goes away with the process, however that ends."""
-    path = results(plan.scale) / "logs" / "tracking.lock"
+    path = _lock(plan)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

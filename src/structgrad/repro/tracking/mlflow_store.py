@@ -164,11 +164,11 @@ def add_run(client: Any, plan: Plan, view: View) -> None:
         _experiment(client, plan, plan.experiments[record["experiment"]].experiment),
         start_time=start,
         run_name=view.name,
-        tags={_name(key): value for key, value in view.tags.items()} | {VIEW: view.digest},
+        tags={stored_name(key): value for key, value in view.tags.items()} | {VIEW: view.digest},
     )
     identity = run.info.run_id
-    params = [Param(_name(key), value) for key, value in view.params.items()]
-    metrics = [Metric(_name(key), value, end, step) for key, value, step in view.metrics]
+    params = [Param(stored_name(key), value) for key, value in view.params.items()]
+    metrics = [Metric(stored_name(key), value, end, step) for key, value, step in view.metrics]
     for first in range(0, len(params), 100):
         client.log_batch(identity, params=params[first : first + 100])
     for first in range(0, len(metrics), BATCH):
@@ -207,7 +207,7 @@ def _experiment(client: Any, plan: Plan, experiment: Experiment) -> str:
     return known.experiment_id
 
 
-def _name(text: str) -> str:
+def stored_name(text: str) -> str:
     """A name that MLflow accepts."""
     return re.sub(r"[^\w\-. :/]", "_", text)
 

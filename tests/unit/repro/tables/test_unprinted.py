@@ -157,8 +157,8 @@ def test_the_audit_knows_tables_from_figures(figured):
         (results("paper") / name).write_text("", encoding="utf-8")
     found = [finding.file for finding in nothing_else_is_shown(scene)]
     assert [name.removeprefix("results/paper/") for name in found] == [
-        "tables/berthet_4.csv",
         "figures/berthet_artificial.svg",
+        "tables/berthet_4.csv",
     ]
 
 

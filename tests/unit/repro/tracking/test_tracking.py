@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import urllib.request
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -20,6 +21,8 @@ import pytest
 from click.testing import CliRunner
 
 from structgrad.errors import UserError
+from structgrad.repro.audit import Scene
+from structgrad.repro.audit.store import store_shows_the_records
 from structgrad.repro.commands.tracking import command
 from structgrad.repro.evidence.records import RecordError, load, save
 from structgrad.repro.judging.cells import collect
@@ -227,6 +230,50 @@ def test_a_damaged_store_says_how_to_mend_it(finished):
     mlflow_store.database(finished).write_bytes(b"not a database" * 100)
     with pytest.raises(UserError, match=r"results/paper/mlflow.db cannot be used .* rebuild"):
         tracking.ingest(finished)
+
+
+def audited(plan):
+    scene = Scene(plan)
+    return [str(finding) for finding in store_shows_the_records(scene)], [str(note) for note in scene.notes]
+
+
+def test_the_audit_looks_at_the_store(ready):
+    assert audited(ready) == ([], ["results/paper/mlflow.db: 2 records are not shown (structgrad tracking ingest)"])
+    tracking.ingest(ready)
+    assert audited(ready) == ([], [])
+    mlflow_store.database(ready).unlink()
+    assert audited(ready) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE metrics SET value = 99 WHERE key = 'record/percent_sequences_perfect'",
+         "metrics: ('record/percent_sequences_perfect', 0) is 99.0, the record gives 66.66"),
+        ("UPDATE latest_metrics SET value = 99 WHERE key = 'record/percent_sequences_perfect'",
+         "latest metrics: record/percent_sequences_perfect is 99.0"),
+        ("UPDATE params SET value = '1' WHERE key = 'hidden'", "params: hidden is '1', the record gives '32'"),
+        ("UPDATE tags SET value = 'reproduced' WHERE key = 'verdict.prop_wrong_mean'", "tags: verdict.prop_"),
+        ("DELETE FROM metrics WHERE key = 'seconds'", "metrics: ('seconds', 0) is None"),
+        ("INSERT INTO metrics SELECT 'better', 1.0, timestamp, run_uuid, 0, 0 FROM metrics WHERE key = 'seconds'",
+         "metrics: ('better', 0) is none of the record's"),
+        ("UPDATE tags SET value = '0' WHERE key = 'structgrad.file'", "a run of another file"),
+        ("UPDATE tags SET value = 'indelman_1a/d=5/cheat/0-2' WHERE key = 'structgrad.record'", "a run of no record"),
+        ("DROP TABLE metrics", "not a store of MLflow's"),
+    ],
+)  # fmt: skip
+def test_the_audit_finds_what_was_changed_in_the_store(ready, change, said):
+    tracking.ingest(ready)
+    with closing(sqlite3.connect(mlflow_store.database(ready))) as store:
+        store.execute(change)
+        store.commit()
+    assert any(said in finding for finding in audited(ready)[0])
+
+
+def test_the_audit_finds_rubbish_in_the_stores_place(ready):
+    mlflow_store.database(ready).write_bytes(b"not a database" * 100)
+    (finding,) = audited(ready)[0]
+    assert "results/paper/mlflow.db: not a store of MLflow's" in finding
 
 
 def test_a_server_that_is_not_there(finished, monkeypatch):

@@ -63,10 +63,26 @@ ARMS = (
 )
 
 METRICS = (
-    Metric("perfect_clean", "perfect ranks, noise-free labels", "proportion", digits=2),
-    Metric("partial_clean", "partial ranks, noise-free labels", "mean", digits=2, spread="replicas"),
-    Metric("perfect_noisy", "perfect ranks, noisy labels", "proportion", digits=2),
-    Metric("partial_noisy", "partial ranks, noisy labels", "mean", digits=2, spread="replicas"),
+    Metric("perfect_clean", "perfect ranks, noise-free labels", "proportion", digits=2, items="test"),
+    Metric(
+        "partial_clean",
+        "partial ranks, noise-free labels",
+        "mean",
+        digits=2,
+        spread="replicas",
+        items="test",
+        at_success=("perfect_clean", 1.0),
+    ),
+    Metric("perfect_noisy", "perfect ranks, noisy labels", "proportion", digits=2, items="test"),
+    Metric(
+        "partial_noisy",
+        "partial ranks, noisy labels",
+        "mean",
+        digits=2,
+        spread="replicas",
+        items="test",
+        at_success=("perfect_noisy", 1.0),
+    ),
 )
 
 ARTIFICIAL = Experiment(

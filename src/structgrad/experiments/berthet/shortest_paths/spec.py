@@ -45,10 +45,10 @@ ARMS = (
 )
 
 METRICS = (
-    Metric("optimal", "optimal paths", "proportion"),
-    Metric("optimal_early", "optimal paths after 5 epochs", "proportion"),
-    Metric("exact", "paths as given", "proportion"),
-    Metric("valid", "predictions that are paths", "proportion"),
+    Metric("optimal", "optimal paths", "proportion", items="test"),
+    Metric("optimal_early", "optimal paths after 5 epochs", "proportion", items="test"),
+    Metric("exact", "paths as given", "proportion", items="test"),
+    Metric("valid", "predictions that are paths", "proportion", items="test"),
     Metric(
         "cost_ratio",
         "cost over optimal cost",

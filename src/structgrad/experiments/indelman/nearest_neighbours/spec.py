@@ -144,6 +144,7 @@ METRICS = (
         "test_accuracy",
         "test accuracy",
         "proportion",
+        items="test",
         published="test_accuracy",
         digits=2,
         margin=0.5,

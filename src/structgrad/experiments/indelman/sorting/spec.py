@@ -89,16 +89,32 @@ WRONG: dict[str, Any] = {
     "points only.",
 }
 METRICS = (
-    Metric("percent_sequences_perfect", "sequences sorted perfectly", "proportion", **PERFECT),
-    Metric("prop_wrong_mean", "positions wrong", "mean", **WRONG),
+    Metric("percent_sequences_perfect", "sequences sorted perfectly", "proportion", items="test_sequences", **PERFECT),
+    Metric(
+        "prop_wrong_mean",
+        "positions wrong",
+        "mean",
+        items="test_sequences",
+        at_success=("percent_sequences_perfect", 0.0),
+        **WRONG,
+    ),
     Metric(
         "percent_sequences_perfect_100",
         "sequences sorted perfectly, 100 more per replica",
         "proportion",
         main=False,
+        items="extra_test_sequences",
         **PERFECT,
     ),
-    Metric("prop_wrong_mean_100", "positions wrong, 100 more per replica", "mean", main=False, **WRONG),
+    Metric(
+        "prop_wrong_mean_100",
+        "positions wrong, 100 more per replica",
+        "mean",
+        main=False,
+        items="extra_test_sequences",
+        at_success=("percent_sequences_perfect_100", 0.0),
+        **WRONG,
+    ),
 )
 
 

@@ -72,6 +72,7 @@ METRICS = (
         "mse_x100",
         "mean squared error",
         "mean",
+        items="test",
         published="mse_x100",
         margin=0.1,
         why_margin="It is printed to 0.1, with +- 0.1 everywhere; the paper argues from gaps of 0.1 to 0.6.",
@@ -87,7 +88,7 @@ METRICS = (
     ),
     Metric("run_length", "run length", "mean", unit="words", factor=1.0, digits=2,
            bounds=(0.0, 350.0)),
-    Metric("mse_x100_mode", "mean squared error with the mode", "mean", **ERROR),
+    Metric("mse_x100_mode", "mean squared error with the mode", "mean", items="test", **ERROR),
     Metric("subset_precision_mode", "subset precision of the mode", "proportion"),
 )  # fmt: skip
 
