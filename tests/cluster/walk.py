@@ -116,9 +116,10 @@ NEEDS = {
 
 
 def needs(""",
-    '    return Needs(4000 * times, 720 * times, plan.config["threads"], int(plan.config["device"] != "cpu"))': (
+    "    return Needs(memory, min(minutes, ceil(min(limits))), "
+    'config["threads"], int(kind_of(config["device"]) == "cuda"))': (
         '    memory, minutes, gpu = asked("memory", pack, 4000), asked("minutes", pack, 720), asked("gpu", pack, 0)\n'
-        "    return Needs(memory * times, minutes * times, 1, gpu)"
+        "    return Needs(int(memory * more), int(minutes * more), 1, gpu)"
     ),
     "from dataclasses import dataclass\n": "from dataclasses import dataclass\nfrom pathlib import Path\n",
 }

@@ -36,7 +36,7 @@ def _the_same_draws_in_any_order() -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The root of a project with this one's schemas and scales, and no results."""
+    """The root of a project with this one's schemas, scales and profiles, and no results."""
     monkeypatch.setenv("STRUCTGRAD_ROOT", str(tmp_path))
     package = tmp_path / "packages" / "nowhere"  # of the experiments that fixtures declare; it holds captions alone
     package.mkdir(parents=True)
@@ -47,7 +47,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _project(root: Path) -> Path:
-    for folder in ("schemas", "scales", "report"):
+    for folder in ("schemas", "scales", "report", "profiles"):
         shutil.copytree(SOURCE / "workflow" / folder, root / "workflow" / folder)
     (root / "config.yaml").write_text("scale: paper\n", encoding="utf-8")
     return root

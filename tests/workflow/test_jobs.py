@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from structgrad.repro.running.packs import FRESH
+from structgrad.repro.running.room import STEP
 
 TOY = {
     "spec": '''"""It learns nothing; one arm fails as long as it is told to."""
@@ -98,6 +100,11 @@ def test_a_shard_that_fails_takes_no_other_with_it(toy, python, monkeypatch, fau
     assert set(digests(records)) == {"first.0-1.json", "third.0-1.json"}
     for path in records.glob("*"):
         path.unlink()
+    logs = toy / "results/smoke/logs/train/toy/n=1"
+    last = {path.name: path.read_text().splitlines()[-1].split(" ", 1)[1] for path in logs.glob("*")}
+    why = {"refuse": "the toy refuses", "crash": "RuntimeError: the toy crashes"}
+    assert last["second.0-1.log"] == f"failed: {why[fault]}"
+    assert all(last[f"{arm}.0-1.log"].startswith(f"done: toy/n=1/{arm}/0-1: ") for arm in ("first", "third"))
 
 
 def test_the_workflow_goes_on_with_what_is_not_finished(toy, python, monkeypatch):
@@ -116,8 +123,19 @@ def test_the_workflow_goes_on_with_what_is_not_finished(toy, python, monkeypatch
     assert log.read_text().split() == ["first", "second", "third", "second"]
     assert len(digests(toy / "results/smoke/records/toy/n=1")) == 3
     monkeypatch.setenv(FRESH, "1")
+    monkeypatch.setenv(STEP, str(_step(toy)))  # as inside an allocation: srun is told the job's cores and memory
     python(*WORKFLOW, "--forceall")
     assert log.read_text().split()[4:] == ["first", "second", "third"]
+    (told,) = (toy / "steps.txt").read_text().splitlines()
+    assert re.fullmatch(r"--cpus-per-task=1 --mem=\d+ python -m structgrad run toy/n=1/first/0-1 .*", told)
+
+
+def _step(folder):
+    """What stands in for srun: it writes down its words and becomes the command among them."""
+    script = folder / "step"
+    script.write_text(f'#!/bin/sh\necho "$*" >> {folder}/steps.txt\nshift 2\nexec "$@"\n')
+    script.chmod(0o755)
+    return script
 
 
 def test_what_a_rule_has_no_part_in_makes_nothing_anew(toy, python):

@@ -10,6 +10,7 @@ from structgrad.repro.report import assets
 from structgrad.repro.running import datasets, environment, finished, lock, outcomes, packs
 from structgrad.repro.running.cluster import site
 from structgrad.repro.running.digests import declared_digest, source_digest
+from structgrad.repro.running.estimates import estimates
 from structgrad.repro.running.needs import needs
 from structgrad.repro.running.packs import FRESH
 from structgrad.repro.running.retries import Retries
@@ -25,8 +26,9 @@ except UserError as error:
     sys.exit(2)
 
 # What --config changed reaches the jobs through their environment: were it in a rule's params, every change of it would
-# make anew what it has no part in.
-os.environ |= overrides.variables(PLAN.config) | site.variables(SITE) | environment.sources(project_root())
+# make anew what it has no part in. How replicas are sliced is this process's business alone.
+_SHARED = {key: value for key, value in PLAN.config.items() if key != "slice"}
+os.environ |= overrides.variables(_SHARED) | site.variables(SITE) | environment.sources(project_root())
 
 
 def name_of(shard):
@@ -34,25 +36,25 @@ def name_of(shard):
     return str(shard.path.relative_to(project_root()))
 
 
-# `structgrad data fetch` left a note where data could not be had: that record is not asked for, its cells say no_data.
-SHARDS = {name_of(shard): shard for shard in PLAN.shards if not shard.left_out}
-NOTES = [str(shard.note.relative_to(project_root())) for shard in PLAN.shards if shard.left_out]
+def jobs_to_do():
+    """The jobs of this run: what has no record, or one that this checkout made of other sources or hyper-parameters.
 
-
-def packs_to_do():
-    """The jobs of this run: what has no record, or one that this checkout made of other sources or hyper-parameters."""
+    And all shards that it wants records of.
+    """
     if not workflow.is_main_process:  # a job on a cluster, or a subprocess: records may have come in since
         return packs.frozen(PLAN)
+    # `structgrad data fetch` left a note where data could not be had: that record is not asked for, its cells say no_data.
+    wanted = [shard for shard in PLAN.shards if not shard.left_out]
     fresh = os.environ.get(FRESH) == "1"
     shards = [
-        shard
-        for shard in SHARDS.values()
-        if fresh or not shard.path.is_file() or finished.outdated(shard, key_of(PLAN, shard))
+        shard for shard in wanted if fresh or not shard.path.is_file() or finished.outdated(shard, key_of(PLAN, shard))
     ]
-    return packs.pack(shards, packs.estimates(PLAN, shards), 60 * PLAN.config["job_minutes"])
+    return packs.pack(shards, estimates(PLAN, shards), 60 * PLAN.config["job_minutes"]), wanted
 
 
-PACKS = packs_to_do()
+PACKS, WANTED = jobs_to_do()
+SHARDS = [name_of(shard) for shard in WANTED]
+NOTES = [str(shard.note.relative_to(project_root())) for shard in PLAN.shards if shard.left_out]
 
 
 def experiments_to_do():
@@ -63,7 +65,7 @@ def experiments_to_do():
 def begin():
     """Hold the lock; write down the jobs of this run; a fresh one takes nothing that was finished before."""
     hold_lock()
-    packs.freeze(PLAN.scale, PACKS)
+    packs.freeze(PLAN.scale, PACKS, WANTED)
     outcomes.forget(PLAN.scale)
     if os.environ.get(FRESH) == "1":
         for pack in PACKS:

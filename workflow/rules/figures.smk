@@ -1,6 +1,6 @@
 rule figures:
     input:
-        list(SHARDS),
+        SHARDS,
         NOTES,
     output:
         report(

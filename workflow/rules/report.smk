@@ -3,7 +3,7 @@ rule report:
         rules.tables.output,
         rules.figures.output,
         rules.claims.output,
-        list(SHARDS),
+        SHARDS,
         NOTES,
     output:
         f"results/{PLAN.scale}/report.html",

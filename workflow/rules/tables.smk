@@ -1,6 +1,6 @@
 rule tables:
     input:
-        list(SHARDS),
+        SHARDS,
         NOTES,
     output:
         report(
@@ -22,7 +22,7 @@ rule tables:
 
 rule claims:
     input:
-        list(SHARDS),
+        SHARDS,
         NOTES,
     output:
         f"results/{PLAN.scale}/claims.json",

@@ -1,7 +1,7 @@
 # One job writes to MLflow, after all training: parallel writers break a fresh SQLite store.
 rule tracking:
     input:
-        list(SHARDS),
+        SHARDS,
     output:
         touch(f"results/{PLAN.scale}/logs/tracking.done"),
     log:

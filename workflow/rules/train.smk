@@ -32,5 +32,8 @@ for pack in PACKS:
         # SIGTERM reaches the shell and tee, too: they outlive it, so that the training can save its state. Snakemake takes
         # the log of an attempt before away, so there is one of them all.
         shell:
-            "trap : TERM; python -m structgrad run {params.shards} --go-on --fresh --scale {params.scale}"
+            "trap : TERM;"
+            # inside an allocation a job is a step of it
+            " ${{STRUCTGRAD_STEP:+$STRUCTGRAD_STEP --cpus-per-task={threads} --mem={resources.mem_mb}}}"
+            " python -m structgrad run {params.shards} --go-on --fresh --scale {params.scale}"
             " --threads {threads} --job {params.job} 2>&1 | (trap '' INT TERM; exec tee -a {log} {params.attempts})"

@@ -14,6 +14,7 @@ from structgrad.repro.running.supervise import StoppedError
 
 COMMANDS = {
     "list": "the tables, arms, settings and cells that can be reproduced",
+    "plan": "what training will cost: hours, jobs, memory and disk, before anything runs",
     "run": "train one arm of one table column and write its record",
     "data": "fetch, make or check the data that the experiments use",
     "tables": "build the tables and figures from the records",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from structgrad.errors import UserError
 from structgrad.files import is_temporary, sha256
+from structgrad.repro.audit import slices
 from structgrad.repro.audit.scene import Finding, Scene, misplaced
 from structgrad.repro.report import manifest, rocrate
 
@@ -42,7 +43,7 @@ def records_are_in_place(scene: Scene) -> Iterator[Finding]:
     """every record lies where its identity says, and the scale asks for it"""
     for path, record in scene.loaded.items():
         if path not in scene.shards:
-            yield Finding(scene.name(path), "stray: no training job of this scale writes here")
+            yield from slices.uncounted(scene, path)
         elif isinstance(record, dict):
             yield from (Finding(scene.name(path), fault) for fault in misplaced(record, scene.shards[path]))
     for path in sorted((scene.folder / "records").rglob("*")):

@@ -5,22 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from typing import Any
 
 import click
 
 from structgrad.errors import UserError
-from structgrad.repro.documents import read_yaml
 from structgrad.repro.options import plan_options
-from structgrad.repro.planning import overrides
-from structgrad.repro.planning.config import parse_overrides
+from structgrad.repro.planning import overrides, profiles
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.program import command_line, typed
 from structgrad.repro.progress import speaking, stage
-from structgrad.repro.running import environment, failures, lock, packs, supervise
+from structgrad.repro.running import environment, failures, lock, packs, room, supervise
 from structgrad.repro.running.cluster.submission import KNOWS_NONE, submission
 from structgrad.repro.running.realdata import fetch
+from structgrad.repro.running.summing_up import watch
 
 
 def _cores(_: click.Context, __: click.Parameter, value: str) -> str:
@@ -32,7 +30,7 @@ def _cores(_: click.Context, __: click.Parameter, value: str) -> str:
 @click.command()
 @plan_options
 @click.option("--cores", default="all", show_default=True, callback=_cores, help="How many cores the workflow may use.")
-@click.option("--profile", default="local", show_default=True, help="A folder of workflow/profiles: local or slurm.")
+@click.option("--profile", default="local", show_default=True, help="How to run: local, pilot or slurm.")
 @click.option("--fresh", is_flag=True, help="Train everything anew, also where a record is there already.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and do nothing.")
 def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) -> None:
@@ -46,9 +44,7 @@ def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) ->
     """
     root = project_root()
     environment.check_place(root)
-    profiles = root / "workflow" / "profiles"
-    if profile not in (path.name for path in profiles.glob("*") if path.is_dir()):
-        raise UserError(f"no profile {profile!r} in workflow/profiles")
+    profiles.check(profile)
     there = [shard for shard in plan.shards if shard.path.is_file()]
     if there and not fresh:
         click.echo(f"{len(there)} of {len(plan.shards)} records are there already (--fresh trains them anew)")
@@ -66,16 +62,18 @@ def command(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) ->
             subprocess.run(
                 [*words, "--unlock", "--quiet", "all"], cwd=root, env=environment.for_workflow(), check=False
             )
-        _work(plan, words, held, fresh, _read(profile))
+        _work(plan, words, held, fresh, profile)
     finally:
         held.release()
 
 
-def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool, profile: dict[str, Any]) -> None:
+def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool, profile: str) -> None:
     """Fetch, run the workflow and sum up, with the scale's lock held."""
     root, started = project_root(), time.monotonic()
     variables = environment.for_workflow() | {lock.INHERITED: plan.scale} | _freshness(fresh)
-    cluster = submission(plan, profile, variables["PATH"]) if profile.get("executor") == "slurm" else None
+    variables |= {room.STEP: room.step(plan.config["device"])} if profile == room.PILOT else {}
+    said = profiles.read(profile)
+    cluster = submission(plan, said, variables["PATH"]) if said.get("executor") == "slurm" else None
     with speaking(), stage("looking for the data"):
         fetched = fetch(plan, [shard for shard in plan.shards if fresh or not shard.path.is_file()])
     for line in [*fetched.lines(), *([cluster.told] if cluster else [])]:
@@ -90,12 +88,16 @@ def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool, profile: d
         if cluster:
             cluster.watchdog.watch(process)
 
-    code = supervise.run(
-        [*words, "--nolock"], root, variables, held.files, begun, lambda text: click.echo(text, err=True)
-    )
+    outcome = watch(plan.shards)
+    try:
+        code = supervise.run(
+            [*words, "--nolock"], root, variables, held.files, begun, lambda text: click.echo(text, err=True)
+        )
+    finally:  # also of a run that is stopped
+        click.echo("\n" + "\n".join(outcome().lines()))
     if cluster and cluster.watchdog.stop():
         raise UserError(KNOWS_NONE)
-    for line in failures.lines(plan) if code else ():
+    for line in failures.lines(plan) if cluster and code else ():
         click.echo(f"failed: {line}", err=True)
     _check(code, plan)
     _sum_up(plan, time.monotonic() - started)
@@ -142,20 +144,12 @@ def _freshness(fresh: bool) -> dict[str, str]:
 def snakemake(plan: Plan, cores: str, profile: str, fresh: bool, dry_run: bool) -> list[str]:
     """The command line that runs the workflow for this plan."""
     words = [sys.executable, "-m", "snakemake", "--profile", f"workflow/profiles/{profile}", "--rerun-incomplete"]
-    words += ["--cores", cores] if profile == "local" else []
+    if profile == "local":
+        words += room.of_machine(cores, plan.config["device"]).words()
+    elif profile == room.PILOT:
+        words += room.of_allocation(cores, plan.config["device"]).words()
     words += environment.snakemake_options()
     words += ["--forceall"] if fresh else []
     words += ["--dry-run"] if dry_run else []
     # Snakemake takes --config from the command line or from the profile, not from both.
-    return words + overrides.for_snakemake(_of_profile(profile) | overrides.differing(plan.config))
-
-
-def _of_profile(profile: str) -> dict[str, Any]:
-    """What a profile says of config.yaml's keys."""
-    return parse_overrides(_read(profile).get("config", ()))
-
-
-def _read(profile: str) -> dict[str, Any]:
-    """All that a profile says."""
-    files = sorted((project_root() / "workflow" / "profiles" / profile).glob("profile.v*.yaml"))
-    return {key: value for file in files for key, value in read_yaml(file).items()}
+    return words + overrides.for_snakemake(profiles.settings(profile) | overrides.differing(plan.config))

@@ -83,16 +83,20 @@ def command(
     A record that is there is left as it is (exit code 0), unless --fresh says to replace it. A run that was killed
     goes on from its last checkpoint and ends with the same numbers, to the bit. Told to stop (SIGTERM), or shortly
     before the time limit of the Slurm job that it is in, it checkpoints and ends with exit code 75. Where one of
-    several shards fails the others are trained all the same.
+    several shards fails the others are trained all the same. Any slice of the replicas will do: 0-3 here and 4-9 on
+    another machine count in tables as 0-9 would.
     """
     from structgrad.repro.running import places
     from structgrad.repro.running.cluster.requeue import requeue
+    from structgrad.repro.running.devices import leased
+    from structgrad.repro.running.journal import journal
     from structgrad.repro.running.run import check_device, restore_shard, run_shard
     from structgrad.repro.running.stopping import OUT_OF_TIME, Stopping, deadline
     from structgrad.training.loop import OutOfTimeError
 
     chosen = [plan.shard(shard) for shard in dict.fromkeys(shards)]
     _check_options(compare, into, fresh, go_on, chosen)
+    click.get_current_context().with_resource(leased(plan.config["device"]))
     check_device(plan.config["device"])
     cores: int = plan.config["threads"] if threads is None else threads
     until = deadline(time_budget if time_budget is not None else plan.config["time_budget"])
@@ -101,18 +105,22 @@ def command(
 
     def train(shard: Shard, place: Place) -> dict[str, Any]:
         left = None if until is None else until - time.monotonic()
-        bar = TrainingBar(shard.id, shard.count, plan.experiments[shard.experiment].experiment)
+        experiment = plan.experiments[shard.experiment].experiment
+        with journal(shard.log if place == places.own(shard) else None, plan.config["device"]) as say:
+            bar = TrainingBar(shard.id, shard.count, experiment, log=say)
 
-        def between_steps(step: int, active: int, numbers: dict[str, float]) -> None:
-            bar(step, active, numbers)
-            stopping.mind()
+            def between_steps(step: int, active: int, numbers: dict[str, float]) -> None:
+                bar(step, active, numbers)
+                stopping.mind()
 
-        stopping.training = True
-        try:
-            return run_shard(plan, shard, between_steps, cores, checkpoint_every, left, place, bar.expects)
-        finally:
-            stopping.training = False
-            bar.close()
+            stopping.training = True
+            try:
+                record = run_shard(plan, shard, between_steps, cores, checkpoint_every, left, place, bar.expects)
+            finally:
+                stopping.training = False
+                bar.close()
+            say(f"done: {summary(record, experiment)}")
+            return record
 
     def do(shard: Shard) -> None:
         experiment = plan.experiments[shard.experiment].experiment
@@ -127,6 +135,8 @@ def command(
             click.echo(kept_text(plan, shard, record, place.record, into), err=as_json)
         else:
             _announce(shard, chosen)
+            if not into:
+                _say_if_uncounted(plan, shard)
             record = (restore_shard(plan, shard) if go_on else None) or train(shard, place)
         click.echo(records_json(record) if as_json else summary(record, experiment))
 
@@ -168,6 +178,14 @@ def _announce(shard: Shard, chosen: list[Shard]) -> None:
     if not sys.stderr.isatty():
         number = f" ({chosen.index(shard) + 1} of {len(chosen)})" if len(chosen) > 1 else ""
         click.echo(f"training {shard.id}{number}", err=True)
+
+
+def _say_if_uncounted(plan: Plan, shard: Shard) -> None:
+    from structgrad.repro.planning.slices import uncounted
+
+    why = uncounted(shard, plan.shards_of(shard.experiment, shard.setting, shard.arm))
+    if why:
+        click.echo(f"{shard.id}: no table will count this record: {why} (--into FOLDER keeps it apart)", err=True)
 
 
 def _kept(path: Path) -> dict[str, Any]:

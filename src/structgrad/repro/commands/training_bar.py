@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 import click
 
@@ -13,13 +14,20 @@ from structgrad.experiments import Experiment
 class TrainingBar:
     """On a terminal a bar of the experiment's clock, epochs or steps, of the replica that trains longest; a search's
     trials train one after the other, so it counts the steps of all. Elsewhere a line every so many seconds, so that
-    logs stay short.
+    logs stay short. The shard's own log has these lines in any case.
     """
 
-    def __init__(self, name: str, replicas: int, experiment: Experiment, every: float = 30.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        replicas: int,
+        experiment: Experiment,
+        every: float = 30.0,
+        log: Callable[[str], None] = lambda _: None,
+    ) -> None:
         from tqdm import tqdm
 
-        self.name, self.replicas, self.every = name, replicas, every
+        self.name, self.replicas, self.every, self.log = name, replicas, every, log
         self.clock = "step" if experiment.clock == "call" else experiment.clock  # a step is many calls
         self.unit = "trial" if experiment.selected_by else "replica"
         self.quiet = not sys.stderr.isatty()
@@ -39,11 +47,13 @@ class TrainingBar:
         if self.bar.n == 0:
             self.bar.initial = self.bar.n = step - 1  # of a checkpoint; its time is not this run's
         self.bar.update(step - self.bar.n)
-        if self.quiet and time.monotonic() - self.last_line > self.every:
+        if time.monotonic() - self.last_line > self.every:
             self.last_line = time.monotonic()
             at = f"{self.clock} {step}" + (f" of {self.total}" if self.total else "")
             text = ", ".join(f"{key} {value}" for key, value in shown.items())
-            click.echo(f"{self.name}: {at}, {training}, {text}", err=True)
+            self.log(f"{at}, {training}, {text}")
+            if self.quiet:
+                click.echo(f"{self.name}: {at}, {training}, {text}", err=True)
 
     def close(self) -> None:
         """Finish the bar."""

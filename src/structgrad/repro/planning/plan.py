@@ -13,6 +13,7 @@ from structgrad.repro.planning.config import check, load_config, load_scale
 from structgrad.repro.planning.experiment_plan import ExperimentPlan, plan_of
 from structgrad.repro.planning.names import check_names
 from structgrad.repro.planning.shard import SHARD_ID, Shard, folder_of
+from structgrad.repro.planning.slices import settled
 
 NO_BLOCK = "neither the scale's file in workflow/scales nor `scales` in its spec.py has a block of it"
 
@@ -55,6 +56,9 @@ class Plan:
 def load_plan(scale: str | None = None, overrides: Mapping[str, Any] | None = None) -> Plan:
     """The plan of ``config.yaml``, with another ``scale`` or other ``overrides`` where given.
 
+    Replicas that have records in other slices than the scale's are planned as they lie there
+    (:mod:`structgrad.repro.planning.slices`).
+
     Raises:
         UserError: an unknown scale, experiment, arm, setting or hyper-parameter, with the nearest right word; an
             experiment that is asked for by name and not run at the scale.
@@ -79,7 +83,7 @@ def load_plan(scale: str | None = None, overrides: Mapping[str, Any] | None = No
     ]
     if len({(s.experiment, s.setting, s.arm, s.first) for s in shards}) < len(shards):
         raise UserError(f"workflow/scales/{config['scale']}.yaml names an arm x setting in two blocks")
-    return Plan(config["scale"], config, experiments, tuple(shards), absent)
+    return Plan(config["scale"], config, experiments, tuple(settled(shards, config["slice"])), absent)
 
 
 def _content(scale: str) -> dict[str, Any]:

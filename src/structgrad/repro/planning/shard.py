@@ -47,6 +47,11 @@ class Shard:
         return results(self.scale) / "records" / self.experiment / self.folder / f"{self.arm}.{self.span}.json"
 
     @property
+    def log(self) -> Path:
+        """What became of its trainings, one after the other."""
+        return results(self.scale) / "logs" / "train" / self.experiment / self.folder / f"{self.arm}.{self.span}.log"
+
+    @property
     def note(self) -> Path:
         """What stands in the record's place where its data could not be had: one line that says how to get it."""
         return self.path.with_suffix(".no_data")

@@ -60,6 +60,7 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
         "selected_by": cell.experiment.selected_by if trials else None,
         "trials": trials,
         "records": [_record(piece) for piece in cell.evidence],
+        "logs": _logs(plan, cell),
         "commands": _commands(plan, cell),
         "cost": None if cell.evidence else _cost(plan, cell),
     }
@@ -100,6 +101,7 @@ def as_text(facts: dict[str, Any]) -> str:
     for record in facts["records"]:
         lines.append(f"  record      {record['path']}")
         lines += [f"    {name:<9} {value}" for name, value in record.items() if name != "path" and value is not None]
+    lines += [f"  log         {path}" for path in facts["logs"]]
     lines.append("  make it again" if facts["records"] else "  make it")
     lines += [f"    {command}" for command in facts["commands"]]
     if facts["cost"]:
@@ -179,6 +181,12 @@ def _commands(plan: Plan, cell: Cell) -> list[str]:
     if not training:
         return [f"(not part of this run; see config.yaml and workflow/scales/{plan.scale}.yaml)"]
     return [*training, f"structgrad tables --scale {plan.scale}"]
+
+
+def _logs(plan: Plan, cell: Cell) -> list[str]:
+    """What became of the trainings of its shards in this checkout."""
+    shards = plan.shards_of(cell.experiment.name, cell.setting, cell.arm.name)
+    return [str(shard.log.relative_to(project_root())) for shard in shards if shard.log.is_file()]
 
 
 def _cost(plan: Plan, cell: Cell) -> str | None:

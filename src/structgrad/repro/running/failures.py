@@ -24,7 +24,7 @@ def log_of(scale: str, job: str) -> Path:
 
 def lines(plan: Plan) -> Iterator[str]:
     """One line for every shard of the run's jobs that has no record; none where it did not come to its jobs."""
-    for pack in packs.frozen(plan) if packs.begun(plan.scale) else ():
+    for pack in packs.frozen(plan)[0] if packs.begun(plan.scale) else ():
         missing = [shard for shard in pack.shards if not shard.path.is_file()]
         if missing:
             reason, log = _reason(plan.scale, pack.name), log_of(plan.scale, pack.name)

@@ -141,10 +141,10 @@ def test_a_file_that_is_gone(finished, folder):
 
 
 def test_a_file_too_many(finished, folder):
-    (folder / "records/indelman_1a/d=5/direct.3-4.json").write_bytes((folder / RECORD).read_bytes())
+    (folder / "records/indelman_1a/d=5/direct.400-401.json").write_bytes((folder / RECORD).read_bytes())
     (folder / "records/notes.txt").write_text("secret", encoding="utf-8")
     (folder / "tables/indelman_9.csv").write_text("paper\n", encoding="utf-8")
-    for name in ("records/indelman_1a/d=5/direct.3-4.json", "records/notes.txt"):
+    for name in ("records/indelman_1a/d=5/direct.400-401.json", "records/notes.txt"):
         assert says(found(audit.records_are_in_place, finished), name, "stray")
         assert says(found(audit.manifest_holds, finished), name, "extra")
     assert says(found(audit.nothing_else_is_shown, finished), "tables/indelman_9.csv", "stray")

@@ -1,6 +1,7 @@
 """`structgrad run` and the record that is there: it is never replaced in silence."""
 
 import json
+import os
 
 import pytest
 import yaml
@@ -14,8 +15,10 @@ from structgrad.repro.planning import program
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.running import finished
 from structgrad.repro.running.comparison import compare
+from structgrad.repro.running.journal import SILENT, last_line
 from structgrad.repro.running.places import again
 from structgrad.repro.running.run import key_of
+from structgrad.training.loop import OutOfTimeError
 
 SHARD, OTHER = (f"indelman_1a/d=5/{arm}/0-1" for arm in ("no_solver", "direct"))
 SCALE = ("--scale", "smoke")
@@ -202,3 +205,67 @@ def test_hints_can_be_typed(project, monkeypatch, tmp_path):
     assert program.command_line(plan, "explain", "a b") == words
     script.unlink()
     assert program.program() == f"'{tmp_path}/a b/python' -m structgrad"
+
+
+def test_slices_have_the_bytes_of_the_whole_and_count_as_it_does(path):
+    """Two slices in place of a shard: the same results, and tables see all replicas."""
+    plan = load_plan("smoke")
+    whole = records.load(plan.shard(SHARD).path)
+    path.unlink()
+    first, second = SHARD.replace("0-1", "0-0"), SHARD.replace("0-1", "1-1")
+    assert run(second)[0] == 0
+    assert [shard.span for shard in load_plan("smoke").shards_of("indelman_1a", arm="no_solver")] == ["0-0", "1-1"]
+    assert run(first)[0] == 0
+    shards = load_plan("smoke").shards_of("indelman_1a", arm="no_solver")
+    assert [json.dumps(result) for shard in shards for result in records.load(shard.path)["results"]] == [
+        json.dumps(result) for result in whole["results"]
+    ]
+    code, told = run(SHARD)
+    assert code == 0
+    assert "no table will count this record: no_solver.0-0.json and no_solver.1-1.json have some" in told
+
+
+def test_a_shard_has_a_log_of_its_own_that_ends_with_what_became_of_it(path, monkeypatch):
+    shard = load_plan("smoke").shard(SHARD)
+    lines = shard.log.read_text().splitlines()
+    assert lines[0].split(" ", 1)[1].startswith("training on ")
+    assert f"process {os.getpid()}" in lines[0]
+    assert last_line(shard).startswith(f"done: {SHARD}: ")
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    with monkeypatch.context() as patch:
+        patch.setattr("structgrad.repro.running.run.run_shard", _raise(RuntimeError("the toy crashes")))
+        with pytest.raises(RuntimeError):
+            run(SHARD, "--fresh")
+    added = shard.log.read_text().splitlines()[len(lines) :]
+    assert "Slurm job 77" in added[0]
+    assert any("Traceback" in line for line in added)
+    assert last_line(shard) == "RuntimeError: the toy crashes"
+    with monkeypatch.context() as patch:
+        patch.setattr("structgrad.repro.running.run.run_shard", _raise(UserError("no disk")))
+        with pytest.raises(UserError):
+            run(SHARD, "--fresh")
+    assert last_line(shard) == "no disk"
+    with monkeypatch.context() as patch:
+        patch.setattr("structgrad.repro.running.run.run_shard", _raise(OutOfTimeError()))
+        assert run(SHARD, "--fresh")[0] == 75
+    assert last_line(shard) == "out of time: a checkpoint waits"
+    before = shard.log.read_bytes()
+    assert run(SHARD, "--compare")[0] == 0  # writes no record, and no log
+    assert shard.log.read_bytes() == before
+    shard.log.write_text(shard.log.read_text() + "2030-01-01T00:00:00+00:00 training on far, process 1, cpu\n")
+    assert last_line(shard) == SILENT
+
+
+def test_a_log_that_cannot_be_written_stops_no_training(path):
+    shard = load_plan("smoke").shard(OTHER)
+    shard.log.parent.rename(shard.log.parent.with_name("elsewhere"))
+    shard.log.parent.write_text("a file in its place")
+    assert run(OTHER)[0] == 0
+    assert last_line(shard) == SILENT
+
+
+def _raise(error):
+    def run_shard(*_, **__):
+        raise error
+
+    return run_shard

@@ -26,7 +26,7 @@ def plan(project, monkeypatch):
 def two(plan, project):
     """A job of two shards and its log."""
     shards = plan.shards[:2]
-    packs.freeze("smoke", [Pack("job", shards[0].experiment, shards, 1.0)])
+    packs.freeze("smoke", [Pack("job", shards[0].experiment, shards, 1.0, 100.0, "guess")], shards)
     (project / LOG).parent.mkdir(parents=True)
     (project / LOG).write_text(f"training {shards[0].id}\nstructgrad: {shards[0].id}: no such thing\nlast word\n\n")
     return shards

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,53 +11,44 @@ from structgrad.repro.evidence.records import RecordError, load, peek
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.planning.shard import Shard
 from structgrad.repro.running import finished, packs
+from structgrad.repro.running.estimates import Estimate, Origin
 
 
 def shards(*names):
     return [Shard("paper", name, "d=5", "direct", 10 * number, 10) for number, name in enumerate(names)]
 
 
+def costing(seconds, origin: Origin = "measured"):
+    """Estimates of shards whose seconds are given by a function."""
+    return lambda shard: Estimate(seconds(shard), 100.0 + shard.first, 1000.0, origin)
+
+
 @given(
     st.lists(st.tuples(st.sampled_from("aab"), st.floats(0.0, 100.0)), max_size=30),
     st.floats(0.0, 200.0),
 )
-def test_every_shard_is_in_one_job_of_its_experiment_and_none_is_longer_than_it_must_be(drawn, target):
+def test_every_shard_is_in_one_job_of_its_experiment_and_jobs_are_as_long_as_wanted(drawn, target):
     wanted = shards(*sorted(name for name, _ in drawn))
     cost = dict(zip(wanted, (seconds for _, seconds in drawn), strict=True))
-    found = packs.pack(wanted, cost.__getitem__, target)
-    assert [shard for pack in found for shard in pack.shards] == wanted
+    found = packs.pack(wanted, costing(cost.__getitem__), target)
+    assert sorted(shard.first for pack in found for shard in pack.shards) == [shard.first for shard in wanted]
     assert len({pack.name for pack in found}) == len(found)
     for pack in found:
         assert {shard.experiment for shard in pack.shards} == {pack.experiment}
+        assert list(pack.shards) == sorted(pack.shards, key=lambda shard: shard.first)
         assert pack.seconds == pytest.approx(sum(cost[shard] for shard in pack.shards))
+        assert pack.memory_mb == max(100.0 + shard.first for shard in pack.shards)
         assert len(pack.shards) == 1 or pack.seconds <= target + 1e-9
-    for one, next_ in pairwise(found):  # what follows would not have fitted
-        assert one.experiment != next_.experiment or one.seconds + cost[next_.shards[0]] > target - 1e-9
+    for experiment in "ab":
+        own = [pack for pack in found if pack.experiment == experiment]
+        assert sum(pack.seconds < target / 2 - 1e-9 for pack in own) <= 1
 
 
-def test_estimates_come_from_the_nearest_records(project, fabricate):
-    plan = load_plan("paper", {"experiments": ["indelman_1a"]})
-    by_id = {shard.id: shard for shard in plan.shards}
-    report = {metric.name: _report(metric) for metric in plan.experiments["indelman_1a"].experiment.metrics}
-
-    def make(identity, seconds):
-        shard = by_id[identity]
-        record = fabricate(plan, shard, [report] * shard.count)
-        run = record["run"] | {"seconds": seconds}
-        shard.path.write_text(shard.path.read_text().replace(json.dumps(record["run"]), json.dumps(run)))
-
-    assert packs.estimates(plan, plan.shards)(plan.shards[0]) == packs.UNKNOWN
-    make("indelman_1a/d=5/direct/0-199", 200.0)
-    make("indelman_1a/d=10/direct/0-199", 600.0)
-    make("indelman_1a/d=5/fixed_sigma/0-199", 1000.0)
-    seconds = packs.estimates(plan, plan.shards)
-    assert seconds(by_id["indelman_1a/d=5/direct/0-199"]) == pytest.approx(200.0)
-    assert seconds(by_id["indelman_1a/d=25/direct/0-199"]) == pytest.approx(400.0)  # its arm's median
-    assert seconds(by_id["indelman_1a/d=25/gumbel_sinkhorn/0-199"]) == pytest.approx(600.0)  # the experiment's
-    assert seconds(Shard("paper", "indelman_1a", "d=5", "direct", 0, 20)) == pytest.approx(20.0)
-    by_id["indelman_1a/d=5/direct/0-199"].path.write_text("damaged")  # planning goes on without it
-    seconds = packs.estimates(plan, plan.shards)
-    assert seconds(by_id["indelman_1a/d=25/direct/0-199"]) == pytest.approx(600.0)
+def test_a_job_is_known_as_well_as_its_least_known_shard():
+    wanted = shards("a", "a", "a")
+    origins = iter(("measured", "guess", "scaled"))
+    known = {shard: Estimate(1.0, 1.0, 1.0, next(origins)) for shard in wanted}
+    assert packs.pack(wanted, known.__getitem__, 10.0)[0].origin == "guess"
 
 
 def _report(metric):
@@ -71,9 +59,9 @@ def _report(metric):
 
 def test_what_a_run_does_is_read_again(project):
     plan = load_plan("paper", {"experiments": ["indelman_1a"]})
-    found = packs.pack(plan.shards, lambda shard: 100.0, 250.0)
-    packs.freeze(plan.scale, found)
-    assert packs.frozen(plan) == found
+    found = packs.pack(plan.shards[3:], costing(lambda _: 100.0, "scaled"), 250.0)
+    packs.freeze(plan.scale, found, plan.shards)
+    assert packs.frozen(plan) == (found, list(plan.shards))
 
 
 def test_a_finished_shard_is_kept_for_its_key_alone(project, fabricate):

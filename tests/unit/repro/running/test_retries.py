@@ -17,7 +17,7 @@ from structgrad.repro.running.retries import Retries
 def pack(project, monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     plan = load_plan("smoke")
-    return Pack("indelman_1a_1", "indelman_1a", plan.shards[:2], 1.0)
+    return Pack("indelman_1a_1", "indelman_1a", plan.shards[:2], 1.0, 100.0, "measured")
 
 
 def fails(pack, code):
