@@ -16,6 +16,10 @@ torch.serialization.add_safe_globals([Result, Proportion, Mean])  # all that a s
 SEAL = hashlib.sha256().digest_size
 
 
+class UnusableStateError(Exception):
+    """A checkpoint that is whole, and yet no state of its training. It was set aside, under the name in the text."""
+
+
 class Checkpoint:
     """The state of one interrupted job.
 
@@ -43,7 +47,11 @@ class Checkpoint:
         write_bytes(self.path, hashlib.sha256(content).digest() + content)
 
     def load(self) -> dict[str, Any] | None:
-        """The state, or None where there is none, or none of this key, or a damaged one."""
+        """The state, or None where there is none, or none of this key, or a damaged one.
+
+        Raises:
+            UnusableStateError: the file is whole, but was not written by :meth:`save`.
+        """
         try:
             sealed = self.path.read_bytes()
         except OSError:
@@ -51,8 +59,17 @@ class Checkpoint:
         seal, content = sealed[:SEAL], sealed[SEAL:]
         if hashlib.sha256(content).digest() != seal:
             return None
-        archive = torch.load(io.BytesIO(content), weights_only=True)
-        return archive["state"] if archive["key"] == self.key else None
+        try:
+            archive = torch.load(io.BytesIO(content), weights_only=True)
+            return archive["state"] if archive["key"] == self.key else None
+        except Exception as error:  # whatever a reader of strange bytes may raise
+            raise self.set_aside() from error
+
+    def set_aside(self) -> UnusableStateError:
+        """Give the file another name, under which nobody looks for it, and the error to raise."""
+        aside = self.path.with_name(f"{self.path.name}.unusable")
+        self.path.replace(aside)
+        return UnusableStateError(f"{self.path} is no state of this training: it was set aside as {aside.name}")
 
     def clear(self) -> None:
         """Forget the state: the job is done."""

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 from structgrad.training.checkpoint import Checkpoint
 from structgrad.training.trainee import Trainee
 
@@ -40,13 +42,19 @@ def train(
 
     Raises:
         OutOfTimeError: the budget ran out; a rerun goes on from the checkpoint.
+        UnusableStateError: what the checkpoint holds is no state of this trainee, which is then of no more use.
     """
     steps = resumed = 0
     before = 0.0
     saved = checkpoint.load()
     if saved is not None:
-        trainee.restore(saved["trainee"])
-        steps, resumed, before = saved["steps"], saved["resumed"] + 1, saved["seconds"]
+        try:
+            trainee.restore(saved["trainee"])
+            steps, resumed, before = saved["steps"], saved["resumed"] + 1, saved["seconds"]
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if isinstance(error, torch.cuda.OutOfMemoryError):  # not the state's fault
+                raise
+            raise checkpoint.set_aside() from error
     started = last_saved = time.monotonic()
 
     stepping = False

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from structgrad.errors import UserError
+from structgrad.experiments import Experiment
 from structgrad.repro.evidence import records
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.resolve import trainer
@@ -101,7 +103,7 @@ def run_shard(
     commit, dirty, _ = git.state()  # before the training: the checkout may change during it
     with data_folder(plan):
         data = datasets.verified_digest(plan, shard, parameters, seeds)
-        trained = checked(trainer(experiment)(job), experiment, shard)
+        trained = checked(_trained(experiment, job), experiment, shard)
     run = {
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -140,6 +142,17 @@ def run_shard(
         shard.note.unlink(missing_ok=True)
     checkpoint.clear()
     return saved
+
+
+def _trained(experiment: Experiment, job: Any) -> Any:
+    """What the trainer gives; from the start where its checkpoint turns out to hold something else."""
+    from structgrad.training.checkpoint import UnusableStateError
+
+    try:
+        return trainer(experiment)(job)
+    except UnusableStateError as error:
+        print(f"structgrad: {error}; the training begins anew", file=sys.stderr, flush=True)
+        return trainer(experiment)(job)
 
 
 def check_device(device: str) -> None:
