@@ -181,7 +181,6 @@ def test_the_configured_folder_wins_and_does_not_stay_set(plan, project, monkeyp
 
 
 def test_a_damaged_file_stops_everything_with_exit_code_2(plan, project, tmp_path, monkeypatch, capsys):
-    (project / "workflow/profiles/local").mkdir(parents=True)
     monkeypatch.setenv("STRUCTGRAD_DATA", str(tmp_path / "mine"))
     put(tmp_path / "mine", "one", "two")
     path = tmp_path / "mine" / FILES["two"].path
