@@ -100,7 +100,7 @@ def test_one_run_a_record(ready):
     assert metrics["replica/percent_sequences_perfect"] == [(0, 100), (1, 0), (2, 100)]
     assert metrics["replica/prop_wrong_mean"] == [(0, 0), (1, pytest.approx(40)), (2, 0)]
     assert metrics["history/loss"] == list(zip((1, 57), record["history"]["loss"], strict=True))
-    assert metrics["replica/epochs"] == [(0, 7), (1, 7), (2, 7)]
+    assert metrics["replica/epochs"] == [(0, 57), (1, 57), (2, 57)]
     assert metrics["seconds"] == [(0, 60)]
 
 
