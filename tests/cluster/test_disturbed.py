@@ -138,7 +138,7 @@ def test_a_step_longer_than_the_grace_is_killed_and_the_next_job_has_more_time(d
 
 def test_a_job_over_its_memory_gets_more(disturbed, cluster):
     assert states(cluster, "greedy")[-1] == "COMPLETED"
-    assert jobs(cluster, "greedy", "%m")[:2] == ["1500M", "3000M"]
+    assert jobs(cluster, "greedy", "%m")[:2] == ["1500M", "2250M"]
 
 
 def test_the_job_of_a_node_that_failed_is_queued_again(disturbed, cluster):

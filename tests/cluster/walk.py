@@ -119,7 +119,7 @@ def needs(""",
     "    return Needs(memory, min(minutes, ceil(min(limits))), "
     'config["threads"], int(kind_of(config["device"]) == "cuda"))': (
         '    memory, minutes, gpu = asked("memory", pack, 4000), asked("minutes", pack, 720), asked("gpu", pack, 0)\n'
-        "    return Needs(int(memory * more), int(minutes * more), 1, gpu)"
+        "    return Needs(ceil(memory * more), ceil(minutes * more), 1, gpu)"
     ),
     "from dataclasses import dataclass\n": "from dataclasses import dataclass\nfrom pathlib import Path\n",
 }
