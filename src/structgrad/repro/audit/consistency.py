@@ -18,7 +18,11 @@ from structgrad.repro.planning.resolve import resolved
 
 Record = Mapping[str, Any]
 CLOSE = 1e-9  # relative: sums over replicas in another order
-LIMITS = ("max_epochs", "epochs", "steps")  # hyper-parameters that end a training
+LIMITS = {"epoch": ("max_epochs", "epochs"), "step": ("steps",), "call": ("budget",)}  # what ends a training
+    "epoch": ("max_epochs", "epochs"),
+    "step": ("steps",),
+    "call": ("budget",),
+}  # what ends a training, by its clock
 
 
 def curves_fit_results(scene: Scene) -> Iterator[Finding]:
@@ -80,7 +84,8 @@ def _curves(record: Record, experiment: Experiment) -> Iterator[str]:
             yield f"history.{clock}: does not grow"
         if times[-1] != max(lengths):
             yield f"history.{clock}: ends at {times[-1]:g}, the longest training at {max(lengths)}"
-        for time, active in zip(times, history.get("active", ()), strict=False):
+        best_alone = bool(experiment.selected_by) and set(history.get("active", ())) == {1.0}  # of a search's trials
+        for time, active in zip(times, () if best_alone else history.get("active", ()), strict=False):
             if active != sum(length >= time for length in lengths):
                 yield f"history.active: {active:g} at {clock} {time:g}, where the results have another number"
                 break
@@ -91,7 +96,7 @@ def _curves(record: Record, experiment: Experiment) -> Iterator[str]:
 
 def _lengths(record: Record, experiment: Experiment) -> Iterator[str]:
     config, clock = record["config"], experiment.clock
-    limit = next((config[name] for name in LIMITS if isinstance(config.get(name), int)), None)
+    limit = next((config[name] for name in LIMITS[clock] if isinstance(config.get(name), int)), None)
     for result in record["results"]:
         length, stopped, who = result[f"{clock}s"], result["stopped"], f"replica {result['replica']}"
         if limit is not None and length > limit:
