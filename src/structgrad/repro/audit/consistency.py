@@ -19,10 +19,6 @@ from structgrad.repro.planning.resolve import resolved
 Record = Mapping[str, Any]
 CLOSE = 1e-9  # relative: sums over replicas in another order
 LIMITS = {"epoch": ("max_epochs", "epochs"), "step": ("steps",), "call": ("budget",)}  # what ends a training
-    "epoch": ("max_epochs", "epochs"),
-    "step": ("steps",),
-    "call": ("budget",),
-}  # what ends a training, by its clock
 
 
 def curves_fit_results(scene: Scene) -> Iterator[Finding]:
