@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import isclose, sqrt
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +22,7 @@ from structgrad.training.results import Mean, Proportion, Report, report_of
 
 Verdict = Literal["identical", "equal", "conflict", "undecided"]
 CHANCE = 0.001  # that equal trainings are called a conflict
+ROUNDING = 1e-9
 FEWEST = 2  # replicas without which nothing is known of their spread
 SOURCES = ("provenance.source_digest", "provenance.lock_digest", "provenance.libraries")
 
@@ -52,6 +53,8 @@ def judge(before: Mapping[str, Any], now: Mapping[str, Any], experiment: Experim
         return Outcome("identical")
     if before.get("level") == 1 and not _other_sources(found):
         return Outcome("conflict", f"{found.first}; level 1 promises the same bits")
+    if _close(before, now):
+        return Outcome("equal", f"{found.first}; every metric of every replica is the same but for rounding")
     if len(before["results"]) < FEWEST or len(now["results"]) < FEWEST:
         return Outcome("undecided", f"{found.first}; one replica says nothing of another")
     ps = {metric.name: _p(before, now, metric.name) for metric in experiment.metrics}
@@ -66,6 +69,15 @@ def judge(before: Mapping[str, Any], now: Mapping[str, Any], experiment: Experim
 
 def _other_sources(found: Comparison) -> bool:
     return any(difference.field.startswith(SOURCES) for difference in found.made_of)
+
+
+def _close(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether both have the same metrics of the same replicas, within what sums in another order differ by."""
+    ours, theirs = ([result["metrics"] for result in record["results"]] for record in (before, now))
+    if [own.keys() for own in ours] != [own.keys() for own in theirs]:
+        return False
+    pairs = ((own[name], other[name]) for own, other in zip(ours, theirs, strict=True) for name in own)
+    return all(isclose(report_of(a).value, report_of(b).value, rel_tol=ROUNDING, abs_tol=ROUNDING) for a, b in pairs)
 
 
 def _p(before: Mapping[str, Any], now: Mapping[str, Any], metric: str) -> float | None:

@@ -71,10 +71,10 @@ def test_forgeries_are_caught_as_often_as_predicted(share):
 # What a second training says
 
 
-def record_of(values, trials=1000, level=3, experiment="indelman_2", sources="a"):
+def record_of(values, trials=1000, level=3, sources="a", curve=0.5):
     metrics = [{"test_accuracy": {"successes": round(v * trials), "trials": trials}} for v in values]
     return {
-        "level": level, "provenance": {"source_digest": sources}, "history": {},
+        "level": level, "provenance": {"source_digest": sources}, "history": {"loss": [curve]},
         "results": [{"replica": n, "metrics": m, "final": {}} for n, m in enumerate(metrics)],
     }  # fmt: skip
 
@@ -95,6 +95,12 @@ KNN = REGISTRY["indelman_2"]
         (record_of([0.9]), record_of([0.2]), "undecided"),
         (record_of([0.9], level=1), record_of([0.2], level=1), "conflict"),
         (record_of([1.0, 1.0]), record_of([0.0, 0.0]), "conflict"),
+        (
+            record_of([0.9], curve=0.5),
+            record_of([0.9], curve=0.5000000000000002),
+            "equal",
+        ),  # another machine's rounding
+        (record_of([0.9], curve=0.5, level=1), record_of([0.9], curve=0.5000000000000002, level=1), "conflict"),
     ],
 )
 def test_the_outcome_of_a_replay(before, now, verdict):
