@@ -47,9 +47,8 @@ def check(record: Any, where: str) -> dict[str, Any]:
     """``record`` itself if it follows the schema and its digest is right.
 
     Raises:
-        RecordError: naming ``where`` and the first field that is wrong, or no finite number.
+        RecordError: naming ``where`` and the first field that is wrong.
     """
-    _check_finite(record, where)
     for error in _validator().iter_errors(record):
         field = ".".join(str(part) for part in error.absolute_path) or "record"
         raise RecordError(f"{where}: {field}: {error.message[:200]}")

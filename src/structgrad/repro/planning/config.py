@@ -63,15 +63,19 @@ def _is_text(key: str, schema: str) -> bool:
 
 def defaults(schema: str) -> dict[str, Any]:
     """What keys are that a file leaves out."""
-    return {key: part["default"] for key, part in _schema(schema)["properties"].items() if "default" in part}
+    return _defaults(_schema(schema))
 
 
 def check(content: dict[str, Any], schema_name: str, where: str) -> dict[str, Any]:
     """``content`` with the schema's defaults filled in, or a :class:`UserError` for its first fault."""
-    rule = validator(_schema(schema_name))
-    for error in sorted(rule.iter_errors(content), key=lambda e: [str(p) for p in e.absolute_path]):
+    schema = _schema(schema_name)
+    for error in sorted(validator(schema).iter_errors(content), key=lambda e: [str(p) for p in e.absolute_path]):
         raise _explain(error, where)
-    return defaults(schema_name) | content
+    return _defaults(schema) | content
+
+
+def _defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: part["default"] for key, part in schema["properties"].items() if "default" in part}
 
 
 def _explain(error: jsonschema.ValidationError, where: str) -> UserError:

@@ -75,18 +75,23 @@ def replay(plan: Plan, shard: Shard, show: Callable[[int, int, dict[str, float]]
     return Replayed(shard, record, again, judge(record, again, plan.experiments[shard.experiment].experiment))
 
 
+def made_up_below(outcomes: Sequence[Outcome]) -> float:
+    """The bound on the share of records that are made up, from the outcomes that are decided."""
+    decided = [outcome for outcome in outcomes if outcome.verdict != "undecided"]
+    return bound(len(decided), sum(not outcome.confirms for outcome in decided))
+
+
 def proven(chosen: Drawn, outcomes: Sequence[Outcome]) -> str:
     """One sentence: how many were confirmed, and what follows for all records."""
     decided = [outcome for outcome in outcomes if outcome.verdict != "undecided"]
     conflicts = sum(not outcome.confirms for outcome in decided)
-    share = bound(len(decided), conflicts)
     counted = " (each counted by its chance to be drawn)" if chosen.weighted else ""
     told = f"{len(decided) - conflicts} of {len(decided)} match"
     undecided = len(outcomes) - len(decided)
     beside = f", {undecided} could not be decided" if undecided else ""
     if not decided:
         return f"{told}{beside}: that proves nothing"
-    percent = f"{100 * share:.2g} %"
+    percent = f"{100 * made_up_below(outcomes):.2g} %"
     return f"{told}{beside}: fewer than {percent} of the {chosen.of} records{counted} are made up, with 95 % confidence"
 
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from structgrad.repro.planning.plan import Plan
-from structgrad.repro.replay.drawing import bound
-from structgrad.repro.replay.replaying import Drawn, Replayed, proven
+from structgrad.repro.replay.replaying import Drawn, Replayed, made_up_below, proven
 from structgrad.repro.running import git
 from structgrad.repro.running.provenance import hardware, libraries, lock_digest
 
@@ -20,7 +19,6 @@ def statement(
     """The draw, the machine and the outcomes, as JSON holds them."""
     commit, dirty, _ = git.state()
     outcomes = [one.outcome for one in replayed]
-    decided = [outcome for outcome in outcomes if outcome.verdict != "undecided"]
     return {
         "schema": SCHEMA,
         "scale": plan.scale,
@@ -28,7 +26,7 @@ def statement(
         "minutes": minutes,
         "records": chosen.of,
         "left_out": chosen.left_out,
-        "made_up_below": bound(len(decided), sum(not outcome.confirms for outcome in decided)),
+        "made_up_below": made_up_below(outcomes),
         "proves": proven(chosen, outcomes),
         "by": {
             "git_commit": commit,

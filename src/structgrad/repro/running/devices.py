@@ -60,9 +60,14 @@ def wanted(device: str) -> list[str]:
     index = device.partition(":")[2]
     chosen = devices[int(index) : int(index) + 1] if index else devices
     if not chosen:
-        has = f"{len(devices)} CUDA device{'s' if len(devices) != 1 else ''}"
-        raise UserError(f"device {device} asked for, but this machine shows {has}; set device: cpu in config.yaml")
+        raise lacking(device, len(devices))
     return chosen
+
+
+def lacking(device: str, count: int) -> UserError:
+    """The error for a device that is none of the ``count`` that are visible."""
+    has = f"{count} CUDA device{'s' if count != 1 else ''}"
+    return UserError(f"device {device} asked for, but this machine shows {has}; set device: cpu in config.yaml")
 
 
 def _visible() -> list[str]:

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from structgrad.errors import UserError
 from structgrad.experiments import Experiment
 from structgrad.repro.evidence import records
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.resolve import trainer
 from structgrad.repro.planning.shard import Shard
 from structgrad.repro.running import datasets, finished, git
+from structgrad.repro.running.devices import lacking
 from structgrad.repro.running.digests import lock_digest, source_digest
 from structgrad.repro.running.levels import expected
 from structgrad.repro.running.places import Place, own
@@ -168,5 +168,4 @@ def check_device(device: str) -> None:
     count = torch.cuda.device_count()
     index = int(device.partition(":")[2] or 0)
     if index >= count:
-        has = f"{count} CUDA device{'s' if count != 1 else ''}"
-        raise UserError(f"device {device} asked for, but this machine shows {has}; set device: cpu in config.yaml")
+        raise lacking(device, count)

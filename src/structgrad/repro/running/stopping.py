@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from structgrad.repro.running.cluster.controller import said
 
 OUT_OF_TIME = 75  # EX_TEMPFAIL: a checkpoint waits, run again to go on
 MARGIN = 300.0  # seconds before a job's time limit at which it hands back, at most; a third of what is left at most
@@ -71,12 +72,7 @@ def time_left() -> float | None:
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
         return None
-    command = ["squeue", "--noheader", "--jobs", job, "--format=%L"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return seconds_of(done.stdout.strip())
+    return seconds_of((said("squeue", "--noheader", "--jobs", job, "--format=%L") or "").strip())
 
 
 def seconds_of(span: str) -> float | None:

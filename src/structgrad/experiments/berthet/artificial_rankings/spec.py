@@ -62,28 +62,20 @@ ARMS = (
     ),
 )
 
-METRICS = (
-    Metric("perfect_clean", "perfect ranks, noise-free labels", "proportion", digits=2, items="test"),
-    Metric(
-        "partial_clean",
-        "partial ranks, noise-free labels",
-        "mean",
-        digits=2,
-        spread="replicas",
-        items="test",
-        at_success=("perfect_clean", 1.0),
-    ),
-    Metric("perfect_noisy", "perfect ranks, noisy labels", "proportion", digits=2, items="test"),
-    Metric(
-        "partial_noisy",
-        "partial ranks, noisy labels",
-        "mean",
-        digits=2,
-        spread="replicas",
-        items="test",
-        at_success=("perfect_noisy", 1.0),
-    ),
-)
+
+def _ranks(name: str, labels: str) -> tuple[Metric, Metric]:
+    """Whole rankings that are right, and single ranks: of a whole one that is right every one is."""
+    perfect, title = f"perfect_{name}", f"ranks, {labels} labels"
+    of_all = (perfect, 1.0)
+    return (
+        Metric(perfect, f"perfect {title}", "proportion", digits=2, items="test"),
+        Metric(
+            f"partial_{name}", f"partial {title}", "mean", digits=2, spread="replicas", items="test", at_success=of_all
+        ),
+    )
+
+
+METRICS = (*_ranks("clean", "noise-free"), *_ranks("noisy", "noisy"))
 
 ARTIFICIAL = Experiment(
     name="berthet_artificial",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
+
+from structgrad.repro.running.cluster.controller import said
 
 
 def requeue() -> bool:
@@ -15,8 +16,4 @@ def requeue() -> bool:
     job = os.environ.get("SLURM_JOB_ID")
     if job is None or "SLURM_ARRAY_TASK_ID" in os.environ:
         return False
-    try:
-        done = subprocess.run(["scontrol", "requeue", job], capture_output=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
+    return said("scontrol", "requeue", job) is not None
