@@ -15,7 +15,7 @@ from structgrad.repro.planning.paths import project_root
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.program import command_line, typed
 from structgrad.repro.progress import speaking, stage
-from structgrad.repro.running import environment, failures, lock, packs, room, supervise
+from structgrad.repro.running import environment, lock, packs, room, supervise
 from structgrad.repro.running.cluster.submission import KNOWS_NONE, submission
 from structgrad.repro.running.realdata import fetch
 from structgrad.repro.running.summing_up import watch
@@ -88,7 +88,7 @@ def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool, profile: s
         if cluster:
             cluster.watchdog.watch(process)
 
-    outcome = watch(plan.shards)
+    outcome = watch(plan)
     try:
         code = supervise.run(
             [*words, "--nolock"], root, variables, held.files, begun, lambda text: click.echo(text, err=True)
@@ -97,8 +97,6 @@ def _work(plan: Plan, words: list[str], held: lock.Lock, fresh: bool, profile: s
         click.echo("\n" + "\n".join(outcome().lines()))
     if cluster and cluster.watchdog.stop():
         raise UserError(KNOWS_NONE)
-    for line in failures.lines(plan) if cluster and code else ():
-        click.echo(f"failed: {line}", err=True)
     _check(code, plan)
     _sum_up(plan, time.monotonic() - started)
 

@@ -1,8 +1,8 @@
-"""Why jobs of a run failed: one line a shard, from what the job wrote down, the cluster and the job's log."""
+"""Why shards of a run have no record: from the cluster, what the job wrote down, and the logs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.shard import Shard
 from structgrad.repro.running import outcomes, packs
 from structgrad.repro.running.cluster.controller import said
+from structgrad.repro.running.journal import last_line
 from structgrad.repro.running.stopping import OUT_OF_TIME
 
 SHOWN = 160  # characters of a log's line
@@ -22,29 +23,55 @@ def log_of(scale: str, job: str) -> Path:
     return results(scale) / "logs" / "train" / f"{job}.attempts.log"
 
 
-def lines(plan: Plan) -> Iterator[str]:
-    """One line for every shard of the run's jobs that has no record; none where it did not come to its jobs."""
-    for pack in packs.frozen(plan)[0] if packs.begun(plan.scale) else ():
-        missing = [shard for shard in pack.shards if not shard.path.is_file()]
-        if missing:
-            reason, log = _reason(plan.scale, pack.name), log_of(plan.scale, pack.name)
-            for shard in missing:
-                word = _last_word(log, shard)
-                yield f"{shard.id}: {reason}" + (f"; {log.relative_to(project_root())}: {word}" if word else "")
+def reasons(plan: Plan, missing: Collection[Shard], begun: Collection[Shard]) -> Mapping[Shard, str]:
+    """Why shards failed: what the cluster says of their job, the last word of their log, and where that log is.
+
+    Of the ``missing`` those failed whose training has ``begun``, and all shards of a job that came to none of its own;
+    the others wait.
+    """
+    jobs = {shard: pack.name for pack in _packs(plan) for shard in pack.shards}
+    reached = {jobs.get(shard) for shard in begun}
+    told = {}
+    for shard in missing:
+        job = jobs.get(shard)
+        if shard in begun:
+            told[shard] = _joined(_of_cluster(plan.scale, job), last_line(shard), shard.log)
+        elif job is not None and job not in reached and _began(plan.scale, job):
+            log = log_of(plan.scale, job)
+            told[shard] = _joined(_of_cluster(plan.scale, job) or _ended(plan.scale, job), _last_word(log, shard), log)
+    return told
 
 
-def _reason(scale: str, job: str) -> str:
+def _packs(plan: Plan) -> list[packs.Pack]:
+    return packs.frozen(plan)[0] if packs.begun(plan.scale) else []
+
+
+def _joined(how: str, word: str, log: Path) -> str:
+    return "; ".join(part for part in (how, word, str(log.relative_to(project_root()))) if part)
+
+
+def _began(scale: str, job: str) -> bool:
+    return outcomes.last(scale, job) is not None or _submitted(scale, job) is not None
+
+
+def _of_cluster(scale: str, job: str | None) -> str:
+    """What became of the last attempt of a job on a cluster; nothing where it ran on none."""
+    if job is None:
+        return ""
     last = outcomes.last(scale, job)
-    number = last.slurm if last else _submitted(job)
-    if last is None and number is None:
-        return "was not begun"
-    where = f"Slurm job {number}: {_of_slurm(number)}" if number else ""
-    if last is None:
-        return where
-    if last.code is None:
-        return where or f"was killed on {last.host}"
-    how = "handed back, a checkpoint waits" if last.code == OUT_OF_TIME else f"exit code {last.code}"
-    return f"{where}, {how}" if where else how
+    number = last.slurm if last else _submitted(scale, job)
+    if number is None:
+        return ""
+    where, how = f"Slurm job {number}: {_of_slurm(number)}", _ended(scale, job)
+    return f"{where}, {how}" if how else where
+
+
+def _ended(scale: str, job: str) -> str:
+    """How the process of the last attempt ended, where it came to an end."""
+    last = outcomes.last(scale, job)
+    if last is None or last.code is None:
+        return ""
+    return "handed back, a checkpoint waits" if last.code == OUT_OF_TIME else f"exit code {last.code}"
 
 
 @cache
@@ -61,11 +88,11 @@ def _of_slurm(number: str) -> str:
     return "the cluster does not know it any more"
 
 
-def _submitted(job: str) -> str | None:
-    """The number of a job that was submitted and never came to our part: the name of its log."""
+def _submitted(scale: str, job: str) -> str | None:
+    """The number of a job that this run submitted and that never came to our part: the name of its log."""
     logs = (project_root() / ".snakemake" / "slurm_logs" / f"rule_train_{job}").rglob("*.log")
     newest = max(logs, key=lambda path: path.stat().st_mtime, default=None)
-    return newest.stem if newest else None
+    return newest.stem if newest and newest.stat().st_mtime >= packs.since(scale) else None
 
 
 def _last_word(log: Path, shard: Shard) -> str:

@@ -88,6 +88,11 @@ def begun(scale: str) -> bool:
     return _file(scale).is_file()
 
 
+def since(scale: str) -> float:
+    """When the jobs of the run were written down, by the clock of the file system."""
+    return _file(scale).stat().st_mtime
+
+
 def frozen(plan: Plan) -> tuple[list[Pack], list[Shard]]:
     """The jobs and shards that :func:`freeze` wrote down."""
     content = json.loads(_file(plan.scale).read_text(encoding="utf-8"))

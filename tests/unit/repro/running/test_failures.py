@@ -1,12 +1,12 @@
-"""A failed run ends with a line for every shard that has no record, and says why."""
+"""Which shards of a run failed, and why: by the cluster, the job, and the logs."""
 
 from __future__ import annotations
 
+import os
 import socket
 
 import pytest
 
-from structgrad.errors import UserError
 from structgrad.repro.planning.plan import load_plan
 from structgrad.repro.running import failures, outcomes, packs
 from structgrad.repro.running.packs import Pack
@@ -32,33 +32,55 @@ def two(plan, project):
     return shards
 
 
+def told(plan, two, begun=()):
+    return failures.reasons(plan, two, set(begun))
+
+
+def attempt(slurm=None, **end):
+    outcomes._append("smoke", "job", {"slurm": slurm, "host": socket.gethostname()})
+    if end:
+        outcomes._append("smoke", "job", end)
+
+
 def test_a_run_that_did_not_come_to_its_jobs_has_none(plan, two):
     packs.thaw("smoke")
-    assert list(failures.lines(plan)) == []
+    assert told(plan, two) == {}
 
 
-def test_what_was_not_begun(plan, two):
-    told = [f"{two[0].id}: was not begun; {LOG}: structgrad: {two[0].id}: no such thing"]
-    assert list(failures.lines(plan)) == [*told, f"{two[1].id}: was not begun; {LOG}: last word"]
+def test_what_was_not_begun_waits(plan, two):
+    assert told(plan, two) == {}
 
 
-def test_what_has_its_record_did_not_fail(plan, two):
-    two[0].path.parent.mkdir(parents=True)
-    two[0].path.write_text("{}")
-    (line,) = failures.lines(plan)
-    assert line.startswith(two[1].id)
+def test_a_job_that_came_to_none_of_its_shards_failed_with_all_of_them(plan, two):
+    attempt(code=2, why="")
+    assert told(plan, two) == {
+        two[0]: f"exit code 2; structgrad: {two[0].id}: no such thing; {LOG}",
+        two[1]: f"exit code 2; last word; {LOG}",
+    }
 
 
-def test_an_exit_code_and_a_kill(plan, two):
-    with pytest.raises(UserError), outcomes.written_down("smoke", "job"):
-        raise UserError("no such thing")
-    assert "exit code 2" in next(failures.lines(plan))
-    outcomes._append("smoke", "job", {"slurm": None, "host": "far"})
-    assert f"was killed on far; {LOG}" in next(failures.lines(plan))
+def test_of_a_job_that_came_to_a_shard_the_later_ones_wait(plan, two, project):
+    """The log of the shard's own says why, beside what the cluster knows."""
+    attempt(slurm="7", code=2, why="")
+    two[0].log.parent.mkdir(parents=True)
+    two[0].log.write_text("t training on here\nt failed: no disk\n")
+    log = two[0].log.relative_to(project)
+    why = f"Slurm job 7: the cluster does not know it any more, exit code 2; no disk; {log}"
+    assert told(plan, two, begun=two[:1]) == {two[0]: why}
+
+
+def test_a_killed_job_has_no_exit_code(plan, two):
+    attempt()
+    assert told(plan, two)[two[1]] == f"last word; {LOG}"
+
+
+def test_a_job_that_handed_back(plan, two):
+    attempt(code=75, why="")
+    assert told(plan, two)[two[1]] == f"handed back, a checkpoint waits; last word; {LOG}"
 
 
 @pytest.mark.parametrize(
-    ("command", "answer", "told"),
+    ("command", "answer", "state"),
     [
         ("squeue", "TIMEOUT (TimeLimit)\n", "TIMEOUT (TimeLimit)"),
         ("squeue", "CANCELLED (None)\n", "CANCELLED"),
@@ -66,16 +88,18 @@ def test_an_exit_code_and_a_kill(plan, two):
         ("nobody", "", "the cluster does not know it any more"),
     ],
 )
-def test_slurms_reason(plan, two, monkeypatch, command, answer, told):
+def test_slurms_reason(plan, two, monkeypatch, command, answer, state):
     monkeypatch.setattr(failures, "said", lambda *words: answer if words[0] == command else None)
-    monkeypatch.setenv("SLURM_JOB_ID", "7")
-    outcomes._append("smoke", "job", {"slurm": "7", "host": socket.gethostname()})
-    assert f": Slurm job 7: {told}; {LOG}" in next(failures.lines(plan))
+    attempt(slurm="7")
+    assert told(plan, two)[two[1]] == f"Slurm job 7: {state}; last word; {LOG}"
 
 
 def test_a_job_that_never_came_to_our_part(plan, two, project):
-    """Its number is the name of the log that Slurm wrote."""
+    """Its number is the name of the log that Slurm wrote, in this run."""
     log = project / ".snakemake/slurm_logs/rule_train_job/12.log"
     log.parent.mkdir(parents=True)
     log.touch()
-    assert ": Slurm job 12: the cluster does not know it any more;" in next(failures.lines(plan))
+    os.utime(log, (packs.since("smoke") + 1,) * 2)
+    assert told(plan, two)[two[1]].startswith("Slurm job 12: the cluster does not know it any more; ")
+    os.utime(log, (packs.since("smoke") - 1,) * 2)
+    assert told(plan, two) == {}
