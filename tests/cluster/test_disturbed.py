@@ -54,7 +54,7 @@ def disturbed(cluster, project):
     cluster.return_node()
     project.mark("open", ["cancelled"])
 
-    # An urgent job takes the place of all that run, whether they have a device or not: the two have the node to themselves.
+    # An urgent job takes the place of all that run, with a device or without: the two have the node to themselves.
     project.wait(lambda: set(unfinished(cluster)) == set(project.pair), "all jobs but two to end")
     project.wait(lambda: all(len(project.told(arm)) > 1 for arm in PAIR), "the two to come half way again")
     urgent = "--partition=urgent", "--time=1", "--gpus=1", "--wrap=sleep 1", f"--output={project.folder}/urgent.txt"
