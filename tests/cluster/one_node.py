@@ -21,7 +21,10 @@ from pathlib import Path
 DAEMONS = ("munged", "slurmctld", "slurmd")
 ACCOUNTANTS = ("mariadbd", "mariadb-install-db", "my_print_defaults", "slurmdbd")
 CLIENTS = ("sbatch", "salloc", "srun", "squeue", "scancel", "scontrol", "sinfo", "sacct", "sacctmgr", "sshare")
-PACKAGES = "apt-get install --no-install-recommends slurmctld slurmd slurm-client munge slurmdbd mariadb-server-core mariadb-client-core"
+PACKAGES = (
+    "apt-get install --no-install-recommends slurmctld slurmd slurm-client munge slurmdbd mariadb-server-core "
+    "mariadb-client-core"
+)
 SEARCHED = f"{os.defpath}:/usr/local/sbin:/usr/sbin:/sbin"
 PATIENCE = 120.0  # seconds for a daemon to answer, on a machine that does ten other things
 
