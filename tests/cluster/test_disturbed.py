@@ -128,10 +128,11 @@ def test_two_jobs_see_different_devices_and_the_preempted_one_goes_on(disturbed,
 
 
 def test_a_job_whose_time_ends_hands_back_to_slurm_and_nothing_has_failed(disturbed, cluster):
-    assert codes(disturbed, "handed_back") == [75, 0]
+    *before, last = codes(disturbed, "handed_back")
+    assert last == 0 and set(before) == {75}  # more than once where the machine is slow to let it go on
     assert len({line["slurm"] for line in begun(disturbed, "handed_back")}) == 1  # the same job, queued again
-    assert restarts(cluster, disturbed.job("handed_back")) == 1
-    assert disturbed.record("handed_back")["run"]["resumed"] == 1
+    assert restarts(cluster, disturbed.job("handed_back")) == len(before)
+    assert disturbed.record("handed_back")["run"]["resumed"] == len(before)
 
 
 def test_a_step_longer_than_the_grace_is_killed_and_the_next_job_has_more_time(disturbed, cluster):
