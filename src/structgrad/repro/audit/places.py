@@ -10,7 +10,7 @@ from structgrad.files import is_temporary, sha256
 from structgrad.repro.audit import slices
 from structgrad.repro.audit.scene import Finding, Scene, misplaced
 from structgrad.repro.evidence import attestations, signatures
-from structgrad.repro.report import manifest, rocrate
+from structgrad.repro.report import manifest, one_workflow, rocrate
 
 LOGS = (".log", ".done", ".lock")
 
@@ -58,7 +58,7 @@ def nothing_else_is_shown(scene: Scene) -> Iterator[Finding]:
     stems = {experiment.stem for experiment in experiments}
     drawn = {experiment.stem_of(figure) for experiment in experiments for figure in experiment.figures}
     made = {
-        *(manifest.NAME, *manifest.STORE, rocrate.NAME, "claims.json", "report.html"),
+        *(manifest.NAME, *manifest.STORE, rocrate.NAME, one_workflow.NAME, "claims.json", "report.html"),
         *(f"tables/{stem}.{suffix}" for stem in stems for suffix in ("csv", "md", "html", "tex")),
         *(f"figures/{stem}.{suffix}" for stem in drawn for suffix in ("csv", "svg")),
         *(f"data/{experiment.name}.json" for experiment in experiments),
