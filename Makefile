@@ -84,7 +84,7 @@ readme: $(READY) ## write the generated parts of README.md and docs
 ui: $(READY) ## browse the runs of results/<scale>/mlflow.db in MLflow [SCALE=]
 	@$(RUN) structgrad tracking ui $(SCALE_OPTION)
 
-container: ## build the image of the project, or with ENGINE=apptainer that of its training jobs [ENGINE=docker|podman|apptainer]
+container: ## build the image of the project, or of its training jobs [ENGINE=docker|podman|apptainer]
 	@command -v $(ENGINE) >/dev/null || { echo "structgrad: there is no $(ENGINE) here: install it, or name another" \
 	  "as in: make container ENGINE=podman" >&2; exit 1; }
 	@case '$(ENGINE)' in \
