@@ -68,7 +68,7 @@ def nothing_else_is_shown(scene: Scene) -> Iterator[Finding]:
         if place.parts[0] in ("records", manifest.STORE_FILES) or path.is_dir() or is_temporary(path):
             continue
         if place.parts[0] == attestations.FOLDER:
-            if not _of_attestations(path):
+            if len(place.parts) > 2 or not _of_attestations(path):
                 yield Finding(scene.name(path), "stray: no attestation, and no signature of one")
         elif place.parts[0] == manifest.LOGS:
             if path.suffix not in LOGS:

@@ -51,7 +51,7 @@ def command(plan: Plan, paths: tuple[Path, ...], signers: Path | None, write: bo
             if signatures.signer(found.path, signers) is None:
                 brought.attestations.remove(found)
                 apart.append((str(found.path), f"not signed by anybody of {signers}"))
-    unique = {found.path.name: found for found in brought.attestations}  # a name holds the digest
+    unique = {attestations.name_of(found.content): found for found in brought.attestations}
     words = [word for found in unique.values() for word in words_of(plan.scale, found, apart)]
     words += words_of_records(brought.compared)
     if not words and not apart:
@@ -60,10 +60,9 @@ def command(plan: Plan, paths: tuple[Path, ...], signers: Path | None, write: bo
     if write:
         folder, here = attestations.folder_of(plan.scale), {path.name for path in own}
         for found in (found for name, found in unique.items() if name not in here):
-            folder.mkdir(parents=True, exist_ok=True)
-            for path in (found.path, signatures.signature_of(found.path)):
-                if path.is_file():
-                    shutil.copyfile(path, folder / path.name)
+            path = attestations.write(found.content, folder)
+            if signatures.signature_of(found.path).is_file():
+                shutil.copyfile(signatures.signature_of(found.path), signatures.signature_of(path))
         for content in statements_of(plan, brought.compared):
             attestations.write(content, folder)
     if as_json:

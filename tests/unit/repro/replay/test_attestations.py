@@ -115,10 +115,12 @@ def test_only_attestations_and_their_signatures_lie_there(attestation):
     (path.parent / "notes.txt").touch()
     (path.parent / "lonely.json.sig").touch()
     path.with_name(f"{path.name}.sigstore.json").touch()
+    (path.parent / "deeper").mkdir()
+    (path.parent / "deeper" / path.name).touch()
     scene = audit.Scene(load_plan("smoke", OVERRIDES))
     stray = [str(found) for found in audit.nothing_else_is_shown(scene) if "attestations" in str(found)]
-    assert len(stray) == 2
-    assert all("lonely" in found or "notes" in found for found in stray)
+    assert len(stray) == 3
+    assert all("lonely" in found or "notes" in found or "deeper" in found for found in stray)
 
 
 # Signatures
@@ -213,7 +215,8 @@ def test_attestations_travel(attestation, tiny, tmp_path):
     path = attestation
     away = tmp_path / "away"
     shutil.move(path.parent, away)
-    told = call("merge", str(away), str(away), "--write", "--json", *tiny)
+    shutil.copy(away / path.name, away / "renamed.json")
+    told = call("merge", str(away), str(away / "renamed.json"), "--write", "--json", *tiny)
     assert json.loads(told.stdout)["shards"] == {
         f"indelman_1a/d=5/{a}/0-1": "identical" for a in ("direct", "no_solver")
     }
