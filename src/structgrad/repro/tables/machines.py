@@ -49,11 +49,12 @@ def _real(word: Word) -> Word:
 
 
 def _largest(words: Sequence[Word]) -> str:
-    """Of a metric over a record's replicas, measured by the metric's margin."""
+    """Of a metric over a record's replicas, measured by the metric's margin, or in its unit where it has none."""
     found = []
     for word in words:
         metrics = {metric.name: metric for metric in REGISTRY[word.shard.partition("/")[0]].metrics}
         for one in (one for one in word.moved if one["metric"] in metrics):
             apart = one["now"] - one["before"]
-            found.append((abs(apart) / metrics[one["metric"]].margin, f"{apart:+.2g} {one['unit']} ({one['metric']})"))
+            size = abs(apart) / (metrics[one["metric"]].margin or 1.0)
+            found.append((size, f"{apart:+.2g} {one['unit']} ({one['metric']})"))
     return max(found)[1] if found else "none"

@@ -15,10 +15,10 @@ from structgrad.repro import audit
 from structgrad.repro.cli import cli
 from structgrad.repro.evidence import attestations, signatures
 from structgrad.repro.evidence.records import load, save
-from structgrad.repro.evidence.words import together, words_here
+from structgrad.repro.evidence.words import Word, together, words_here
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import load_plan
-from structgrad.repro.tables.machines import between_machines
+from structgrad.repro.tables.machines import _largest, between_machines
 
 OVERRIDES = {"experiments": ["indelman_1a"], "arms": ["direct", "no_solver"], "settings": ["d=5"], "replicas": 2}
 DIRECT = "records/indelman_1a/d=5/direct.0-1.json"
@@ -246,3 +246,16 @@ def test_nothing_to_merge(trained, tiny):
     assert isinstance(told.exception, UserError)
     assert "nothing to merge" in str(told.exception)
     assert between_machines(["smoke"]) == []
+
+
+def test_the_largest_difference_is_told_by_the_metrics_margin():
+    """Of a metric that is set beside no print, and has no margin, in its unit."""
+
+    def word(experiment, *moved):
+        metrics = [{"metric": name, "unit": "%", "before": 1.0, "now": 1.0 + apart} for name, apart in moved]
+        return Word(f"{experiment}/x/y/0-0", "equal", "", "A", "B", False, metrics, "")
+
+    moved = ("prop_wrong_mean", 0.25), ("percent_sequences_perfect", 1.0)  # of margins 0.5 and 5
+    assert _largest([word("indelman_1a", *moved)]) == "+0.25 % (prop_wrong_mean)"
+    assert _largest([word("berthet_artificial", ("partial_noisy", -0.25))]) == "-0.25 % (partial_noisy)"
+    assert _largest([word("indelman_1a")]) == "none"
