@@ -1,5 +1,5 @@
 # The whole project with the libraries of requirements.lock, for whoever has neither Python 3.11 nor make:
-#   docker build --tag structgrad .
+#   make container                                                     # docker build --tag structgrad .
 #   docker run --rm structgrad                                         # make reproduce, from what the image holds
 #   docker run --rm --volume "$PWD/out:/structgrad/results/smoke" structgrad
 #   docker run --rm structgrad make audit SCALE=paper

@@ -6,6 +6,7 @@ CORES ?=
 PROFILE ?=
 ARGS ?=
 PYTHON ?= python3
+ENGINE ?= docker
 
 VENV := .venv
 READY := $(VENV)/.ready
@@ -22,7 +23,7 @@ INSTALLING := unset PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_DRY_RUN UV_TAR
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help setup reproduce test test-slow test-cluster lint bench audit report readme ui lock clean
+.PHONY: help setup reproduce test test-slow test-cluster lint bench audit report readme ui container lock clean
 
 help: ## this page
 	@echo 'structgrad reproduces the tables of three papers on learning through a discrete argmax.'
@@ -77,11 +78,20 @@ audit: $(READY) ## check that every number is what it claims to be [SCALE=]
 report: $(READY) ## write the report, its RO-Crate and the manifest from the records [SCALE=]
 	@$(RUN) structgrad report $(SCALE_OPTION)
 
-readme: $(READY) ## write the generated parts of README.md and docs/results.md
+readme: $(READY) ## write the generated parts of README.md and docs
 	@$(RUN) python -m structgrad.repro.report.readme
 
 ui: $(READY) ## browse the runs of results/<scale>/mlflow.db in MLflow [SCALE=]
 	@$(RUN) structgrad tracking ui $(SCALE_OPTION)
+
+container: ## build the image of the project, or of its training jobs [ENGINE=docker|podman|apptainer]
+	@command -v $(ENGINE) >/dev/null || { echo "structgrad: there is no $(ENGINE) here: install it, or name another" \
+	  "as in: make container ENGINE=podman" >&2; exit 1; }
+	@case '$(ENGINE)' in \
+	  docker|podman) exec $(ENGINE) build --tag structgrad . ;; \
+	  apptainer) exec apptainer build structgrad.sif apptainer.def ;; \
+	  *) echo "structgrad: ENGINE is docker, podman or apptainer, not $(ENGINE)" >&2; exit 1 ;; \
+	esac
 
 # ARGS=--upgrade moves every version to the newest that pyproject.toml allows; without it only what must move moves.
 lock: $(READY) ## resolve pyproject.toml into requirements.lock and environment.yml (needs network) [ARGS=--upgrade]

@@ -49,6 +49,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _project(root: Path) -> Path:
     for folder in ("schemas", "scales", "report", "profiles"):
         shutil.copytree(SOURCE / "workflow" / folder, root / "workflow" / folder)
+    shutil.copytree(SOURCE / "workflow" / "rules", root / "workflow" / "rules")
+    shutil.copy(SOURCE / "Snakefile", root / "Snakefile")
     (root / "config.yaml").write_text("scale: paper\n", encoding="utf-8")
     return root
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -13,6 +15,7 @@ import yaml
 
 from structgrad import __version__
 from structgrad.experiments import PAPERS
+from structgrad.repro.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -96,3 +99,87 @@ def test_what_a_build_need_not_see():
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     assert {".venv", ".work", ".snakemake", "results/smoke"} <= set(ignored)
     assert ".git" not in ignored  # records name the commit
+
+
+@pytest.mark.parametrize(
+    ("engine", "words"),
+    [
+        ("docker", "build --tag structgrad ."),
+        ("podman", "build --tag structgrad ."),
+        ("apptainer", "build structgrad.sif apptainer.def"),
+    ],
+)
+def test_one_command_builds_each(tmp_path, engine, words):
+    """The engine is one that writes down what it is told: there is no daemon here."""
+    (tmp_path / engine).write_text('#!/bin/sh\necho "$@" > "$(dirname "$0")/told"\n', encoding="utf-8")
+    (tmp_path / engine).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run(["make", "container", f"ENGINE={engine}"], cwd=ROOT, env=environment, check=True)
+    assert (tmp_path / "told").read_text(encoding="utf-8").strip() == words
+
+
+def test_an_engine_that_is_not_there():
+    told = subprocess.run(["make", "container", "ENGINE=dokcer"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert told.returncode != 0
+    assert "there is no dokcer here" in told.stderr
+
+
+def test_the_image_of_training_jobs_has_the_lock_and_names_what_is_in_it():
+    """As far as that can be told without Apptainer: its sections, files that exist, modules that the lock has."""
+    text = (ROOT / "apptainer.def").read_text(encoding="utf-8")
+    assert re.findall(r"^%(\w+)", text, re.MULTILINE) == ["files", "post", "environment", "test"]
+    (source, target), *more = re.findall(r"^    (\S+) (/\S+)$", text, re.MULTILINE)
+    assert (ROOT / source).is_file()
+    assert not more
+    assert f"--require-hashes -r {target}" in text
+    base = re.search(r"^From: (python:3\.\d+-slim-\w+)$", text, re.MULTILINE)
+    assert base is not None
+    assert f"FROM {base[1]}" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE))
+    (imported,) = re.findall(r"import ([\w, ]+);", text)
+    assert set(imported.split(", ")) <= locked
+
+
+# What a codechecker reads
+
+
+def test_codecheck_names_files_that_exist_and_nobody_who_does_not():
+    """By the rules of its specification 2.0, but for what only a codechecker, or an article of ours, can fill in."""
+    text = (ROOT / "codecheck.yml").read_text(encoding="utf-8")
+    assert text.startswith("---\n")
+    content = yaml.safe_load(text)
+    assert content.keys() == {"version", "paper", "manifest"}  # no codechecker, report, summary or certificate
+    assert content["version"] == "https://codecheck.org.uk/spec/config/2.0/"
+    assert content["paper"]["title"] == CITATION["title"]
+    assert content["paper"]["authors"] == [{"name": author["name"]} for author in PROJECT["authors"]]
+    assert set(content["paper"]["reference-other"]) == set(PUBLISHED.values())
+    files = [item["file"] for item in content["manifest"]]
+    assert len(files) == len(set(files)) > 10
+    assert [name for name in files if not (ROOT / name).is_file()] == []
+    assert all(item["comment"] for item in content["manifest"])
+
+
+# What an evaluator of the artifact reads
+
+
+def test_commands_and_links_of_the_artifact_page_exist():
+    text = (ROOT / "docs/artifact.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        assert (ROOT / "docs" / target).exists(), target
+    commands = set(
+        re.findall(
+            r"structgrad (\w+)",
+            re.sub(r"--tag structgrad", "", " ".join(re.findall(r"`[^`]+`|^    .*$", text, re.MULTILINE))),
+        )
+    )
+    assert commands <= set(COMMANDS)
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)", text)) <= targets
+
+
+def test_the_artifact_page_has_a_row_for_each_data_set():
+    text = (ROOT / "docs/artifact.md").read_text(encoding="utf-8")
+    data = text[text.index("## Data") : text.index("## ACM")]
+    assert all(
+        name in data for name in ("label ranking", "MNIST", "Fashion-MNIST", "CIFAR-10", "Warcraft", "BeerAdvocate")
+    )

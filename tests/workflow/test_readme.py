@@ -43,7 +43,7 @@ def test_a_part_that_nobody_makes_is_named():
 
 
 def test_it_is_short():
-    assert len(README.splitlines()) < 100
+    assert len(README.splitlines()) < 110
 
 
 @pytest.mark.parametrize(("text", "folder"), [(README, ROOT), (RESULTS, ROOT / "docs")])

@@ -6,7 +6,7 @@ from shlex import quote
 
 from structgrad.errors import UserError
 from structgrad.repro.planning import overrides
-from structgrad.repro.report import assets
+from structgrad.repro.report import assets, one_workflow
 from structgrad.repro.running import datasets, environment, finished, lock, outcomes, packs
 from structgrad.repro.running.cluster import site
 from structgrad.repro.running.digests import declared_digest, source_digest

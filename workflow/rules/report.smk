@@ -7,6 +7,7 @@ rule report:
         NOTES,
     output:
         f"results/{PLAN.scale}/report.html",
+        f"results/{PLAN.scale}/workflow.smk",
         f"results/{PLAN.scale}/ro-crate-metadata.json",
         f"results/{PLAN.scale}/MANIFEST.sha256",
     log:
@@ -16,6 +17,7 @@ rule report:
     params:
         sources=source_digest("structgrad.repro.report.page", *REPORT_TEMPLATES),
         declared=declared_digest("published_numbers.csv", "claims.yaml", "register.yaml", CAPTIONS),
+        workflow=one_workflow.digest(),
         scale=PLAN.scale,
     shell:
         "python -m structgrad report --scale {params.scale} 2>&1 | tee {log}"

@@ -25,6 +25,8 @@ COMMANDS = {
     "tracking": "fill the MLflow store from the records",
     "report": "write the report, the research-object metadata and the manifest",
     "audit": "check that every number is what it claims to be",
+    "attest": "train records anew and write what that found as a statement",
+    "merge": "what other machines' statements and records say of those here",
     "cluster": "say how this Slurm cluster wants to be asked",
     "doctor": "check this machine and say what to mend",
     "reproduce": "everything: train what is missing, then tables, tracking, report",

@@ -6,7 +6,7 @@ the digit. Notes are worth knowing and fail nothing. The chain that is checked:
     regenerated data and seeds -> records (sealed by digests) -> tables, figures, claims, report -> manifest
 
 It cannot detect a record that was made up as a whole, with all that is derived from it rebuilt; only training again
-shows that, and `structgrad explain` prints the command.
+shows that, and what it found can lie beside the records as attestations, which are held to them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from structgrad.errors import UserError
+from structgrad.repro.audit.attested import attestations_hold
 from structgrad.repro.audit.consistency import (
     curves_fit_results,
     metrics_are_whole,
@@ -63,6 +64,7 @@ CHECKS: tuple[Check, ...] = (
     commits_are_in_history,
     no_record_was_taken_out,
     data_is_the_same,
+    attestations_hold,
     levels_are_those_declared,
     tables_rebuild,
     figures_rebuild,

@@ -13,7 +13,7 @@ from structgrad.repro.figures.number_map import build_map
 from structgrad.repro.judging.comparison import first_difference, same_drawing
 from structgrad.repro.judging.summary import FAITHFUL, Answer, best_evidence
 from structgrad.repro.planning.paths import project_root
-from structgrad.repro.report import rocrate
+from structgrad.repro.report import one_workflow, rocrate
 from structgrad.repro.report.page import build_report
 from structgrad.repro.tables.files import build_tables
 from structgrad.repro.tables.summary import build_summary, summary_paths
@@ -42,7 +42,9 @@ def report_rebuilds(scene: Scene) -> Iterator[Finding]:
 
 
 def crate_rebuilds(scene: Scene) -> Iterator[Finding]:
-    """the research object describes the files that are there"""
+    """the research object describes the files that are there, and holds the workflow"""
+    workflow = one_workflow.path_of(scene.plan.scale)
+    yield from _rebuilt(scene, lambda: {workflow: one_workflow.text().encode("utf-8")})
     yield from _rebuilt(scene, lambda: {scene.folder / rocrate.NAME: rocrate.build_crate(scene.plan)})
 
 

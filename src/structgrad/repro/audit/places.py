@@ -9,7 +9,8 @@ from structgrad.errors import UserError
 from structgrad.files import is_temporary, sha256
 from structgrad.repro.audit import slices
 from structgrad.repro.audit.scene import Finding, Scene, misplaced
-from structgrad.repro.report import manifest, rocrate
+from structgrad.repro.evidence import attestations, signatures
+from structgrad.repro.report import manifest, one_workflow, rocrate
 
 LOGS = (".log", ".done", ".lock")
 
@@ -57,7 +58,7 @@ def nothing_else_is_shown(scene: Scene) -> Iterator[Finding]:
     stems = {experiment.stem for experiment in experiments}
     drawn = {experiment.stem_of(figure) for experiment in experiments for figure in experiment.figures}
     made = {
-        *(manifest.NAME, *manifest.STORE, rocrate.NAME, "claims.json", "report.html"),
+        *(manifest.NAME, *manifest.STORE, rocrate.NAME, one_workflow.NAME, "claims.json", "report.html"),
         *(f"tables/{stem}.{suffix}" for stem in stems for suffix in ("csv", "md", "html", "tex")),
         *(f"figures/{stem}.{suffix}" for stem in drawn for suffix in ("csv", "svg")),
         *(f"data/{experiment.name}.json" for experiment in experiments),
@@ -66,8 +67,19 @@ def nothing_else_is_shown(scene: Scene) -> Iterator[Finding]:
         place = path.relative_to(scene.folder)
         if place.parts[0] in ("records", manifest.STORE_FILES) or path.is_dir() or is_temporary(path):
             continue
-        if place.parts[0] == manifest.LOGS:
+        if place.parts[0] == attestations.FOLDER:
+            if len(place.parts) > 2 or not _of_attestations(path):
+                yield Finding(scene.name(path), "stray: no attestation, and no signature of one")
+        elif place.parts[0] == manifest.LOGS:
             if path.suffix not in LOGS:
                 yield Finding(scene.name(path), f"stray: not a log ({', '.join(LOGS)})")
         elif place.as_posix() not in made:
             yield Finding(scene.name(path), "stray: no experiment of this scale makes it")
+
+
+def _of_attestations(path: Path) -> bool:
+    """Whether it is one, or a signature (ssh's or sigstore's) that lies beside the file that it is of."""
+    for end in (signatures.SUFFIX, ".sigstore.json"):
+        if path.name.endswith(end):
+            return path.with_name(path.name.removesuffix(end)).is_file()
+    return path.suffix == ".json"

@@ -76,29 +76,10 @@ def command(plan: Plan, count: int | None, text: str | None, minutes: float | No
 
 
 def _replay(plan: Plan, count: int, text: str | None, minutes: float | None, as_json: bool) -> None:
-    from structgrad.repro.progress import stage
-    from structgrad.repro.replay.replaying import drawn, proven, replay
-    from structgrad.repro.replay.statement import statement
+    from structgrad.repro.commands.replaying import replay_aloud
+    from structgrad.repro.replay.statement import replay_found
 
-    text = text or secrets.token_hex(8)
-    chosen = drawn(plan, count, text, minutes)
-    said = f"replaying {len(chosen.shards)} of {chosen.of} records of scale {plan.scale}, drawn by {text!r}"
-    click.echo(f"{said}; their records took {chosen.seconds / 60:.1f} min", err=as_json)
-    replayed = []
-    with stage("training records anew", len(chosen.shards), "records") as done:
-        for shard in chosen.shards:
-            with stage(shard.id):
-                replayed.append(replay(plan, shard, lambda *_: None))
-            done()
-            if not as_json:
-                outcome, ran = replayed[-1].outcome, replayed[-1].again["run"]
-                why = f"\n           {outcome.why}" if outcome.why else ""
-                click.echo(f"{outcome.verdict:<10} {shard.id}  {ran['seconds']:.1f} s{why}")
-    outcomes = [one.outcome for one in replayed]
+    chosen, replayed = replay_aloud(plan, count, text or secrets.token_hex(8), minutes, as_json)
     if as_json:
-        click.echo(json.dumps(statement(plan, text, minutes, chosen, replayed), indent=1))
-    else:
-        if chosen.left_out:
-            click.echo(f"{chosen.left_out} more could not be drawn: their data is not here (structgrad data fetch)")
-        click.echo(proven(chosen, outcomes))
-    sys.exit(int(any(outcome.verdict == "conflict" for outcome in outcomes)))
+        click.echo(json.dumps(replay_found(plan, chosen, replayed), indent=1))
+    sys.exit(int(any(one.outcome.verdict == "conflict" for one in replayed)))

@@ -17,6 +17,7 @@ from structgrad.repro.documents import DocumentError, parse_json, read_text, val
 
 SCHEMA = "structgrad.record/1"
 OUTSIDE_DIGEST = ("digest", "run")
+NUMBERS = ("results", "history")  # what a training gives; all else says what it was made of
 
 
 class RecordError(UserError):

@@ -47,6 +47,12 @@ def draw(seconds: Mapping[str, float], count: int, text: str, minutes: float | N
     return chosen
 
 
+def pool_digest(seconds: Mapping[str, float]) -> str:
+    """sha256 of what was drawn from: each record's id and the seconds that it took."""
+    lines = (f"{name} {float(took)!r}\n" for name, took in sorted(seconds.items()))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def bound(drawn: int, conflicts: int = 0) -> float:
     """The share of the records, by their weights, below which those that are made up lie with 95 % confidence."""
     if not drawn:

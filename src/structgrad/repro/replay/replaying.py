@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from structgrad.errors import UserError
 from structgrad.repro.evidence.records import load
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.shard import Shard
-from structgrad.repro.replay.drawing import bound, draw
+from structgrad.repro.replay.drawing import bound, draw, pool_digest
 from structgrad.repro.replay.outcomes import Outcome, judge
 from structgrad.repro.running import places
 from structgrad.repro.running.realdata import data_folder, needed
@@ -25,8 +25,8 @@ class Replayed:
     """One record that was drawn: what it says of itself, what its replay says of it, and what that took."""
 
     shard: Shard
-    record: dict[str, Any]
-    again: dict[str, Any]
+    record: Mapping[str, Any]
+    again: Mapping[str, Any]
     outcome: Outcome
 
 
@@ -38,15 +38,22 @@ class Drawn:
         shards: in the order of the draw.
         seconds: that their records took, together.
         of: how many records could have been drawn.
-        left_out: how many could not, for want of data.
-        weighted: whether what is cheap was drawn more often.
+        pool: what :func:`structgrad.repro.replay.drawing.pool_digest` says of them.
+        left_out: those that could not, for want of data.
+        asked: the text that drew, how many were wanted and in which minutes, if any.
     """
 
     shards: Sequence[Shard]
     seconds: float
     of: int
-    left_out: int
-    weighted: bool
+    pool: str
+    left_out: Sequence[str]
+    asked: tuple[str, int, float | None]
+
+    @property
+    def weighted(self) -> bool:
+        """Whether what is cheap was drawn more often."""
+        return self.asked[2] is not None
 
 
 def drawn(plan: Plan, count: int, text: str, minutes: float | None) -> Drawn:
@@ -64,7 +71,9 @@ def drawn(plan: Plan, count: int, text: str, minutes: float | None) -> Drawn:
     seconds = {name: records[name]["run"]["seconds"] for name in sorted(here)}
     chosen = draw(seconds, count, text, minutes)
     spent = sum(seconds[name] for name in chosen)
-    return Drawn([plan.shard(name) for name in chosen], spent, len(here), len(records) - len(here), minutes is not None)
+    left_out = sorted(records.keys() - here)
+    shards, asked = [plan.shard(name) for name in chosen], (text, count, minutes)
+    return Drawn(shards, spent, len(here), pool_digest(seconds), left_out, asked)
 
 
 def replay(plan: Plan, shard: Shard, show: Callable[[int, int, dict[str, float]], None]) -> Replayed:
@@ -81,18 +90,18 @@ def made_up_below(outcomes: Sequence[Outcome]) -> float:
     return bound(len(decided), sum(not outcome.confirms for outcome in decided))
 
 
-def proven(chosen: Drawn, outcomes: Sequence[Outcome]) -> str:
-    """One sentence: how many were confirmed, and what follows for all records."""
+def proven(of: int, weighted: bool, outcomes: Sequence[Outcome]) -> str:
+    """One sentence: how many were confirmed, and what follows for all ``of`` records that could have been drawn."""
     decided = [outcome for outcome in outcomes if outcome.verdict != "undecided"]
     conflicts = sum(not outcome.confirms for outcome in decided)
-    counted = " (each counted by its chance to be drawn)" if chosen.weighted else ""
+    counted = " (each counted by its chance to be drawn)" if weighted else ""
     told = f"{len(decided) - conflicts} of {len(decided)} match"
     undecided = len(outcomes) - len(decided)
     beside = f", {undecided} could not be decided" if undecided else ""
     if not decided:
         return f"{told}{beside}: that proves nothing"
     percent = f"{100 * made_up_below(outcomes):.2g} %"
-    return f"{told}{beside}: fewer than {percent} of the {chosen.of} records{counted} are made up, with 95 % confidence"
+    return f"{told}{beside}: fewer than {percent} of the {of} records{counted} are made up, with 95 % confidence"
 
 
 def _has_data(plan: Plan, shard: Shard) -> bool:

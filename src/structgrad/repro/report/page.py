@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from structgrad.experiments import PAPERS
-from structgrad.files import write_bytes
+from structgrad.files import write_bytes, write_text
 from structgrad.repro import claims
 from structgrad.repro.evidence.gathering import Evidence
 from structgrad.repro.figures.files import build_figures
@@ -21,7 +21,7 @@ from structgrad.repro.judging.summary import Answer
 from structgrad.repro.judging.verdicts import OUTCOMES
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
-from structgrad.repro.report import assets, manifest, rocrate, rows
+from structgrad.repro.report import assets, manifest, one_workflow, rocrate, rows
 from structgrad.repro.report.facts import Facts
 from structgrad.repro.report.pictures import share_styles
 from structgrad.repro.report.sections import section
@@ -34,6 +34,7 @@ def write_report(plan: Plan, cells: Cells) -> list[Path]:
     """Write the page, the research object's metadata and, last of all, the manifest; their paths."""
     page, crate = results(plan.scale) / "report.html", results(plan.scale) / rocrate.NAME
     write_bytes(page, build_report(plan, cells))
+    write_text(one_workflow.path_of(plan.scale), one_workflow.text())
     write_bytes(crate, rocrate.build_crate(plan))
     return [page, crate, manifest.write(plan.scale)]
 

@@ -1,4 +1,4 @@
-"""The generated parts of README.md, docs/results.md and docs/deviations.md; a test holds them current."""
+"""The generated parts of README.md and of results.md, deviations.md, artifact.md in docs; a test holds them current."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from structgrad.repro.judging.numbers import fixed
 from structgrad.repro.judging.summary import Answer, best_evidence, outside, tally
 from structgrad.repro.judging.verdicts import OUTCOMES
 from structgrad.repro.planning.paths import project_root
+from structgrad.repro.report.artifact import artifact_parts
 from structgrad.repro.tables.summary import counted, multiplicity
 
-FILES = ("README.md", "docs/results.md", "docs/deviations.md")
+FILES = ("README.md", "docs/results.md", "docs/deviations.md", "docs/artifact.md")
 BLOCK = re.compile(r"(<!-- generated: ([^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -32,7 +33,14 @@ def parts(answers: Sequence[Answer]) -> Mapping[str, str]:
     words = {f"{paper} in words": f"{counted(a for a in answers if a.paper == paper)}.\n" for paper in PUBLISHED}
     choices = {f"{paper} open choices": open_choices(paper) for paper in PUBLISHED}
     said = f"{multiplicity(outside(answers))}.\n"
-    return {"verdicts": _verdicts(answers), "multiplicity": said, **words, **tables, **choices}
+    return {
+        "verdicts": _verdicts(answers),
+        "multiplicity": said,
+        **words,
+        **tables,
+        **choices,
+        **artifact_parts(answers),
+    }
 
 
 def filled(text: str, contents: Mapping[str, str], name: str) -> str:

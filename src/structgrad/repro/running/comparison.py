@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from structgrad.experiments import Experiment
-from structgrad.repro.evidence.records import OUTSIDE_DIGEST
+from structgrad.repro.evidence.records import NUMBERS, OUTSIDE_DIGEST
 from structgrad.training.results import pooled, report_of
 
-NUMBERS = ("results", "history")  # what a training gives; all else says what it was made of
 SHOWN = 60  # characters of a value in a line for people
 
 

@@ -11,10 +11,11 @@ from structgrad.experiments import PAPERS
 from structgrad.files import write_bytes
 from structgrad.repro.factors.pages import page_behind
 from structgrad.repro.judging.numbers import MORE_DIGITS, fixed
-from structgrad.repro.judging.summary import Answer, Outside, best_evidence, outside, tally
+from structgrad.repro.judging.summary import FAITHFUL, Answer, Outside, best_evidence, outside, tally
 from structgrad.repro.judging.verdicts import APART, OUTCOMES
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.tables.comma_separated import comma_separated
+from structgrad.repro.tables.machines import between_machines
 
 COLUMNS = (
     "paper", "table", "row", "column", "metric", "unit", "published", "published_spread",
@@ -144,6 +145,7 @@ def to_markdown(answers: Sequence[Answer]) -> str:
             ]
             lines += [_line(answer) for answer in of_table]
             lines.append("")
+    lines += between_machines(FAITHFUL)
     return "\n".join(lines)
 
 

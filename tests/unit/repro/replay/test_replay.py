@@ -127,55 +127,42 @@ def test_records_without_a_common_metric():
 # The command
 
 
-TINY = ["--scale", "smoke", "--set", "experiments=[indelman_1a]", "--set", "arms=[direct, no_solver]"]
-TINY += ["--set", "settings=['d=5']", "--set", "replicas=2"]
-
-
-@pytest.fixture
-def trained(project):
-    """A project with two real records."""
-    for arm in ("direct", "no_solver"):
-        done = CliRunner().invoke(cli, ["run", f"indelman_1a/d=5/{arm}/0-1", *TINY])
-        assert done.exit_code == 0, done.output
-    return project
-
-
-def test_honest_records_are_confirmed(trained):
-    told = CliRunner().invoke(cli, ["audit", "--replay", "5", "--seed", "abc", *TINY])
+def test_honest_records_are_confirmed(trained, tiny):
+    told = CliRunner().invoke(cli, ["audit", "--replay", "5", "--seed", "abc", *tiny])
     assert told.exit_code == 0, told.output
     assert "replaying 2 of 2 records of scale smoke, drawn by 'abc'" in told.output
     assert told.output.count("identical  indelman_1a/d=5/") == 2
     assert "2 of 2 match: fewer than 78 % of the 2 records are made up, with 95 % confidence" in told.output
 
 
-def test_a_forged_record_is_in_conflict_and_stays_as_it_was(trained):
+def test_a_forged_record_is_in_conflict_and_stays_as_it_was(trained, tiny):
     path = results("smoke") / "records/indelman_1a/d=5/direct.0-1.json"
     record = load(path)
     record["history"]["loss"][0] += 1e-9  # a digit that nobody sees
     forged = save(record, path)
-    told = CliRunner().invoke(cli, ["audit", "--replay", "2", "--seed", "abc", "--json", *TINY])
+    told = CliRunner().invoke(cli, ["audit", "--replay", "2", "--seed", "abc", "--json", *tiny])
     assert told.exit_code == 1
     said = json.loads(told.stdout)
-    (conflict,) = [one for one in said["replayed"] if one["verdict"] == "conflict"]
+    (conflict,) = [one for one in said["outcomes"] if one["verdict"] == "conflict"]
     assert conflict["record"] == forged["digest"]
     assert "history.loss.0" in conflict["why"]
-    assert said["seed"] == "abc"
+    assert said["draw"]["seed"] == "abc"
     assert said["made_up_below"] == pytest.approx(bound(2, 1))
     assert load(path) == forged
 
 
-def test_who_asks_wrongly(trained):
+def test_who_asks_wrongly(trained, tiny):
     for words, message in (
         (["--seed", "abc"], "how many? --replay N"),
         (["--replay", "0"], "0 is not in the range"),
         (["--replay", "1", "--minutes", "0"], "not in the range"),
     ):
-        told = CliRunner().invoke(cli, ["audit", *words, *TINY])
+        told = CliRunner().invoke(cli, ["audit", *words, *tiny])
         assert isinstance(told.exception, UserError | SystemExit)
         assert message in f"{told.output}{told.exception}"
 
 
-def test_nothing_to_replay(project):
-    told = CliRunner().invoke(cli, ["audit", "--replay", "1", *TINY])
+def test_nothing_to_replay(project, tiny):
+    told = CliRunner().invoke(cli, ["audit", "--replay", "1", *tiny])
     assert isinstance(told.exception, UserError)
     assert "no record of scale smoke can be trained anew" in str(told.exception)
