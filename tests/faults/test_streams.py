@@ -45,6 +45,6 @@ def test_a_listener_that_leaves():
 def test_a_closed_stream_is_not_taken_by_a_file():
     """Who opened the number of standard output for a lock would find there what all print."""
     code = "from structgrad.repro.running import streams; streams.settle(); print(open('/dev/zero').fileno(), file=err)"
-    line = f'{sys.executable} -c "import os; err = os.fdopen(os.dup(2), \'w\'); {code}" <&- >&-'
+    line = f"{sys.executable} -c \"import os; err = os.fdopen(os.dup(2), 'w'); {code}\" <&- >&-"
     number = int(shell(line)[2])
     assert number > 2

@@ -60,7 +60,7 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and turn every :class:`UserError`, and what the machine refuses, into one line and code 2."""
+    """Run the command line and turn a :class:`UserError`, and what a machine refuses, into one line and exit code 2."""
     from structgrad.repro.planning.program import typed
 
     environment.settle()

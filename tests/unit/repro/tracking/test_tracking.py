@@ -37,24 +37,6 @@ pytestmark = pytest.mark.filterwarnings(  # mlflow's own, at import
 STARTUP = 600.0  # seconds that a busy machine may need to start a server
 
 
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory):
-    """A store without runs: preparing one takes MLflow seconds, copying it takes none."""
-    mlflow_store.prepare()
-    from mlflow import MlflowClient
-
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}", registry_uri=f"sqlite:///{path}").search_experiments(max_results=1)
-    return path
-
-
-@pytest.fixture
-def ready(finished, empty):
-    """A finished project with a store that has no runs yet."""
-    shutil.copy(empty, mlflow_store.database(finished))
-    return finished
-
-
 def client(plan):
     mlflow_store.prepare()
     from mlflow import MlflowClient
