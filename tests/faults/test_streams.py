@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.faults
 FULL = "structgrad: standard output, or a file: No space left on device\n"
 UNKNOWN = "structgrad: unknown command 'lst'; did you mean 'list'?\n"
 

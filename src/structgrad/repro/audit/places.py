@@ -11,6 +11,7 @@ from structgrad.repro.audit import slices
 from structgrad.repro.audit.scene import Finding, Scene, misplaced
 from structgrad.repro.report import manifest, rocrate
 
+COPIES = f"{manifest.STORE_FILES}/*/*/artifacts/record/*.json"
 LOGS = (".log", ".done", ".lock")
 
 
@@ -64,9 +65,12 @@ def nothing_else_is_shown(scene: Scene) -> Iterator[Finding]:
     }
     for path in sorted(scene.folder.rglob("*")):
         place = path.relative_to(scene.folder)
-        if place.parts[0] in ("records", manifest.STORE_FILES) or path.is_dir() or is_temporary(path):
+        if place.parts[0] == "records" or path.is_dir() or is_temporary(path):
             continue
-        if place.parts[0] == manifest.LOGS:
+        if place.parts[0] == manifest.STORE_FILES:
+            if not place.match(COPIES):
+                yield Finding(scene.name(path), "stray: not a record that was copied for MLflow")
+        elif place.parts[0] == manifest.LOGS:
             if path.suffix not in LOGS:
                 yield Finding(scene.name(path), f"stray: not a log ({', '.join(LOGS)})")
         elif place.as_posix() not in made:

@@ -10,6 +10,7 @@ from structgrad.repro.evidence.records import load, save
 from structgrad.repro.planning.paths import results
 from structgrad.training.checkpoint import Checkpoint
 
+pytestmark = pytest.mark.faults
 RECORD = "records/indelman_1a/d=5/direct.0-2.json"
 
 
