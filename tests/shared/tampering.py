@@ -36,7 +36,7 @@ class Mutation:
     kind: str
     said: str
     record: Callable[[Record], None] | None = None
-    files: Callable[[Path], None] | None = None
+    files: Callable[[Path], Any] | None = None
     tries: tuple[str, ...] = (EDITS, MENDS)
 
     @property
@@ -245,7 +245,7 @@ def _places() -> Iterator[tuple[str, Callable[[Path], None]]]:
     yield "a strange mode for a file", lambda folder: (folder / "claims.json").chmod(0o1644)
 
 
-def _strangers() -> Iterator[tuple[str, Callable[[Path], None]]]:
+def _strangers() -> Iterator[tuple[str, Callable[[Path], Any]]]:
     names = (
         "mlflow.db.html", "better.tmp", "logs/report.html", "figures/indelman_1a.png", "figures/more/indelman_1a.svg",
         "tables/more/indelman_1a.csv", "tables/indelman_1a.html.bak", "tables/indelman_9.csv", "data/indelman_9.json",
