@@ -23,7 +23,7 @@ INSTALLING := unset PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_DRY_RUN UV_TAR
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help setup reproduce test test-slow test-cluster lint bench audit report readme ui container lock clean
+.PHONY: help setup reproduce test test-slow test-cluster test-faults lint bench audit report readme ui container lock clean
 
 help: ## this page
 	@echo 'structgrad reproduces the tables of three papers on learning through a discrete argmax.'
@@ -50,13 +50,16 @@ reproduce: $(READY) ## train what is missing, then tables, figures, tracking and
 	@exec $(RUN) structgrad reproduce $(SCALE_OPTION) $(if $(CORES),--cores $(CORES)) $(if $(PROFILE),--profile $(PROFILE))
 
 test: $(READY) ## run the tests on all cores, without the slow ones [ARGS=, as in ARGS="-n 0 -k audit"]
-	@$(RUN) python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)
+	@$(RUN) python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not slow and not faults' $(ARGS)
 
 test-slow: $(READY) ## run the slow tests only [ARGS=]
 	@$(RUN) python -m pytest -m slow $(ARGS)
 
 test-cluster: $(READY) ## run the workflow through a Slurm of one node that the tests start and stop (Debian, root) [ARGS=]
 	@$(RUN) python -m pytest tests/cluster $(ARGS)
+
+test-faults: $(READY) ## tamper with results, fill disks, damage stores, close streams: all is named [ARGS=]
+	@$(RUN) python -m pytest tests/faults tests/workflow/test_stopping.py tests/unit/repro/audit tests/unit/repro/faults -n auto --dist load -m faults $(ARGS)
 
 lint: $(READY) ## style, types, import arrows and the workflow's own lint; runs them all, then says which failed
 	@failed=''; \

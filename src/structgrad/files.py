@@ -47,6 +47,17 @@ def write_bytes(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder where :func:`write_bytes` would fail; before work whose outcome is to be written there.
+
+    Raises:
+        UserError: it cannot be made, or nothing can be written into it.
+    """
+    probe = folder / f".writable.{os.getpid()}.tmp"
+    write_bytes(probe, b"")
+    probe.unlink(missing_ok=True)
+
+
 def is_temporary(path: Path) -> bool:
     """Whether a file is one of :func:`write_bytes` that a kill left behind, or is being written."""
     return path.name.startswith(".") and path.suffix == ".tmp"

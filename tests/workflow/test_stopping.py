@@ -125,9 +125,9 @@ def no_lock_of_snakemake(clone):
     return not list((clone / ".snakemake/locks").glob("*"))
 
 
-# Each takes the time of a workflow or two: all but the first are slow.
+# Each takes the time of a workflow or two: all but the first are left to `make test-faults`.
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGTERM, signal.SIGHUP))]
+    "number", [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.faults) for n in (signal.SIGTERM, signal.SIGHUP))]
 )
 def test_a_signal_stops_it_and_its_jobs_and_leaves_no_lock(toy, start, number):
     process, _, pipe = start(*REPRODUCE)
@@ -140,7 +140,7 @@ def test_a_signal_stops_it_and_its_jobs_and_leaves_no_lock(toy, start, number):
     assert (toy / ".work/smoke/workflow.lock").read_text() == ""
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_killed_it_takes_its_jobs_along_and_the_next_takes_over(toy, start):
     process, _, pipe = start(*REPRODUCE)
     process.kill()
@@ -153,7 +153,7 @@ def test_killed_it_takes_its_jobs_along_and_the_next_takes_over(toy, start):
     assert "LockException" not in ended(again, pipe)
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_a_second_one_names_the_first_and_leaves_it_alone(toy, start, python):
     first, _, pipe = start(*REPRODUCE)
     for words in (REPRODUCE, PLAIN):
@@ -169,7 +169,7 @@ def test_a_second_one_names_the_first_and_leaves_it_alone(toy, start, python):
     assert first.returncode == 130
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_a_plain_snakemake_is_named_while_it_lives_and_taken_over_when_it_was_killed(toy, start, python):
     plain, job, pipe = start(*PLAIN)
     second = python("-m", *REPRODUCE, check=False)

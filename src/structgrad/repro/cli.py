@@ -9,7 +9,7 @@ import click
 
 from structgrad import __version__
 from structgrad.errors import UserError, unknown
-from structgrad.repro.running import environment
+from structgrad.repro.running import environment, streams
 from structgrad.repro.running.supervise import StoppedError
 
 COMMANDS = {
@@ -62,7 +62,7 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and turn every :class:`UserError` into one line and exit code 2."""
+    """Run the command line and turn a :class:`UserError`, and what a machine refuses, into one line and exit code 2."""
     from structgrad.repro.planning.program import typed
 
     environment.settle()
@@ -79,6 +79,13 @@ def main(arguments: list[str] | None = None) -> None:
     except StoppedError as error:
         click.echo("structgrad: stopped; what is finished is kept: run again to go on", err=True)
         sys.exit(error.code)
+    except OSError as error:
+        refused = streams.refusal(error)
+        if refused is None:
+            raise
+        streams.drop_output()
+        click.echo(f"structgrad: {refused}", err=True)
+        sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("structgrad: stopped", err=True)
         sys.exit(130)

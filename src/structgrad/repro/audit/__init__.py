@@ -21,6 +21,7 @@ from structgrad.repro.audit.consistency import (
     selections_fit_curves,
     trainings_are_told_apart,
 )
+from structgrad.repro.audit.data_files import data_files_fit_the_records
 from structgrad.repro.audit.derived import (
     claims_rebuild,
     crate_rebuilds,
@@ -31,7 +32,12 @@ from structgrad.repro.audit.derived import (
 )
 from structgrad.repro.audit.forms import files_are_plain
 from structgrad.repro.audit.levels import levels_are_those_declared, promises
-from structgrad.repro.audit.origins import commits_are_in_history, no_record_was_taken_out, runs_fit_identities
+from structgrad.repro.audit.origins import (
+    commits_are_in_history,
+    no_record_was_taken_out,
+    runs_fit_identities,
+    sources_fit_commits,
+)
 from structgrad.repro.audit.places import manifest_holds, nothing_else_is_shown, records_are_in_place
 from structgrad.repro.audit.records import (
     data_is_the_same,
@@ -63,8 +69,10 @@ CHECKS: tuple[Check, ...] = (
     runs_fit_identities,
     commits_are_in_history,
     no_record_was_taken_out,
+    sources_fit_commits,
     data_is_the_same,
     attestations_hold,
+    data_files_fit_the_records,
     levels_are_those_declared,
     tables_rebuild,
     figures_rebuild,

@@ -7,12 +7,15 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from structgrad.repro.audit.scene import Finding, Scene
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.running import git
+from structgrad.repro.running.digests import HERE
 from structgrad.repro.running.provenance import LIBRARIES
+from structgrad.repro.running.run import trainer_digest
 
 CLOCKS = timedelta(hours=1)  # what the clocks of two machines may differ by
 ROUNDED = 3.0  # seconds: times are cut to whole ones
@@ -58,16 +61,37 @@ def commits_are_in_history(scene: Scene) -> Iterator[Finding]:
         scene.notes.append(Finding("", f"{absent} records name no commit of this (perhaps shallow) history"))
 
 
+def sources_fit_commits(scene: Scene) -> Iterator[Finding]:
+    """one commit has one digest of an experiment's sources, today's where they have not changed since"""
+    made: dict[tuple[str, str], dict[str, list[Path]]] = {}
+    for path, record in scene.sound.items():
+        of = record["provenance"]
+        if of["git_commit"] is not None and not of["git_dirty"]:
+            own = made.setdefault((record["experiment"], of["git_commit"]), {})
+            own.setdefault(of["source_digest"], []).append(path)
+    for (experiment, commit), own in made.items():
+        right = max(own, key=lambda digest: len(own[digest]))
+        others = scene.name(own[right][0])
+        if _is_todays(commit):
+            right, others = trainer_digest(scene.whole, experiment), "the same sources today"
+        for digest, path in ((digest, path) for digest, paths in own.items() for path in paths):
+            if digest != right:
+                told = f"provenance.source_digest: {digest[:12]} in {commit[:12]}, where {others} has {right[:12]}"
+                yield Finding(scene.name(path), told)
+
+
 def no_record_was_taken_out(scene: Scene) -> Iterator[Finding]:
-    """every record that this history ever had is still there"""
-    folder = (scene.folder / "records").relative_to(project_root()).as_posix()
+    """every record, and every file of data digests, that this history ever had is still there"""
+    folder = scene.folder.relative_to(project_root())
+    folders = [(folder / part).as_posix() for part in ("records", "data")]
+    words = ("log", "-z", "--no-renames", "--diff-filter=D", "--name-only", "--format=", "HEAD", "--")
     try:
-        now = git.ask("ls-tree", "-r", "-z", "--name-only", "HEAD", "--", folder)
-        gone = git.ask("log", "-z", "--no-renames", "--diff-filter=D", "--name-only", "--format=", "HEAD", "--", folder)
+        now = git.ask("ls-tree", "-r", "-z", "--name-only", "HEAD", "--", *folders)
+        gone = git.ask(*words, *folders)
     except git.NoRepositoryError:  # a note of another check
         return
     for name in sorted({part for part in (now + b"\0" + gone).decode().split("\0") if part.endswith(".json")}):
-        if not (project_root() / name).exists():
+        if not (project_root() / name).is_file():
             yield Finding(name, "gone: this history has it")
 
 
@@ -108,6 +132,18 @@ def _commit(record: Mapping[str, Any]) -> Iterator[str]:
         locked = {_public(of) for other, of in pinned if other == name}  # one for each of several Pythons
         if locked and _public(version) not in locked:
             yield f"provenance.libraries: {name} {version}, but {LOCK} in {commit[:12]} has {' or '.join(locked)}"
+
+
+@cache
+def _is_todays(commit: str) -> bool:
+    """Whether the package's sources, as they lie here, are those of a commit."""
+    if not HERE.is_relative_to(project_root()):  # another checkout's are at work
+        return False
+    try:
+        git.ask("rev-parse", "--verify", f"{commit}:./src")
+        return not git.ask("diff", "--name-only", commit, "--", "./src")
+    except git.NoRepositoryError:  # no such commit, which is a finding of another check
+        return False
 
 
 def _public(version: str) -> str:

@@ -12,6 +12,7 @@ from structgrad.repro.audit.scene import Finding, Scene, misplaced
 from structgrad.repro.evidence import attestations, signatures
 from structgrad.repro.report import manifest, one_workflow, rocrate
 
+COPIES = f"{manifest.STORE_FILES}/*/*/artifacts/record/*.json"
 LOGS = (".log", ".done", ".lock")
 
 
@@ -65,11 +66,14 @@ def nothing_else_is_shown(scene: Scene) -> Iterator[Finding]:
     }
     for path in sorted(scene.folder.rglob("*")):
         place = path.relative_to(scene.folder)
-        if place.parts[0] in ("records", manifest.STORE_FILES) or path.is_dir() or is_temporary(path):
+        if place.parts[0] == "records" or path.is_dir() or is_temporary(path):
             continue
         if place.parts[0] == attestations.FOLDER:
             if len(place.parts) > 2 or not _of_attestations(path):
                 yield Finding(scene.name(path), "stray: no attestation, and no signature of one")
+        elif place.parts[0] == manifest.STORE_FILES:
+            if not place.match(COPIES):
+                yield Finding(scene.name(path), "stray: not a record that was copied for MLflow")
         elif place.parts[0] == manifest.LOGS:
             if path.suffix not in LOGS:
                 yield Finding(scene.name(path), f"stray: not a log ({', '.join(LOGS)})")

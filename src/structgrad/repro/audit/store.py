@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from structgrad.errors import UserError
+from structgrad.files import sha256
 from structgrad.repro.audit.scene import Finding, Scene
 from structgrad.repro.evidence.records import RecordError
 from structgrad.repro.tracking.ingestion import between_ingests, cells_of
 from structgrad.repro.tracking.inspection import RECORD, faults, runs_in
-from structgrad.repro.tracking.mlflow_store import FILE, View, database
+from structgrad.repro.tracking.mlflow_store import FILE, View, artifacts, database
 
 
 def store_shows_the_records(scene: Scene) -> Iterator[Finding]:
@@ -39,6 +40,9 @@ def store_shows_the_records(scene: Scene) -> Iterator[Finding]:
             yield Finding(scene.name(path), f"{identity}: a run of another file (structgrad tracking ingest)")
             continue
         yield from (Finding(scene.name(path), f"{identity}: {fault}") for fault in faults(run, view))
+        copy = artifacts(scene.plan) / experiment.stem / run.identity / "artifacts" / "record" / of.name
+        if copy.is_file() and (copy.is_symlink() or sha256(copy) != view.tags[FILE]):
+            yield Finding(scene.name(copy), f"not the record of {identity}, whose copy it should be")
     lacking = len({record["id"] for record in scene.sound.values()} - shown)
     if lacking:
         scene.notes.append(Finding(scene.name(path), f"{lacking} records are not shown (structgrad tracking ingest)"))

@@ -42,7 +42,11 @@ def gather(part: ExperimentPlan, shards: Sequence[Shard]) -> list[Evidence]:
         path = shard.path
         if not path.exists() and not path.is_symlink():
             continue
-        record = _load(path, text_of(path))
+        try:
+            record = _load(path, text_of(path))
+        except RecordError as error:
+            anew = f"structgrad run {shard.id} --scale {shard.scale} --fresh"
+            raise RecordError(f"{error}; restore it, or train it anew: {anew}") from error
         _belongs(record, shard, part)
         for result in record["results"]:
             other = seen.setdefault(result["replica"], path)

@@ -16,6 +16,7 @@ from pathlib import Path
 from structgrad import cache
 from structgrad.errors import UserError
 from structgrad.files import user_cache
+from structgrad.repro.running import streams
 
 # What people's shells, notebooks and schedulers set for other programs, and what it would do here.
 UNSET = (
@@ -39,6 +40,7 @@ def settle() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
             stream.reconfigure(errors=HANDLER)
+    streams.settle()
 
 
 def for_workflow() -> dict[str, str]:

@@ -7,10 +7,11 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from structgrad.experiments import Experiment
+from structgrad.files import check_writable
 from structgrad.repro.evidence import records
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.planning.resolve import trainer
@@ -92,6 +93,7 @@ def run_shard(
     sources = trainer_digest(plan, shard.experiment)
     key = key_of(plan, shard)
     place = place or own(shard)
+    check_writable(place.record.parent)  # not after hours
     checkpoint = Checkpoint(place.checkpoint, key)
     forget_peak_memory()
     job = Job(
@@ -104,10 +106,12 @@ def run_shard(
     with data_folder(plan):
         data = datasets.verified_digest(plan, shard, parameters, seeds)
         trained = checked(_trained(experiment, job), experiment, shard)
+    lasted = time.monotonic() - clock
     run = {
         "started": started.isoformat(timespec="seconds"),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(trained.seconds_before + time.monotonic() - clock, 2),
+        # a clock may be set while a training runs; what passed since its start does not depend on it
+        "finished": (started + timedelta(seconds=lasted)).isoformat(timespec="seconds"),
+        "seconds": round(trained.seconds_before + lasted, 2),
         "resumed": trained.resumed,
         "peak_memory_mb": peak_memory_mb(),
         "device": device,

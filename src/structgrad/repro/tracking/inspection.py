@@ -23,8 +23,12 @@ FINISHED = "SELECT run_uuid FROM runs WHERE status = 'FINISHED' AND lifecycle_st
 
 @dataclass(frozen=True)
 class Shown:
-    """What a run shows: tags and parameters by name, metrics by name and step, and the latest of each by name."""
+    """What a run shows, and its name in MLflow.
 
+    Tags and parameters are by name, metrics by name and step, and the latest of each by name.
+    """
+
+    identity: str
     tags: dict[str, str]
     params: dict[str, str]
     metrics: dict[tuple[str, int], float]
@@ -39,7 +43,7 @@ def runs_in(path: Path, scale: str) -> list[Shown]:
     """
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as store:
-            runs = {identity: Shown({}, {}, {}, {}) for (identity,) in store.execute(FINISHED)}
+            runs = {identity: Shown(identity, {}, {}, {}, {}) for (identity,) in store.execute(FINISHED)}
             for what, query in QUERIES.items():
                 for identity, key, *rest in store.execute(query):
                     if identity in runs:
@@ -53,6 +57,7 @@ def runs_in(path: Path, scale: str) -> list[Shown]:
 def faults(run: Shown, view: View) -> Iterator[str]:
     """Where a run differs from what the record and its cells give, the first of each kind."""
     wanted = Shown(
+        run.identity,
         {stored_name(key): value for key, value in view.tags.items()},
         {stored_name(key): value for key, value in view.params.items()},
         {(stored_name(key), step): value for key, value, step in view.metrics},

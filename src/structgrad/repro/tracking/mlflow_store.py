@@ -50,6 +50,13 @@ PLAIN = "/ @+=,:"  # beside letters and digits: what an address may have in a pa
 FILE = "structgrad.file"  # the digest of the record's file
 VIEW = "structgrad.view"  # the digest of all that its run shows
 NOTE = "mlflow.note.content"
+REBUILD = "`structgrad tracking rebuild` makes it anew"
+HINTS = {  # what SQLite says, and what helps where the file itself is sound
+    "database is locked": "while another program writes to it; end that and run again",
+    "database or disk is full": "without space on its disk; free some and run again",
+    "readonly database": "where it cannot be written; work in a checkout of your own",
+    "unable to open database file": "where its folder cannot be written; work in a checkout of your own",
+}
 
 
 def address(plan: Plan) -> str:
@@ -79,7 +86,7 @@ def prepare() -> None:
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.store.tracking.sqlalchemy_store"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is said here, in one line
 
 
 def connect(uri: str) -> Any:
@@ -105,7 +112,8 @@ def explained(plan: Plan) -> Iterator[None]:
         reason = re.sub(r"\s+", " ", str(error))[:160]
         if plan.config["tracking"] == "sqlite":
             path = database(plan).relative_to(project_root())
-            raise UserError(f"{path} cannot be used ({reason}); `structgrad tracking rebuild` makes it anew") from error
+            why = next((hint for sign, hint in HINTS.items() if sign in reason), f"({reason}); {REBUILD}")
+            raise UserError(f"{path} cannot be used {why}") from error
         fault = "does not answer" if "Connection" in reason or "timed out" in reason else f"cannot be used ({reason})"
         raise UserError(
             f"the MLflow server at {address(plan)} {fault}; "

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner
+from tampering import STORE
 
 from structgrad.errors import UserError
 from structgrad.repro.audit import Scene
@@ -35,24 +36,6 @@ pytestmark = pytest.mark.filterwarnings(  # mlflow's own, at import
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
 )
 STARTUP = 600.0  # seconds that a busy machine may need to start a server
-
-
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory):
-    """A store without runs: preparing one takes MLflow seconds, copying it takes none."""
-    mlflow_store.prepare()
-    from mlflow import MlflowClient
-
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}", registry_uri=f"sqlite:///{path}").search_experiments(max_results=1)
-    return path
-
-
-@pytest.fixture
-def ready(finished, empty):
-    """A finished project with a store that has no runs yet."""
-    shutil.copy(empty, mlflow_store.database(finished))
-    return finished
 
 
 def client(plan):
@@ -247,21 +230,8 @@ def test_the_audit_looks_at_the_store(ready):
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [
-        ("UPDATE metrics SET value = 99 WHERE key = 'record/percent_sequences_perfect'",
-         "metrics: ('record/percent_sequences_perfect', 0) is 99.0, the record gives 66.66"),
-        ("UPDATE latest_metrics SET value = 99 WHERE key = 'record/percent_sequences_perfect'",
-         "latest metrics: record/percent_sequences_perfect is 99.0"),
-        ("UPDATE params SET value = '1' WHERE key = 'hidden'", "params: hidden is '1', the record gives '32'"),
-        ("UPDATE tags SET value = 'reproduced' WHERE key = 'verdict.prop_wrong_mean'", "tags: verdict.prop_"),
-        ("DELETE FROM metrics WHERE key = 'seconds'", "metrics: ('seconds', 0) is None"),
-        ("INSERT INTO metrics SELECT 'better', 1.0, timestamp, run_uuid, 0, 0 FROM metrics WHERE key = 'seconds'",
-         "metrics: ('better', 0) is none of the record's"),
-        ("UPDATE tags SET value = '0' WHERE key = 'structgrad.file'", "a run of another file"),
-        ("UPDATE tags SET value = 'indelman_1a/d=5/cheat/0-2' WHERE key = 'structgrad.record'", "a run of no record"),
-        ("DROP TABLE metrics", "not a store of MLflow's"),
-    ],
-)  # fmt: skip
+    STORE,
+)
 def test_the_audit_finds_what_was_changed_in_the_store(ready, change, said):
     tracking.ingest(ready)
     with closing(sqlite3.connect(mlflow_store.database(ready))) as store:
