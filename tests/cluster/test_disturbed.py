@@ -129,7 +129,8 @@ def test_two_jobs_see_different_devices_and_the_preempted_one_goes_on(disturbed,
 
 def test_a_job_whose_time_ends_hands_back_to_slurm_and_nothing_has_failed(disturbed, cluster):
     *before, last = codes(disturbed, "handed_back")
-    assert last == 0 and set(before) == {75}  # more than once where the machine is slow to let it go on
+    assert last == 0
+    assert set(before) == {75}  # more than once where the machine is slow to let it go on
     assert len({line["slurm"] for line in begun(disturbed, "handed_back")}) == 1  # the same job, queued again
     assert restarts(cluster, disturbed.job("handed_back")) == len(before)
     assert disturbed.record("handed_back")["run"]["resumed"] == len(before)
