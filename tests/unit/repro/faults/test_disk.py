@@ -101,3 +101,12 @@ def test_read_only_is_said_before_a_training(disk, call, monkeypatch):
     monkeypatch.setattr("structgrad.repro.running.run._trained", lambda *_: pytest.fail("it was trained"))
     disk.read_only()
     assert call("run", "indelman_1a/d=5/direct/0-2", "--fresh")[0] == 2
+
+
+def test_a_truncated_record(finished, call):
+    path = results(finished.scale) / RECORD
+    path.write_bytes(path.read_bytes()[:900])
+    code, said = call("tables")
+    assert code == 2
+    assert f"{path}: not JSON" in last(said)
+    assert last(said).endswith("train it anew: structgrad run indelman_1a/d=5/direct/0-2 --scale paper --fresh")
