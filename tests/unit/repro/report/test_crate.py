@@ -86,7 +86,7 @@ def test_it_names_every_file_or_its_folder(here, entities):
 def test_a_library_can_read_it(here):
     from rocrate.rocrate import ROCrate
 
-    crate = ROCrate(here)
+    crate: Any = ROCrate(here)
     assert crate.mainEntity.id == one_workflow.NAME
     assert crate.root_dataset["license"].id == rocrate.LICENSE
 
