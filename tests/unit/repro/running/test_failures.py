@@ -99,7 +99,8 @@ def test_a_job_that_never_came_to_our_part(plan, two, project):
     log = project / ".snakemake/slurm_logs/rule_train_job/12.log"
     log.parent.mkdir(parents=True)
     log.touch()
-    os.utime(log, (packs.since("smoke") + 1,) * 2)
+    begun = packs.since("smoke")
+    os.utime(log, (begun + 1, begun + 1))
     assert told(plan, two)[two[1]].startswith("Slurm job 12: the cluster does not know it any more; ")
-    os.utime(log, (packs.since("smoke") - 1,) * 2)
+    os.utime(log, (begun - 1, begun - 1))
     assert told(plan, two) == {}
