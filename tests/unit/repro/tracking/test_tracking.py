@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
 import socket
 import sqlite3
-import subprocess
-import sys
 import threading
-import time
-import urllib.request
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner
+from mlflow_server import STARTUP, Server
 from tampering import STORE
 
 from structgrad.errors import UserError
@@ -35,7 +31,6 @@ from structgrad.repro.tracking.trackable import metrics_of
 pytestmark = pytest.mark.filterwarnings(  # mlflow's own, at import
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
 )
-STARTUP = 600.0  # seconds that a busy machine may need to start a server
 
 
 def client(plan):
@@ -286,42 +281,10 @@ def test_the_pages_need_a_store_and_a_free_port(finished, options):
 def server(tmp_path, empty):
     """The address of an MLflow server on this machine, with a store of its own."""
     shutil.copy(empty, tmp_path / "server.db")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    words += ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--artifacts-destination", str(tmp_path / "a")]
-    with (tmp_path / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            words,
-            cwd=tmp_path,
-            env=os.environ | mlflow_store.ENVIRONMENT,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        _wait(f"http://127.0.0.1:{port}/health", process, tmp_path / "server.log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, 15)  # the server and its worker: the group is the test's own
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            process.wait(20)
-
-
-def _wait(address, process, log):
-    end = time.monotonic() + STARTUP
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(address, timeout=30) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"the server did not start: {log.read_text(encoding='utf-8')[-2000:]}")
+    made = Server(tmp_path, f"sqlite:///{tmp_path}/server.db")
+    made.start()
+    yield made.address
+    made.stop()
 
 
 def test_a_real_server(ready, server):
