@@ -93,7 +93,6 @@ def run_shard(
     sources = trainer_digest(plan, shard.experiment)
     key = key_of(plan, shard)
     place = place or own(shard)
-    check_writable(place.record.parent)  # not after hours
     checkpoint = Checkpoint(place.checkpoint, key)
     forget_peak_memory()
     job = Job(
@@ -105,6 +104,7 @@ def run_shard(
     commit, dirty, _ = git.state()  # before the training: the checkout may change during it
     with data_folder(plan):
         data = datasets.verified_digest(plan, shard, parameters, seeds)
+        check_writable(place.record.parent)  # not after hours
         trained = checked(_trained(experiment, job), experiment, shard)
     lasted = time.monotonic() - clock
     run = {

@@ -8,6 +8,7 @@ import torch
 from structgrad.errors import UserError
 from structgrad.repro.evidence.records import load, save
 from structgrad.repro.planning.paths import results
+from structgrad.repro.planning.program import typed
 from structgrad.training.checkpoint import Checkpoint
 
 pytestmark = pytest.mark.faults
@@ -109,4 +110,5 @@ def test_a_truncated_record(finished, call):
     code, said = call("tables")
     assert code == 2
     assert f"{path}: not JSON" in last(said)
-    assert last(said).endswith("train it anew: structgrad run indelman_1a/d=5/direct/0-2 --scale paper --fresh")
+    anew = typed("structgrad run indelman_1a/d=5/direct/0-2 --scale paper --fresh")
+    assert last(said).endswith(f"train it anew: {anew}")
