@@ -13,7 +13,8 @@ from structgrad.repro.planning.plan import Plan
 
 # `structgrad` before one of its subcommands, not in a path or a module's name.
 NAMES = (
-    "list|plan|run|data|tables|summary|claims|explain|factors|tracking|report|audit|attest|merge|cluster|doctor|reproduce"
+    "list|plan|run|data|tables|summary|claims|explain|factors|tracking|report|"
+    "audit|attest|merge|cluster|doctor|reproduce"
 )
 SPOKEN = rf"(?<![\w/.\-])structgrad (?=(?:{NAMES})\b)"
 
