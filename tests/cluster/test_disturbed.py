@@ -65,10 +65,6 @@ def disturbed(cluster, project):
     return project
 
 
-def state(cluster, job):
-    return cluster.run("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T", check=False).strip()
-
-
 def unfinished(cluster):
     return cluster.run("squeue", "--noheader", "--format=%i").split()
 

@@ -106,8 +106,7 @@ def _draw(scene: Scene, found: Attestation) -> Iterator[str]:
 def _commit(found: Attestation) -> Iterator[str]:
     commit = found.predicate["by"]["git_commit"]
     try:
-        known = git.ask("rev-list", "HEAD").decode().split()
-        shallow = git.ask("rev-parse", "--is-shallow-repository").decode().strip() == "true"
+        known, shallow = git.history()
     except (git.NoRepositoryError, UserError):  # a note of another check
         return
     if commit is not None and commit not in known and not shallow:

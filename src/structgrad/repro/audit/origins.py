@@ -40,8 +40,7 @@ def runs_fit_identities(scene: Scene) -> Iterator[Finding]:
 def commits_are_in_history(scene: Scene) -> Iterator[Finding]:
     """every record's commit is in this history, is older than the record, and locks the libraries that it names"""
     try:
-        known = set(git.ask("rev-list", "HEAD").decode().split())
-        shallow = git.ask("rev-parse", "--is-shallow-repository").decode().strip() == "true"
+        known, shallow = git.history()
     except git.NoRepositoryError as error:
         if scene.sound:
             scene.notes.append(Finding("", f"the commits of records could not be compared: {error}"))

@@ -83,7 +83,7 @@ def nothing_else_is_shown(scene: Scene) -> Iterator[Finding]:
 
 def _of_attestations(path: Path) -> bool:
     """Whether it is one, or a signature (ssh's or sigstore's) that lies beside the file that it is of."""
-    for end in (signatures.SUFFIX, ".sigstore.json"):
+    for end in (signatures.SUFFIX, signatures.SIGSTORE):
         if path.name.endswith(end):
             return path.with_name(path.name.removesuffix(end)).is_file()
     return path.suffix == ".json"

@@ -21,6 +21,7 @@ from structgrad.errors import UserError
 from structgrad.files import write_text
 from structgrad.repro.documents import DocumentError, parse_json, read_text, validator
 from structgrad.repro.evidence.records import NUMBERS
+from structgrad.repro.evidence.signatures import SIGSTORE
 from structgrad.repro.planning.paths import results
 
 FOLDER = "attestations"
@@ -161,7 +162,7 @@ def folder_of(scale: str) -> Path:
 
 def paths_of(scale: str) -> Iterator[Path]:
     """The files of a scale's attestations, without signatures."""
-    yield from sorted(path for path in folder_of(scale).glob("*.json") if not path.name.endswith(".sigstore.json"))
+    yield from sorted(path for path in folder_of(scale).glob("*.json") if not path.name.endswith(SIGSTORE))
 
 
 @cache

@@ -14,6 +14,7 @@ from structgrad.errors import UserError
 
 NAMESPACE = "structgrad-attestation"
 SUFFIX = ".sig"
+SIGSTORE = ".sigstore.json"  # a bundle that somebody put beside; nothing here makes or checks one
 TOOL = "ssh-keygen"
 MISSING = f"there is no {TOOL} here: install OpenSSH 8.9 or newer, or leave signatures aside"
 

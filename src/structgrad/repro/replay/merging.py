@@ -12,6 +12,7 @@ from structgrad.errors import UserError
 from structgrad.repro.documents import DocumentError, parse_json, read_text
 from structgrad.repro.evidence import attestations, records
 from structgrad.repro.evidence.attestations import Attestation, processor_of
+from structgrad.repro.evidence.signatures import SIGSTORE
 from structgrad.repro.evidence.words import Word
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.replay.outcomes import judge
@@ -99,4 +100,4 @@ def _take(plan: Plan, path: Path, brought: Brought) -> None:
 def _within(folder: Path) -> Iterator[Path]:
     parts = [folder / name for name in BROUGHT if (folder / name).is_dir()] or [folder]
     for part in parts:
-        yield from (p for p in part.rglob("*.json") if not p.name.endswith(".sigstore.json"))
+        yield from (p for p in part.rglob("*.json") if not p.name.endswith(SIGSTORE))

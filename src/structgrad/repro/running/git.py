@@ -56,6 +56,16 @@ def ask(*arguments: str) -> bytes:
     return _run(root, *arguments)
 
 
+def history() -> tuple[set[str], bool]:
+    """The commits of this history, and whether it is a shallow one.
+
+    Raises:
+        NoRepositoryError: there is none.
+    """
+    known = set(ask("rev-list", "HEAD").decode().split())
+    return known, ask("rev-parse", "--is-shallow-repository").decode().strip() == "true"
+
+
 def _run(root: Path, *arguments: str) -> bytes:
     # Who works here trusts this checkout already, whoever owns it: its code is what is run. Nothing else is: no hook,
     # no monitor, and no lock is taken that would disturb a job beside this one.

@@ -13,20 +13,13 @@ from dataclasses import replace
 import postgres
 import pytest
 from mlflow_server import Server
+from mlflow_warnings import IGNORED
 
 from structgrad.errors import UserError
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.tracking import ingestion, mlflow_store
 
-pytestmark = [
-    pytest.mark.faults,
-    pytest.mark.filterwarnings(  # mlflow's own, at import
-        "ignore::DeprecationWarning",
-        "ignore::PendingDeprecationWarning",
-        "ignore::FutureWarning",
-        "ignore::UserWarning",
-    ),
-]
+pytestmark = [pytest.mark.faults, IGNORED]
 INGESTS = 8
 
 

@@ -7,20 +7,13 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from mlflow_warnings import IGNORED
 
 from structgrad.repro.audit import Scene
 from structgrad.repro.audit.store import store_shows_the_records
 from structgrad.repro.tracking import mlflow_store
 
-pytestmark = [
-    pytest.mark.faults,
-    pytest.mark.filterwarnings(  # mlflow's own, at import
-        "ignore::DeprecationWarning",
-        "ignore::PendingDeprecationWarning",
-        "ignore::FutureWarning",
-        "ignore::UserWarning",
-    ),
-]
+pytestmark = [pytest.mark.faults, IGNORED]
 STORE = "structgrad: results/paper/mlflow.db cannot be used "
 
 

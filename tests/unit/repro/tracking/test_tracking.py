@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 import pytest
 from click.testing import CliRunner
 from mlflow_server import STARTUP, Server
+from mlflow_warnings import IGNORED
 from tampering import STORE
 
 from structgrad.errors import UserError
@@ -28,9 +29,7 @@ from structgrad.repro.tracking import ingestion as tracking
 from structgrad.repro.tracking import mlflow_store
 from structgrad.repro.tracking.trackable import metrics_of
 
-pytestmark = pytest.mark.filterwarnings(  # mlflow's own, at import
-    "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
-)
+pytestmark = IGNORED
 
 
 def client(plan):
