@@ -59,7 +59,8 @@ test-cluster: $(READY) ## run the workflow through a Slurm of one node that the 
 	@$(RUN) python -m pytest tests/cluster $(ARGS)
 
 test-faults: $(READY) ## tamper with results, fill disks, damage stores, close streams: all is named [ARGS=]
-	@$(RUN) python -m pytest tests/faults tests/workflow/test_stopping.py tests/unit/repro/audit tests/unit/repro/faults -n auto --dist load -m faults $(ARGS)
+	@$(RUN) python -m pytest tests/faults tests/workflow/test_stopping.py tests/workflow/test_disturbances.py \
+	  tests/unit/repro/audit tests/unit/repro/faults tests/unit/repro/replay -n auto --dist load -m faults $(ARGS)
 
 lint: $(READY) ## style, types, import arrows and the workflow's own lint; runs them all, then says which failed
 	@failed=''; \

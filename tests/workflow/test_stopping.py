@@ -1,119 +1,27 @@
-"""A run that is stopped or killed leaves nothing behind that stops the next one, and a second one disturbs no first.
-
-The jobs here open a pipe and wait: that the test can read from it says that one is at work, that it ends says that the
-job has.
-"""
+"""A run that is stopped or killed leaves nothing behind that stops the next one, and a second one disturbs no first."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+import waiting
+from waiting import LONG, REPRODUCE, ended
 
-TOY = {
-    "spec": '''"""It learns nothing, and takes as long as the test likes."""
-
-from structgrad.experiments.base import Arm, Experiment, Metric
-
-EXPERIMENT = Experiment(
-    name="toy",
-    paper="berthet",
-    table="toy",
-    title="Nothing",
-    axis="n",
-    settings=("n=1",),
-    arms=(Arm("idle", "Idle"),),
-    metrics=(Metric("score", "score", "mean", factor=1.0, digits=0),),
-    package=str(__package__),
-    level=2,
-    scales={
-        "smoke": {
-            "comparable": True,
-            "reason": "nothing is cut",
-            "blocks": [{"settings": ["n=1"], "arms": ["idle"], "replicas": 2}],
-        },
-    },
-)
-''',
-    "data": """def digest(config, setting, seeds):
-    return "0" * 64
-""",
-    "train": """import os
-import signal
-
-from structgrad.training.job import Trained
-from structgrad.training.results import Mean, Result
-
-
-def train(job):
-    if "TOY_PIPE" in os.environ:
-        with open(os.environ["TOY_PIPE"], "w") as pipe:
-            print(os.getpid(), file=pipe, flush=True)
-            signal.pause()
-    score = Mean(1.0, 1.0, 1)
-    return Trained(job.seeds(["data"]), [Result(0, "untrained", {"score": score})] * job.count, {})
-""",
-}
-REPRODUCE = ("structgrad", "reproduce", "--cores", "1", "--set", "experiments=[toy]")
 PLAIN = ("snakemake", "--cores", "1", "--config", "experiments=[toy]")
-LONG = 300.0  # seconds that a busy machine may need
 
 
 @pytest.fixture(scope="module")
-def toy(clone, add_task):
-    add_task(clone, "berthet", "toy", TOY)
-    os.mkfifo(clone / "pipe")
+def toy(clone):
+    waiting.add_to(clone)
     return clone
-
-
-def hear():
-    """Let signals come through, also where whoever started the tests ignores them, as a shell's background does."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture
 def start(toy):
-    """Start a command in the clone whose job waits; gives the process, the job's id and the open pipe."""
-    begun = []
-
-    def begin(*words):
-        variables = {"PYTHONPATH": str(toy / "src"), "TOY_PIPE": str(toy / "pipe"), "PYTHONUNBUFFERED": "1"}
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = os.environ | variables | {"PATH": path}
-        environment.pop("STRUCTGRAD_ROOT", None)
-        process = subprocess.Popen(
-            [sys.executable, "-m", *words],
-            cwd=toy,
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=hear,
-        )
-        begun.append(process)
-        pipe = (toy / "pipe").open()  # until the job opens it
-        job = int(pipe.readline())
-        begun.append(pipe)
-        return process, job, pipe
-
-    yield begin
-    for thing in begun:
-        if isinstance(thing, subprocess.Popen):
-            thing.kill()
-            thing.communicate()
-        else:
-            thing.close()
-
-
-def ended(process, pipe):
-    """What a process said when it, and the job, had ended."""
-    assert pipe.read() == ""
-    return process.communicate(timeout=LONG)[1]
+    yield from waiting.starting(toy)
 
 
 def wait_for_the_lock(clone):

@@ -103,7 +103,9 @@ def parse_yaml(text: str, where: str) -> Any:
         line = f", line {mark.line + 1}" if mark and not where.startswith("--") else ""
         twice = f" ({error.problem})" if isinstance(error, ConstructorError) and error.problem else ""
         raise DocumentError(f"{where}{line}: not valid YAML{twice}") from error
-    except (ValueError, RecursionError) as error:  # a date such as 2020-99-99, a thousand brackets
+    except RecursionError as error:
+        raise DocumentError(f"{where}: not valid YAML (too deep)") from error
+    except ValueError as error:  # a date such as 2020-99-99
         raise DocumentError(f"{where}: not valid YAML ({type(error).__name__}: {str(error)[:80]})") from error
 
 

@@ -39,6 +39,7 @@ def test_front_page_lists_every_command_without_loading_torch():
         (["list", "--scale", "smol"], "unknown scale 'smol'; did you mean 'smoke'?"),
         (["list", "--set", "arm=[direct]"], "config.yaml: unknown key 'arm'; did you mean 'arms'?"),
         (["run", "indelman_1a/d=5/dircet/0-9"], "unknown arm 'dircet'; did you mean 'direct'?"),
+        (["run", "indelman_1a/d=5/direct/0-\u0669"], "unknown"),  # an Arabic nine
         (["run", "indelman_1a/d=5/direct/0-9", "--set", "device=cuda:7"], "device cuda:7 asked for"),
         (["run", "indelman_1a/d=5/direct/0-9", "--time-budget", "nan"], "--time-budget takes seconds, more than 0"),
         (["run", "indelman_1a/d=5/direct/0-9", "--checkpoint-every", "-1"], "--checkpoint-every takes seconds"),

@@ -104,6 +104,22 @@ def test_read_only_is_said_before_a_training(disk, call, monkeypatch):
     assert call("run", "indelman_1a/d=5/direct/0-2", "--fresh")[0] == 2
 
 
+@pytest.mark.parametrize("kept", [0, 60], ids=["empty", "truncated"])
+def test_a_truncated_file_of_data_digests(finished, call, monkeypatch, kept):
+    """It is met before a training; deleted, as the line says, it is made anew."""
+    path = results(finished.scale) / "data/indelman_1a.json"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:kept])
+    with monkeypatch.context() as patch:
+        patch.setattr("structgrad.repro.running.run._trained", lambda *_: pytest.fail("it was trained"))
+        code, said = call("run", "indelman_1a/d=5/direct/0-2", "--fresh")
+    assert code == 2
+    assert str(path) in last(said)
+    path.unlink()
+    assert call("data", "make", "indelman_1a")[0] == 0
+    assert path.read_bytes() == whole
+
+
 def test_a_truncated_record(finished, call):
     path = results(finished.scale) / RECORD
     path.write_bytes(path.read_bytes()[:900])

@@ -58,6 +58,9 @@ def test_wrong_configuration(project, overrides, message):
         (b"scale: sm\xf6ke\n", "config.yaml: not UTF-8 text"),
         (b"scale: 2020-99-99\n", "config.yaml: not valid YAML"),
         (b"scale: !!python/name:os.system x\n", "config.yaml, line 1: not valid YAML"),
+        (b"arms: " + b"[" * 1000 + b"]" * 1000 + b"\n", r"config.yaml: not valid YAML \(too deep\)"),
+        (b"\0\1\2", "config.yaml"),
+        (b"scale: smoke\ntime_budget: .nan\n", "config.yaml: time_budget: nan is not of type number or null"),
         (b"scale: smoke\nreplicas: 1.0\n", "config.yaml: replicas: 1.0 is not of type integer or null"),
     ],
 )
@@ -238,7 +241,10 @@ def test_text_is_taken_as_it_stands(project, pair, value):
     assert parse_overrides([pair]) == {pair.partition("=")[0]: value}
 
 
-@pytest.mark.parametrize("pair", ["arms=[a", "replicas=2020-99-99", "arms={a: 1, a: 2}"])
+NOT_YAML = ["arms=[a", "replicas=[1", "replicas=2020-99-99", "arms={a: 1, a: 2}", "arms=!!python/name:os.system x"]
+
+
+@pytest.mark.parametrize("pair", NOT_YAML)
 def test_an_override_that_is_not_yaml(project, pair):
     with pytest.raises(UserError, match=f"--set {pair.partition('=')[0]}: .*: not valid YAML"):
         parse_overrides([pair])

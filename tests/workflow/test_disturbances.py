@@ -1,0 +1,134 @@
+"""Killed, out of room or with a clock that is set back: run again, a reproduction ends with the same bytes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import clones
+import pytest
+import waiting
+from waiting import LONG, REPRODUCE, ended
+
+from structgrad.repro.evidence import records
+
+pytestmark = pytest.mark.faults
+RECORD = "records/toy/n=1/idle.0-1.json"
+DERIVED = ("tables", "figures", "claims.json")
+MEGABYTES = 256  # of a disk that takes sources, compiled kernels and results
+
+
+def go_on(clone, code=0):
+    """Reproduce with a job that does not wait."""
+    words = [sys.executable, "-m", *REPRODUCE]
+    done = subprocess.run(words, cwd=clone, env=clones.variables(clone), capture_output=True, text=True, timeout=LONG)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def made(clone):
+    """What a reproduction ends with, but for times: the record's numbers, and the files made from them."""
+    folder = clone / "results/smoke"
+    files = [path for name in DERIVED for path in (folder / name, *(folder / name).rglob("*")) if path.is_file()]
+    assert len(files) > 3
+    contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+    return contents | {RECORD: records.canonical(records.load(folder / RECORD))}
+
+
+def empty(clone):
+    for name in ("results", ".work", ".snakemake"):
+        shutil.rmtree(clone / name, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(clone):
+    """A clone with the task, and what a reproduction that nothing disturbs makes there."""
+    waiting.add_to(clone)
+    go_on(clone)
+    return clone, made(clone)
+
+
+@pytest.fixture
+def toy(undisturbed):
+    """The clone, with nothing made yet."""
+    empty(undisturbed[0])
+    return undisturbed[0]
+
+
+@pytest.fixture
+def start(toy):
+    yield from waiting.starting(toy)
+
+
+def test_kill_9_of_a_job_of_the_parent_and_of_the_whole_group(undisturbed, toy, start):
+    """One after the other, each time that a job has begun."""
+    kills = {
+        "job": lambda process, job: os.kill(job, signal.SIGKILL),
+        "parent": lambda process, job: process.kill(),
+        "group": lambda process, job: os.killpg(process.pid, signal.SIGKILL),
+    }
+    for who, kill in kills.items():
+        process, job, pipe = start(*REPRODUCE)
+        kill(process, job)
+        said = ended(process, pipe)  # which waits until the job is gone, too
+        assert process.returncode == (2 if who == "job" else -signal.SIGKILL)
+        assert "Traceback" not in said
+        if who == "job":
+            assert "run again to go on" in said.splitlines()[-1]
+        assert not (toy / "results/smoke" / RECORD).exists()
+    go_on(toy)
+    assert made(toy) == undisturbed[1]
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory):
+    """The task in a clone on a small disk of its own."""
+    if os.geteuid() or shutil.which("mount") is None:
+        pytest.skip("only root can mount a disk")
+    folder = tmp_path_factory.mktemp("disk")
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "structgrad-test", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+    try:
+        clones.copy_to(folder)
+        waiting.add_to(folder)
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_while_a_job_trains(undisturbed, disk):
+    for process, job, pipe in (begin(*REPRODUCE) for begin in waiting.starting(disk)):
+        with (disk / "ballast").open("ab", buffering=0) as ballast, suppress(OSError):
+            for size in (2**16, 1):
+                with suppress(OSError):
+                    while ballast.write(b"x" * size):
+                        pass
+        os.kill(job, signal.SIGUSR1)
+        said = ended(process, pipe)
+        assert process.returncode in (1, 2)
+        assert "no space left to write" in said or "No space left on device" in said
+        assert "Traceback" not in said
+    assert not (disk / "results/smoke" / RECORD).exists()
+    (disk / "ballast").unlink()
+    go_on(disk)
+    assert made(disk) == undisturbed[1]
+
+
+def test_files_of_the_future(toy):
+    """As a clock that is set back leaves them: what was made is not made again."""
+    go_on(toy)
+    once = made(toy)
+    before = (toy / "results/smoke" / RECORD).read_bytes()
+    for path in (toy / "results").rglob("*"):
+        os.utime(path, (time.time() + 86400,) * 2)
+    assert "training" not in go_on(toy).stdout
+    assert (toy / "results/smoke" / RECORD).read_bytes() == before
+    assert made(toy) == once
