@@ -5,6 +5,8 @@
 #   docker run --rm structgrad make audit SCALE=paper
 FROM python:3.11-slim-bookworm
 
+# The mirrors keep one version of each; neither has a part in any number.
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends git make \
  && rm -rf /var/lib/apt/lists/*
