@@ -12,7 +12,7 @@ from structgrad.experiments.paulus.graph_layout.data import Graphs, make
 from structgrad.experiments.paulus.graph_layout.metrics import averages, recovery, report
 from structgrad.experiments.paulus.graph_layout.references import reference
 from structgrad.experiments.paulus.graph_layout.train import train
-from structgrad.experiments.paulus.graph_layout.trial import LayoutTrial
+from structgrad.experiments.paulus.graph_layout.trial import LayoutTrial, reach
 from structgrad.parallel import set_threads
 from structgrad.repro.judging.published import lookup
 from structgrad.training.loop import OutOfTimeError
@@ -136,6 +136,42 @@ def test_batches_follow_the_data_and_the_last_one_of_an_epoch_is_smaller(monkeyp
     assert torch.cat(seen[:3]).equal(one.data.train.frames)
     assert [len(batch) for batch in seen] == [8, 8, 4, 8]
     assert seen[3].equal(seen[0])
+
+
+def test_how_far_predictions_are_rolled_out():
+    def all_of(**changes):
+        config = parameters(TABLE, "spanning_tree_unrolled", "T=10", changes)
+        return [reach(config, 9, step) for step in range(12)]
+
+    assert all_of() == [9] * 12
+    assert all_of(forced_steps=3) == [1] * 3 + [9] * 9
+    assert all_of(growing_steps=8) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 9]
+    assert all_of(forced_steps=2, growing_steps=4) == [1, 1, 1, 3, 5, 7, 9, 9, 9, 9, 9, 9]
+
+
+def test_forced_steps_are_those_of_teacher_forcing():
+    """A rollout that comes later, or grows, is the same training until then."""
+    forced, later, growing = (
+        trial("spanning_tree"),
+        trial("spanning_tree_unrolled", forced_steps=2),
+        trial("spanning_tree_unrolled", growing_steps=8),
+    )
+    losses = [[one.update() for _ in range(3)] for one in (forced, later, growing)]
+    assert losses[0][:2] == losses[1][:2]
+    assert losses[0][0] == losses[2][0]
+    assert len({own[2] for own in losses}) == 3
+
+
+def test_a_large_gradient_is_scaled_down_to_its_bound():
+    free, bound = trial("spanning_tree_unrolled"), trial("spanning_tree_unrolled", gradient_norm=0.5)
+    assert free.update() == bound.update()
+
+    def gradients(one):
+        return torch.cat([weight.grad.flatten() for weight in one.network.parameters()])
+
+    assert gradients(free).norm() > 1
+    assert gradients(bound).norm() == pytest.approx(0.5, rel=1e-4)
+    torch.testing.assert_close(gradients(bound), gradients(free) * (0.5 / gradients(free).norm()))
 
 
 def test_an_evaluation_is_the_same_each_time_and_leaves_training_alone():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from structgrad.experiments.hyper_parameters import Box, Count, HyperParameters, Positive
+from structgrad.experiments.hyper_parameters import Box, Count, CountOrZero, HyperParameters, Positive
 
 Searched = Literal["learning_rate", "temperature", "difference"]
 
@@ -27,6 +27,9 @@ class LayoutParameters(HyperParameters):
         searched: of these, what the arm has.
         rollout: whether training predicts single steps or rolls predictions out.
         rollout_steps: how far, by setting.
+        forced_steps: steps of teacher forcing before predictions are rolled out.
+        growing_steps: from then on, over which a rollout grows from one prediction to its full length; 0 for at once.
+        gradient_norm: to which the gradient of a step is scaled down where it is larger; None for no bound.
         max_range: of tempered utilities; None for no bound.
         difference: the step of a finite difference in place of the exact derivative (paulus, appendix D).
         baseline, baseline_decay, samples: of the score function.
@@ -47,6 +50,9 @@ class LayoutParameters(HyperParameters):
     searched: tuple[Searched, ...]
     rollout: Literal["teacher_forced", "unrolled"]
     rollout_steps: dict[str, Count]
+    forced_steps: CountOrZero = 0
+    growing_steps: CountOrZero = 0
+    gradient_norm: Positive | None = None
     max_range: Positive | None
     difference: Positive | None
     baseline: Literal["ema", "batch", "leave_one_out"] | None = None

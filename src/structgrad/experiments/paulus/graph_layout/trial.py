@@ -29,20 +29,21 @@ class LayoutTrial(Trial):
         device: where to train.
     """
 
-    kept = ("noise", "next")
+    kept = ("noise", "next", "at")
 
     def __init__(
         self, config: LayoutParameters, data: Data, point: Mapping[str, float], seeds: Mapping[str, int], device: str
     ) -> None:
-        self.data, self.point, self.device = data, point, device
+        self.config, self.data, self.point, self.device = config, data, point, device
         self.batch, self.evaluated_on = config.batch_size, config.validation_graphs
         self.evaluation_seed = seeds["evaluation"]
         self.noise = torch.Generator(device).manual_seed(seeds["noise"])
         frames = data.train.frames.shape[2]
+        self.farthest = config.rollout_steps[f"T={frames}"] if config.rollout == "unrolled" else 1
         model = ESTIMATORS[config.estimator](
             replace(config, difference=point.get("difference", config.difference)),
             frames,
-            config.rollout_steps[f"T={frames}"] if config.rollout == "unrolled" else 1,
+            self.farthest,
             point.get("temperature", 1.0),  # the score function has none
             torch.Generator().manual_seed(seeds["init"]),
         )
@@ -50,15 +51,20 @@ class LayoutTrial(Trial):
         self.network: nn.Module = self.model
         self.optimizer: torch.optim.Optimizer = torch.optim.Adam(self.network.parameters(), point["learning_rate"])
         self.next = 0  # row of the next batch
+        self.at = 0  # steps made
 
     def update(self) -> float:
         frames = self.data.train.frames[self.next : self.next + self.batch]
         self.next = (self.next + self.batch) % _rounded(len(self.data.train), self.batch)
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
+        self.model.steps = reach(self.config, self.farthest, self.at)
         loss = finite(self.network(frames, self.noise), "the loss")
         loss.backward()
+        if self.config.gradient_norm is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_norm)
         self.optimizer.step()
+        self.at += 1
         return float(loss.detach())
 
     def validate(self) -> dict[str, float]:
@@ -83,6 +89,16 @@ class LayoutTrial(Trial):
 
     def describe(self) -> dict[str, float]:
         return dict(self.point)
+
+
+def reach(config: LayoutParameters, farthest: int, step: int) -> int:
+    """How far a prediction is rolled out at a step (from 0): one step while it is forced, then ever farther."""
+    after = step - config.forced_steps
+    if after < 0:
+        return 1
+    if after >= config.growing_steps:
+        return farthest
+    return 1 + (farthest - 1) * after // config.growing_steps
 
 
 def _rounded(rows: int, batch: int) -> int:
