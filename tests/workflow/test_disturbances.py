@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import clones
 import pytest
@@ -23,11 +25,15 @@ DERIVED = ("tables", "figures", "claims.json")
 MEGABYTES = 256  # of a disk that takes sources, compiled kernels and results
 
 
-def go_on(clone, code=0):
-    """Reproduce with a job that does not wait."""
-    words = [sys.executable, "-m", *REPRODUCE]
-    done = subprocess.run(words, cwd=clone, env=clones.variables(clone), capture_output=True, text=True, timeout=LONG)
-    assert done.returncode == code, done.stdout + done.stderr
+def go_on(clone, path=None, prepare=None):
+    """Reproduce with a job that does not wait, where programs are those of a path."""
+    words, variables = [sys.executable, "-m", *REPRODUCE], clones.variables(clone)
+    if path:
+        variables["PATH"] = path
+    done = subprocess.run(
+        words, cwd=clone, env=variables, capture_output=True, text=True, timeout=LONG, preexec_fn=prepare
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
 
@@ -122,10 +128,21 @@ def test_a_disk_that_fills_while_a_job_trains(undisturbed, disk):
     assert made(disk) == undisturbed[1]
 
 
-def test_files_of_the_future(toy):
-    """As a clock that is set back leaves them: what was made is not made again."""
-    go_on(toy)
+def without_git(folder):
+    """A path of all programs but git."""
+    for place in reversed(os.environ["PATH"].split(os.pathsep)):
+        for program in Path(place).glob("*"):
+            (folder / program.name).unlink(missing_ok=True)
+            (folder / program.name).symlink_to(program)
+    (folder / "git").unlink(missing_ok=True)
+    return f"{Path(sys.executable).parent}{os.pathsep}{folder}"
+
+
+def test_64_open_files_no_git_and_then_files_of_the_future(undisturbed, toy, tmp_path):
+    """What was made is not made again, though a clock that was set back has it made tomorrow."""
+    go_on(toy, without_git(tmp_path), lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
     once = made(toy)
+    assert once == undisturbed[1]
     before = (toy / "results/smoke" / RECORD).read_bytes()
     for path in (toy / "results").rglob("*"):
         os.utime(path, (time.time() + 86400,) * 2)
