@@ -144,8 +144,9 @@ def test_64_open_files_no_git_and_then_files_of_the_future(undisturbed, toy, tmp
     once = made(toy)
     assert once == undisturbed[1]
     before = (toy / "results/smoke" / RECORD).read_bytes()
+    tomorrow = time.time() + 86400
     for path in (toy / "results").rglob("*"):
-        os.utime(path, (time.time() + 86400,) * 2)
+        os.utime(path, (tomorrow, tomorrow))
     assert "training" not in go_on(toy).stdout
     assert (toy / "results/smoke" / RECORD).read_bytes() == before
     assert made(toy) == once
