@@ -7,33 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-SPEC = '''"""A random walk."""
+import tasks
 
-from structgrad.experiments.base import Arm, Experiment, Metric
-
-EXPERIMENT = Experiment(
-    name="walk",
-    paper="berthet",
-    table="walk",
-    title="A random walk",
-    axis="n",
-    settings=("n=1",),
-    arms=tuple(Arm(name, name) for name in {arms}),
-    metrics=(Metric("end", "end", "mean", factor=1.0, digits=3),),
-    package=str(__package__),
-    level=1,
-    scales={{
-        "smoke": {{
-            "comparable": True,
-            "reason": "nothing is cut",
-            "blocks": [{{"settings": ["n=1"], "arms": {arms}, "replicas": 2}}],
-        }},
-    }},
-)
-'''
-DATA = """def digest(config, setting, seeds):
-    return "0" * 64
-"""
 TRAIN = '''"""Half way it says so in told/<arm> and steps on the spot until there is a file open/<arm>."""
 
 import os
@@ -105,7 +80,7 @@ def train(job):
 
 def modules(arms: Sequence[str]) -> dict[str, str]:
     """The task's modules, with these arms."""
-    return {"spec": SPEC.format(arms=list(arms)), "data": DATA, "train": TRAIN}
+    return {"spec": tasks.spec("walk", arms, metric="end", digits=3, level=1), "data": tasks.NO_DATA, "train": TRAIN}
 
 
 # What a test asks for an arm, in minutes/<arm>, memory/<arm> and gpu/<arm>, comes before what the library says.

@@ -14,35 +14,11 @@ from pathlib import Path
 from typing import IO
 
 import clones
+import tasks
 
 TOY = {
-    "spec": '''"""It learns nothing, and takes as long as the test likes."""
-
-from structgrad.experiments.base import Arm, Experiment, Metric
-
-EXPERIMENT = Experiment(
-    name="toy",
-    paper="berthet",
-    table="toy",
-    title="Nothing",
-    axis="n",
-    settings=("n=1",),
-    arms=(Arm("idle", "Idle"),),
-    metrics=(Metric("score", "score", "mean", factor=1.0, digits=0),),
-    package=str(__package__),
-    level=2,
-    scales={
-        "smoke": {
-            "comparable": True,
-            "reason": "nothing is cut",
-            "blocks": [{"settings": ["n=1"], "arms": ["idle"], "replicas": 2}],
-        },
-    },
-)
-''',
-    "data": """def digest(config, setting, seeds):
-    return "0" * 64
-""",
+    "spec": tasks.spec("toy", ["idle"]),
+    "data": tasks.NO_DATA,
     "train": """import os
 import signal
 

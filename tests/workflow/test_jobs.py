@@ -6,38 +6,14 @@ import json
 import re
 
 import pytest
+import tasks
 
 from structgrad.repro.running.packs import FRESH
 from structgrad.repro.running.room import STEP
 
 TOY = {
-    "spec": '''"""It learns nothing; one arm fails as long as it is told to."""
-
-from structgrad.experiments.base import Arm, Experiment, Metric
-
-EXPERIMENT = Experiment(
-    name="toy",
-    paper="berthet",
-    table="toy",
-    title="Nothing",
-    axis="n",
-    settings=("n=1",),
-    arms=(Arm("first", "First"), Arm("second", "Second"), Arm("third", "Third")),
-    metrics=(Metric("score", "score", "mean", factor=1.0, digits=0),),
-    package=str(__package__),
-    level=2,
-    scales={
-        "smoke": {
-            "comparable": True,
-            "reason": "nothing is cut",
-            "blocks": [{"settings": ["n=1"], "arms": ["first", "second", "third"], "replicas": 2}],
-        },
-    },
-)
-''',
-    "data": """def digest(config, setting, seeds):
-    return "0" * 64
-""",
+    "spec": tasks.spec("toy", ["first", "second", "third"]),
+    "data": tasks.NO_DATA,
     "train": """import os
 from pathlib import Path
 

@@ -7,32 +7,10 @@ import hashlib
 import re
 
 import pytest
+import tasks
 
 TOY = {
-    "spec": '''"""Two sets of real data, of which it learns nothing."""
-
-from structgrad.experiments.base import Arm, Experiment, Metric
-
-EXPERIMENT = Experiment(
-    name="toy",
-    paper="berthet",
-    table="toy",
-    title="Two sets",
-    axis="n",
-    settings=("n=1", "n=2"),
-    arms=(Arm("length", "Length"),),
-    metrics=(Metric("score", "score", "mean", unit="bytes", factor=1.0, digits=0, bounds=(0.0, 1e9)),),
-    package=str(__package__),
-    level=2,
-    scales={
-        "smoke": {
-            "comparable": True,
-            "reason": "nothing is cut",
-            "blocks": [{"settings": ["n=1", "n=2"], "arms": ["length"], "replicas": 2}],
-        },
-    },
-)
-''',
+    "spec": tasks.spec("toy", ["length"], settings=("n=1", "n=2")),
     "files": """from structgrad.data.store import DataFile
 
 FILES = {
