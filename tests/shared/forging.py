@@ -56,14 +56,22 @@ def lies(plan: Plan, size: float) -> Iterator[tuple[str, int | None, bool]]:
             yield shard.id, honest.get("level"), verdict == "conflict"
 
 
-def caught(found: Mapping[str, bool], share: float, draws: int) -> tuple[int, float]:
-    """Of :data:`TRIES` replays of ``draws`` records each, how many draw one that is made up and find it so, and the
-    chance of that where every lie is found.
+def _forged(records: Mapping[str, bool], share: float) -> list[str]:
+    """Those that are made up, drawn by a text that no replay uses."""
+    return draw(dict.fromkeys(records, 1.0), max(1, round(share * len(records))), "which are made up")
 
-    ``found`` says of each record whether a lie in it is. Which hold one is drawn, too, by a text that no replay uses.
+
+def caught(found: Mapping[str, bool], share: float, draws: int) -> int:
+    """Of :data:`TRIES` replays of ``draws`` records each, how many draw a record that is made up and find it so.
+
+    ``found`` says of each record whether a lie in it is.
     """
+    given_away = {name for name in _forged(found, share) if found[name]}
     names = dict.fromkeys(found, 1.0)
-    forged = draw(names, max(1, round(share * len(found))), "which are made up")
-    given_away = {name for name in forged if found[name]}
-    hits = sum(not given_away.isdisjoint(draw(names, draws, f"replay {n}")) for n in range(TRIES))
-    return hits, 1 - comb(len(found) - len(forged), draws) / comb(len(found), draws)
+    return sum(not given_away.isdisjoint(draw(names, draws, f"replay {n}")) for n in range(TRIES))
+
+
+def predicted(found: Mapping[str, bool], share: float, draws: int) -> float:
+    """The chance of that for one replay, where every lie is found."""
+    honest = len(found) - len(_forged(found, share))
+    return 1 - comb(honest, draws) / comb(len(found), draws)

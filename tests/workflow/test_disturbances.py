@@ -9,10 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import clones
+import disks
 import pytest
 import waiting
 from waiting import LONG, REPRODUCE, ended
@@ -92,38 +92,30 @@ def test_kill_9_of_a_job_of_the_parent_and_of_the_whole_group(undisturbed, toy, 
     assert made(toy) == undisturbed[1]
 
 
-@pytest.fixture(scope="module")
-def disk(tmp_path_factory):
+@pytest.fixture
+def disk(tmp_path):
     """The task in a clone on a small disk of its own."""
-    if os.geteuid() or shutil.which("mount") is None:
-        pytest.skip("only root can mount a disk")
-    folder = tmp_path_factory.mktemp("disk")
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "structgrad-test", str(folder)]
-    done = subprocess.run(mount, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
-    try:
-        clones.copy_to(folder)
-        waiting.add_to(folder)
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with disks.mounted(tmp_path, MEGABYTES):
+        clones.copy_to(tmp_path)
+        waiting.add_to(tmp_path)
+        yield tmp_path
 
 
-def test_a_disk_that_fills_while_a_job_trains(undisturbed, disk):
-    for process, job, pipe in (begin(*REPRODUCE) for begin in waiting.starting(disk)):
-        with (disk / "ballast").open("ab", buffering=0) as ballast, suppress(OSError):
-            for size in (2**16, 1):
-                with suppress(OSError):
-                    while ballast.write(b"x" * size):
-                        pass
-        os.kill(job, signal.SIGUSR1)
-        said = ended(process, pipe)
-        assert process.returncode in (1, 2)
-        assert "no space left to write" in said or "No space left on device" in said
-        assert "Traceback" not in said
+@pytest.fixture
+def start_on_disk(disk):
+    yield from waiting.starting(disk)
+
+
+def test_a_disk_that_fills_while_a_job_trains(undisturbed, disk, start_on_disk):
+    process, job, pipe = start_on_disk(*REPRODUCE)
+    disks.fill(disk)
+    os.kill(job, signal.SIGUSR1)
+    said = ended(process, pipe)
+    assert process.returncode == 2
+    assert "no space left to write" in said or "No space left on device" in said
+    assert "Traceback" not in said
     assert not (disk / "results/smoke" / RECORD).exists()
-    (disk / "ballast").unlink()
+    disks.free(disk)
     go_on(disk)
     assert made(disk) == undisturbed[1]
 
