@@ -125,6 +125,8 @@ PRODUCT = PerturbedExpectation(Perturbed(PAIR, samples=3), lambda y: y[..., 0] *
 BOX = BlackBox(
     lambda scores, bound: (scores > bound).astype(float), (4,), offset=lambda y, bound: bound * y.sum()
 ).given([-0.1, -0.2, -0.3, -0.4, -0.5])
+SOME = torch.tensor([True, True, False, True])
+SOFT = StochasticSoftmax(Relaxed(PAIR, BinaryEntropy()), noisy=SOME)
 OF_PAIRS = {
     "Perturbed": gradient(lambda theta: Perturbed(PAIR, samples=3)(theta, draws(theta))[:, 0]),
     "PerturbedMultiplicative": gradient(lambda theta: MULTIPLICATIVE(theta, draws(theta))[:, 0]),
@@ -136,6 +138,8 @@ OF_PAIRS = {
     "StochasticSoftmax": lambda theta: StochasticSoftmax(Relaxed(Simplex(4), CategoricalEntropy()))(
         theta, draws(theta)
     ),
+    "StochasticSoftmax with noise for some": gradient(lambda theta: SOFT(theta, draws(theta))[:, 0]),
+    "Perturbed with noise for some": lambda theta: Perturbed(PAIR, samples=3, noisy=SOME)(theta, draws(theta)),
     "NeuralSort": lambda theta: NeuralSort()(theta),
     "SoftSub": lambda theta: SoftSub(2)(theta, draws(theta)),
     "Blackbox": gradient(lambda theta: Blackbox(PAIR, 1.0)(theta)[:, 0]),

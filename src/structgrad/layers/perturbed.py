@@ -189,8 +189,9 @@ class Perturbed(ByParts):
         z = noise_for(self.noise, theta, len(event), self.samples, generator).view(items, self.samples, *event)
         active = mask = None if mask is None else mask.reshape(items, 1, *event)
         if self.noisy is not None:
-            z = z.mul_(self.noisy)
-            active = self.noisy.expand(items, 1, *event) if mask is None else mask & self.noisy
+            noisy = self.noisy.to(theta.device)
+            z = z.mul_(noisy)
+            active = noisy.expand(items, 1, *event) if mask is None else mask & noisy
         polytope = self.polytope.of_items(..., self._leading(theta))
         theta = theta.reshape(items, *event)
         y = constant(partial(solutions, self._fill, polytope), theta, magnitude, z, mask)

@@ -96,7 +96,7 @@ class StochasticSoftmax(Layer):
     def _utilities(self, theta: Tensor, z: Tensor) -> Tensor:
         scores = self._with_samples(theta)
         utilities = self.noise.utilities(scores, z)
-        return utilities if self.noisy is None else utilities.where(self.noisy, scores)
+        return utilities if self.noisy is None else utilities.where(self.noisy.to(theta.device), scores)
 
     def _sampled(self, utilities: Tensor, mask: Tensor | None) -> Tensor:
         if not self.training:

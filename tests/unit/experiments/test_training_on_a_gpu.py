@@ -59,9 +59,12 @@ def job(folder, experiment, arm, device, stop=None):
     return job_of(spec, arm, setting, folder, changes, show=show, device=device)
 
 
+# What is counted, of 40 images or 10 queries, of 160 edges: where two are about as near, rounding decides about some.
+COUNTED = {"indelman_2": 0.1, "paulus_1": 0.03}
+
+
 def close(experiment, one, other):
-    """Neighbours are counted, of 40 images or 10 queries: where two are about as near, rounding decides about some."""
-    apart = 0.1 if experiment == "indelman_2" else 1e-3
+    apart = COUNTED.get(experiment, 1e-3)
     assert one.keys() == other.keys()
     for name in one:
         assert all(isfinite(number) for number in one[name])
