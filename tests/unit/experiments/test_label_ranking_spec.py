@@ -18,7 +18,7 @@ from structgrad.experiments import REGISTRY
 from structgrad.experiments.berthet.label_ranking.files import needed
 from structgrad.experiments.figures import Scatter
 from structgrad.repro.cli import cli
-from structgrad.repro.commands.run import summary
+from structgrad.repro.commands.run_texts import summary
 from structgrad.repro.evidence.gathering import gather, per_replica
 from structgrad.repro.judging.cells import collect_all, find
 from structgrad.repro.judging.sampling import PARTITIONS, partitions
