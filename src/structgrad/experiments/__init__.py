@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from structgrad.experiments.base import Arm, Experiment, Metric
 from structgrad.experiments.discovery import experiments, papers
-from structgrad.experiments.figures import ChosenWords, Figure, LearningCurves, Lines, PathMaps, Scatter
+from structgrad.experiments.figures import ChosenWords, Figure, LearningCurves, Lines, PathMaps, Scatter, SearchTrials
 from structgrad.experiments.paper import Paper
 
 PAPERS: dict[str, Paper] = papers()
@@ -13,5 +13,5 @@ REGISTRY: dict[str, Experiment] = experiments(PAPERS)
 
 __all__ = [
     "PAPERS", "PUBLISHED", "REGISTRY", "Arm", "ChosenWords", "Experiment", "Figure", "LearningCurves", "Lines",
-    "Metric", "Paper", "PathMaps", "Scatter",
+    "Metric", "Paper", "PathMaps", "Scatter", "SearchTrials",
 ]  # fmt: skip

@@ -80,3 +80,12 @@ class PathMaps(Figure):
     """
 
     setting: str
+
+
+@dataclass(frozen=True)
+class SearchTrials(Figure):
+    """Every trial of the random searches of some arms: a metric's value against each of the ``hyper_parameters``."""
+
+    arms: tuple[str, ...]
+    metric: str
+    hyper_parameters: tuple[str, ...]

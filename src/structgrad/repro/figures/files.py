@@ -6,9 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from structgrad.experiments import ChosenWords, Experiment, Figure, LearningCurves, Lines, PathMaps, Scatter
+from structgrad.experiments import (
+    ChosenWords,
+    Experiment,
+    Figure,
+    LearningCurves,
+    Lines,
+    PathMaps,
+    Scatter,
+    SearchTrials,
+)
 from structgrad.files import write_bytes
-from structgrad.repro.figures import chosen_words, learning_curves, lines, path_maps, scatter
+from structgrad.repro.figures import chosen_words, learning_curves, lines, path_maps, scatter, search_trials
 from structgrad.repro.judging.cells import Cells
 from structgrad.repro.planning.paths import results
 from structgrad.repro.planning.plan import Plan
@@ -21,6 +30,7 @@ KINDS: Mapping[type, Any] = {
     LearningCurves: learning_curves,
     ChosenWords: chosen_words,
     PathMaps: path_maps,
+    SearchTrials: search_trials,
 }
 
 

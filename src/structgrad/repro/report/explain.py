@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from structgrad.repro.evidence.gathering import Evidence, per_replica, results_of, value_of
+from structgrad.repro.evidence.gathering import Evidence
 from structgrad.repro.factors.pages import page_behind
 from structgrad.repro.judging.cells import Cell, cell_id, find
 from structgrad.repro.judging.numbers import MORE_DIGITS, fixed
 from structgrad.repro.judging.register import of_margin, of_reading, original_of
-from structgrad.repro.judging.selection import selected
+from structgrad.repro.judging.trials import trials_of
 from structgrad.repro.judging.verdicts import APART
 from structgrad.repro.planning.paths import project_root
 from structgrad.repro.planning.plan import Plan, load_plan
@@ -26,7 +26,7 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
     """
     cell = find(plan, identity)
     ours, theirs, verdict = cell.estimate, cell.published, cell.judgement
-    trials = _trials(cell) if cell.experiment.searches(cell.arm.name) else []
+    trials = trials_of(cell) if cell.experiment.searches(cell.arm.name) else []
     page = page_behind(cell) if cell.judgement.verdict in APART else None
     behind = [piece.record for piece in cell.evidence]
     return {
@@ -126,25 +126,6 @@ def _reading(plan: Plan, cell: Cell) -> dict[str, str | None]:
         "original": told,
         "margin": margin and margin.words,
     }
-
-
-def _trials(cell: Cell) -> list[dict[str, Any]]:
-    """The trials of a search: the point that each tried, how it ended, what it scores, and which one is selected."""
-    results, reports = results_of(cell.evidence), per_replica(cell.evidence, cell.metric)
-    ordered = [results[replica] for replica in sorted(reports)]
-    best = ordered[selected(ordered)] if ordered else None
-    return [
-        {
-            "trial": result["replica"],
-            "validation": result["final"]["validation"],
-            "value": value_of(reports[result["replica"]], cell.metric),
-            "stopped": result["stopped"],
-            "steps": result[f"{cell.experiment.clock}s"],
-            "selected": result is best,
-            "point": {name: number for name, number in result["final"].items() if name != "validation"},
-        }
-        for result in ordered
-    ]
 
 
 def _record(piece: Evidence) -> dict[str, Any]:

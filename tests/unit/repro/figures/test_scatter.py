@@ -8,8 +8,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from structgrad.experiments import REGISTRY, ChosenWords, LearningCurves, Lines, PathMaps, Scatter
-from structgrad.repro.figures import chosen_words, learning_curves, lines, path_maps, scatter, training_curves
+from structgrad.experiments import REGISTRY, ChosenWords, LearningCurves, Lines, PathMaps, Scatter, SearchTrials
+from structgrad.repro.figures import (
+    chosen_words,
+    learning_curves,
+    lines,
+    path_maps,
+    scatter,
+    search_trials,
+    training_curves,
+)
 from structgrad.repro.figures.drawing import COLOURS, stroke
 from structgrad.repro.figures.files import KINDS, build_figures, write_figures
 from structgrad.repro.judging.cells import collect, collect_all
@@ -107,7 +115,7 @@ def test_nothing_run_draws_the_published_points_and_nothing_at_all_still_draws(p
 
 def test_every_experiment_declares_a_figure_that_its_arms_can_fill():
     modules = {Lines: lines, Scatter: scatter, LearningCurves: learning_curves}
-    assert {**modules, ChosenWords: chosen_words, PathMaps: path_maps} == KINDS
+    assert {**modules, ChosenWords: chosen_words, PathMaps: path_maps, SearchTrials: search_trials} == KINDS
     for experiment in REGISTRY.values():
         names = {arm.name for arm in experiment.arms}
         for figure in experiment.figures:
@@ -115,6 +123,9 @@ def test_every_experiment_declares_a_figure_that_its_arms_can_fill():
                 assert {name for pair in figure.pairs for name in pair} <= names
             if isinstance(figure, PathMaps):
                 assert figure.setting in experiment.settings
+            if isinstance(figure, SearchTrials):
+                assert set(figure.arms) <= names
+                assert figure.metric in {metric.name for metric in experiment.metrics}
 
 
 def test_many_settings_look_different_and_few_look_as_before():

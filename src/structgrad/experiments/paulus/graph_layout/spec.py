@@ -10,7 +10,7 @@ from math import inf
 from typing import Any
 
 from structgrad.experiments.base import Arm, Experiment, Metric
-from structgrad.experiments.figures import LearningCurves
+from structgrad.experiments.figures import LearningCurves, SearchTrials
 from structgrad.experiments.paulus.graph_layout.hyper_parameters import LayoutParameters
 
 DISTRIBUTIONS = {
@@ -54,6 +54,12 @@ ARMS = (
             main=False,
         )
         for name, column in DISTRIBUTIONS.items()
+    ),
+    Arm(
+        "spanning_tree_short",
+        "Spanning Tree, 500 steps (ours)",
+        note="which trials a search can tell apart early, and how many of them learn the edges that are not there",
+        config={**_trained("spanning_tree", "teacher_forced"), "steps": 500, "validate_every": 250},
     ),
     *(
         Arm(
@@ -113,7 +119,16 @@ TABLE_1 = Experiment(
     settings=("T=10", "T=20"),
     arms=ARMS,
     metrics=METRICS,
-    figures=(LearningCurves(settings=("T=10", "T=20"), quantities=("elbo", "edge_precision")),),
+    figures=(
+        LearningCurves(settings=("T=10", "T=20"), quantities=("elbo", "edge_precision")),
+        SearchTrials(
+            name="table1_searches",
+            title="Table 1: short trials of the search",
+            arms=("spanning_tree_short",),
+            metric="edge_precision",
+            hyper_parameters=("temperature", "learning_rate"),
+        ),
+    ),
     package=str(__package__),
     level=2,
     hyper_parameters=LayoutParameters,
