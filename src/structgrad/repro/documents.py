@@ -94,22 +94,36 @@ def parse_yaml(text: str, where: str) -> Any:
     """The value of a YAML text, without tags that make objects.
 
     Raises:
-        DocumentError: it is not YAML, or holds a key twice.
+        DocumentError: it is not YAML, or holds a key twice or more than :data:`DEEPEST` levels.
     """
     try:
+        if _too_deep(text):
+            raise DocumentError(f"{where}: not valid YAML (too deep)")
         return yaml.load(text, Loader=_Loader)  # a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark and not where.startswith("--") else ""
         twice = f" ({error.problem})" if isinstance(error, ConstructorError) and error.problem else ""
         raise DocumentError(f"{where}{line}: not valid YAML{twice}") from error
-    except RecursionError as error:
-        raise DocumentError(f"{where}: not valid YAML (too deep)") from error
     except ValueError as error:  # a date such as 2020-99-99
         raise DocumentError(f"{where}: not valid YAML ({type(error).__name__}: {str(error)[:80]})") from error
 
 
-class _Loader(yaml.SafeLoader):
+# libyaml's is several times as fast, and every command and job reads a dozen files. Not every build of PyYAML has it.
+_Safe: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _too_deep(text: str) -> bool:
+    """Whether lists and mappings nest too deep, told without going down: libyaml's loader would crash."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Safe):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            return True
+    return False
+
+
+class _Loader(_Safe):
     """YAML that refuses a key given twice: the first of its values would be lost silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:

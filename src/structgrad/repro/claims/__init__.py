@@ -47,8 +47,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from structgrad.experiments import PAPERS, REGISTRY, Experiment
 from structgrad.files import write_bytes
 from structgrad.repro.claims.across import peak, plateau
@@ -62,6 +60,7 @@ from structgrad.repro.claims.sides import arm_of, sides
 from structgrad.repro.claims.steadier import steadier
 from structgrad.repro.claims.values import Claim, Decision
 from structgrad.repro.claims.widening import widening
+from structgrad.repro.documents import parse_yaml
 from structgrad.repro.judging.cells import Cell, Cells
 from structgrad.repro.judging.register import of_claim, original_of
 from structgrad.repro.judging.significance import ALPHA
@@ -98,7 +97,7 @@ def claims() -> tuple[Claim, ...]:
         {"paper": paper, "of": "paper"} | claim
         for paper, path in paths.items()
         if path.is_file()
-        for claim in yaml.safe_load(path.read_text(encoding="utf-8"))
+        for claim in parse_yaml(path.read_text(encoding="utf-8"), str(path))
     )
 
 

@@ -30,9 +30,8 @@ from importlib.resources import files
 from itertools import product
 from typing import Any
 
-import yaml
-
 from structgrad.experiments import PAPERS, REGISTRY, Experiment
+from structgrad.repro.documents import parse_yaml
 
 Combination = tuple[int, ...]  # the place of a level, for each factor in turn
 
@@ -121,7 +120,7 @@ def studies() -> Mapping[str, tuple[Study, ...]]:
     found: dict[str, tuple[Study, ...]] = {}
     for paper in PAPERS:
         file = files(f"structgrad.experiments.{paper}") / "factors.yaml"
-        content: Mapping[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        content: Mapping[str, Any] = parse_yaml(file.read_text(encoding="utf-8"), str(file)) if file.is_file() else {}
         for name, columns in content.items():
             if name not in REGISTRY or REGISTRY[name].paper != paper:
                 raise ValueError(f"factors.yaml of {paper}: no experiment is called {name}")

@@ -19,9 +19,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from structgrad.experiments import PAPERS, Arm, Experiment, Metric
+from structgrad.repro.documents import parse_yaml
 
 PARTS = ("claims", "readings", "margins")
 
@@ -56,7 +55,7 @@ def register() -> Mapping[str, Mapping[str, Entry]]:
     entries: dict[str, dict[str, Entry]] = {part: {} for part in PARTS}
     for paper in PAPERS:
         file = files(f"structgrad.experiments.{paper}") / "register.yaml"
-        content: Mapping[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        content: Mapping[str, Any] = parse_yaml(file.read_text(encoding="utf-8"), str(file)) if file.is_file() else {}
         for part, own in content.items():
             if part not in entries or set(own) & set(entries[part]):
                 raise ValueError(f"register.yaml of {paper}: {part}: not one of {', '.join(PARTS)}, or entered twice")

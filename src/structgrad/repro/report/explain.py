@@ -24,7 +24,11 @@ def explain(plan: Plan, identity: str) -> dict[str, Any]:
     Raises:
         UserError: no such cell; the line names the nearest.
     """
-    cell = find(plan, identity)
+    return facts_of(plan, find(plan, identity))
+
+
+def facts_of(plan: Plan, cell: Cell) -> dict[str, Any]:
+    """The same of a cell that is at hand."""
     ours, theirs, verdict = cell.estimate, cell.published, cell.judgement
     trials = trials_of(cell) if cell.experiment.searches(cell.arm.name) else []
     page = page_behind(cell) if cell.judgement.verdict in APART else None

@@ -59,6 +59,7 @@ def test_wrong_configuration(project, overrides, message):
         (b"scale: 2020-99-99\n", "config.yaml: not valid YAML"),
         (b"scale: !!python/name:os.system x\n", "config.yaml, line 1: not valid YAML"),
         (b"arms: " + b"[" * 1000 + b"]" * 1000 + b"\n", r"config.yaml: not valid YAML \(too deep\)"),
+        (b"arms: " + b"[" * 10**6 + b"\n", r"config.yaml: not valid YAML \(too deep\)"),
         (b"\0\1\2", "config.yaml"),
         (b"scale: smoke\ntime_budget: .nan\n", "config.yaml: time_budget: nan is not of type number or null"),
         (b"scale: smoke\nreplicas: 1.0\n", "config.yaml: replicas: 1.0 is not of type integer or null"),

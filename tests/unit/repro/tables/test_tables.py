@@ -18,7 +18,7 @@ from structgrad.repro.evidence.records import RecordError, digest, save
 from structgrad.repro.judging.cells import collect, collect_all, find
 from structgrad.repro.judging.numbers import fixed
 from structgrad.repro.planning.plan import load_plan
-from structgrad.repro.report.explain import as_text, explain
+from structgrad.repro.report.explain import as_text, explain, facts_of
 from structgrad.repro.running.levels import promise, weakest
 from structgrad.repro.tables.files import COLUMNS, build_tables, write_tables
 from structgrad.repro.tables.layouts import to_html, to_latex, to_markdown
@@ -244,7 +244,7 @@ def test_every_published_cell_of_the_images_has_a_command_and_a_cost(project):
     cells = [cell for cell in collect(plan, "indelman_2") if cell.published]
     assert len(cells) == 4 * 12 + 12 + 3  # two arms answer Direct Stochastic Learning
     for cell in cells:
-        told = explain(plan, cell.id)
+        told = facts_of(plan, cell)
         assert told["commands"][0].startswith("structgrad run indelman_2/")
         assert told["cost"] or plan.shards_of("indelman_2", cell.setting, cell.arm.name)
 

@@ -166,14 +166,14 @@ def test_a_run_whose_jobs_are_unknown_is_ended(sleeper):
 
 @pytest.mark.parametrize("answer", ["run_1|PENDING\n", "run_1|RUNNING\n", None])
 def test_one_with_jobs_or_without_an_answer_is_left_alone(sleeper, answer):
-    assert watched(sleeper, lambda: answer, 4) == (False, False)
+    assert watched(sleeper, lambda: answer, 2) == (False, False)
 
 
 def test_one_with_a_local_job_at_work_is_left_alone():
     command = [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', '{SLEEPER}'])"]
     process = subprocess.Popen(command, process_group=0)
     try:
-        assert watched(process, lambda: "", 4) == (False, False)
+        assert watched(process, lambda: "", 2) == (False, False)
     finally:
         os.killpg(process.pid, 9)
         process.wait()
