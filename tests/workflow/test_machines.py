@@ -1,8 +1,8 @@
 """The same bits on any x86-64 machine: whole short trainings under libraries that are told to be elsewhere.
 
 Each test starts ``machine.py`` in a process whose environment makes torch, MKL, numpy, numba and the C library pick the
-code of another processor. A variable that changes nothing of what its library computes here is named at the end of the
-test run, since it shows nothing.
+code of another processor, or Python add up as its other versions do. A variable that changes nothing of what its
+library computes here is named at the end of the test run, since it shows nothing.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ LIBRARY_OF = {
     "NPY_DISABLE_CPU_FEATURES": "numpy",
     "NUMBA_CPU_NAME": "numba",
     "GLIBC_TUNABLES": "libm",
+    "PYTHON_SUM": "python",
 }
 MACHINES: dict[str, tuple[int, dict[str, str]]] = {
     "no_vectors_beyond_sse2": (
@@ -58,6 +59,7 @@ MACHINES: dict[str, tuple[int, dict[str, str]]] = {
         },
     ),
     "mkl_told_sse4_2": (2, {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}),
+    "python_3_12": (1, {"PYTHON_SUM": "compensated"}),  # whose sum is another
     "avx512": (
         1,
         {

@@ -7,6 +7,7 @@ that suits the width of the vectors. What passes through here does not. The rule
 * only additions, subtractions, multiplications, divisions and square roots, each rounded by itself as IEEE 754 says;
   comparisons, integers, and moves of bits. Numba's compiler keeps to that unless it is told ``fastmath``;
 * every sum in an order that follows from the shapes of what is summed, never from the machine, strides or neighbours;
+* floats are added up by ``total``: what ``sum`` gives depends on the version of Python;
 * no function of a mathematics library (``exp``, ``log``, ``pow``, ``sin``): polynomials of our own instead;
 * what a kernel inlines stands in its own file: numba's cache does not notice changes elsewhere.
 
@@ -18,7 +19,7 @@ and float64, go to torch: their records do not promise the same bits.
 
 from structgrad.portable.elementary import exp, exp_below_largest, gumbel_, log, normal_, softplus
 from structgrad.portable.products import product
-from structgrad.portable.sums import column_sums, dots, mean, norm, row_sums
+from structgrad.portable.sums import column_sums, dots, mean, norm, row_sums, total
 from structgrad.portable.types import wide
 
 __all__ = [
@@ -34,5 +35,6 @@ __all__ = [
     "product",
     "row_sums",
     "softplus",
+    "total",
     "wide",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from structgrad.portable import total
 from structgrad.training.results import Result
 from structgrad.training.trainee import Trainee
 from structgrad.training.trial import DivergedError, Trial
@@ -47,7 +48,7 @@ class Epochs(Trainee):
             history["epoch"].append(float(epoch + 1))
             history["active"].append(float(len(reached)))
             for name in reached[0]:
-                history.setdefault(name, []).append(sum(point[name] for point in reached) / len(reached))
+                history.setdefault(name, []).append(total(point[name] for point in reached) / len(reached))
         return history
 
     @property
@@ -111,7 +112,7 @@ class Epochs(Trainee):
         self.whole = self._weights()
 
     def _score(self) -> None:
-        numbers = {"loss": sum(self.losses) / len(self.losses), **self.trial.validate()}
+        numbers = {"loss": total(self.losses) / len(self.losses), **self.trial.validate()}
         for name, value in numbers.items():
             if not isfinite(value):
                 raise DivergedError(f"{name} is not finite")

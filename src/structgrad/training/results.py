@@ -87,7 +87,7 @@ def report_of(content: Mapping[str, Any]) -> Report:
 def pooled(reports: Iterable[Report]) -> float:
     """The value over the items of all replicas together."""
     numerators, denominators = zip(*(report.parts for report in reports), strict=True)
-    return sum(numerators) / sum(denominators)
+    return fsum(numerators) / sum(denominators)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from structgrad.portable import total
 from structgrad.training.results import Result
 from structgrad.training.trainee import Trainee
 from structgrad.training.trial import DivergedError, Trial
@@ -80,7 +81,7 @@ class Search(Trainee):
             history["active"].append(float(len(reached)))
             for name in reached[0]:
                 if name != "step":
-                    history.setdefault(name, []).append(sum(point[name] for point in reached) / len(reached))
+                    history.setdefault(name, []).append(total(point[name] for point in reached) / len(reached))
         return history
 
     @property
@@ -179,5 +180,5 @@ class Search(Trainee):
             weights = {name: tensor.detach().clone() for name, tensor in self.trial.network.state_dict().items()}
             self.best = {"value": value, "weights": weights, "state": deepcopy(self.trial.state())}
         if self.at:
-            self.curve.append({"step": float(self.at), "loss": sum(self.losses) / len(self.losses), **numbers})
+            self.curve.append({"step": float(self.at), "loss": total(self.losses) / len(self.losses), **numbers})
             self.losses = []

@@ -9,6 +9,7 @@ contrary does; a setting without records leaves it undecided.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import fsum
 
 from structgrad.repro.claims.values import Claim, Decision, differences, rounded
 from structgrad.repro.judging.cells import Cell
@@ -21,7 +22,7 @@ def mean_better(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Seque
     """The decision by the rule at the head of this module."""
     leads = {setting: differences(*pair) for setting, pair in held.items()}
     details = [
-        {"setting": setting, "lead": rounded(sum(lead) / len(lead)) if lead else None, "replicas": len(lead)}
+        {"setting": setting, "lead": rounded(fsum(lead) / len(lead)) if lead else None, "replicas": len(lead)}
         for setting, lead in leads.items()
     ]
     lacking = [*missing, *(setting for setting, lead in leads.items() if len(lead) < 2)]

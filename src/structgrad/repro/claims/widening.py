@@ -6,7 +6,7 @@ Supported (not supported) where the slope's bootstrap interval over replicas lie
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import log
+from math import fsum, log
 
 from structgrad.repro.claims.values import Claim, Decision, rounded, sign, values
 from structgrad.repro.judging.cells import Cell, seed_of
@@ -22,7 +22,7 @@ def widening(claim: Claim, held: Mapping[str, Sequence[Cell]], missing: Sequence
         common = sorted(set(x) & set(y))
         places.append(log(float(number(setting))))
         samples.append([sign(first) * (x[r] - y[r]) for r in common])
-        lead = sum(samples[-1]) / len(common)
+        lead = fsum(samples[-1]) / len(common)
         details.append({"setting": setting, "lead": rounded(lead), "replicas": len(common)})
     if missing or min(map(len, samples)) < 2:
         wanting = f"not run at {', '.join(missing)}" if missing else "a single replica"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
+from math import fsum
 from typing import Any
 
 from structgrad.experiments import Experiment, LearningCurves
@@ -124,7 +125,7 @@ def _curve(slices: Sequence[History], quantity: str, clock: str) -> list[tuple[f
     curve = []
     for place, time in enumerate(slices[0][clock] if slices else []):
         active = sum(history["active"][place] for history in slices)
-        total = sum(history["active"][place] * history[quantity][place] for history in slices)
+        total = fsum(history["active"][place] * history[quantity][place] for history in slices)
         curve.append((time, active, total / active if len(slices) > 1 else slices[0][quantity][place]))
     return curve
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import fsum, sqrt
 
 import numpy as np
 
@@ -75,5 +75,5 @@ def _deviation(reports: Sequence[Report], pooled: Pooled) -> float:
     shares = [report for report in reports if isinstance(report, Proportion)]
     if shares:
         return sqrt(pooled.value * (1 - pooled.value))
-    squares = sum(report.sum_squares for report in reports if isinstance(report, Mean))
+    squares = fsum(report.sum_squares for report in reports if isinstance(report, Mean))
     return sqrt(max(0.0, squares / pooled.items - pooled.value**2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum
 
 from scipy import stats
 
@@ -59,7 +60,7 @@ class Answer:
     def seconds(self) -> float | None:
         """What its records took to train; None without any."""
         pieces = self.cell.evidence if self.cell else ()
-        return sum(piece.record["run"]["seconds"] for piece in pieces) if pieces else None
+        return fsum(piece.record["run"]["seconds"] for piece in pieces) if pieces else None
 
     @property
     def hours_wanted(self) -> float | None:

@@ -16,7 +16,7 @@ from structgrad.experiments.berthet.rankings.losses import RankingLoss
 from structgrad.experiments.berthet.rankings.rankers import Rankers
 from structgrad.experiments.berthet.rankings.spearman import spearman
 from structgrad.parallel import map_blocks
-from structgrad.portable import mean, row_sums
+from structgrad.portable import mean, row_sums, total
 from structgrad.training.job import Seeds
 from structgrad.training.results import Result
 from structgrad.training.seeds import generators
@@ -51,7 +51,7 @@ class ArtificialRankers(Rankers):
             if some.shape[1] == self.batch  # a rest is left out: other rows in every epoch
         ]
         self.epoch += 1
-        numbers = {"loss": sum(losses) / len(losses)}
+        numbers = {"loss": total(losses) / len(losses)}
         if self.epoch in self.scored:
             self.curves.append(self._over_replicas(self._averages))
             self.losses.append(numbers["loss"])

@@ -17,7 +17,7 @@ from structgrad.experiments.berthet.rankings.rankers import Rankers
 from structgrad.experiments.berthet.rankings.spearman import correlation, spearman
 from structgrad.parallel import map_blocks
 from structgrad.polytopes.permutahedron import Permutahedron
-from structgrad.portable import mean
+from structgrad.portable import mean, total
 from structgrad.training.job import Seeds
 from structgrad.training.results import Mean, Result
 from structgrad.training.seeds import generators
@@ -62,7 +62,7 @@ class FoldRankers(Rankers):
         losses = [self.grid.update(self.x[r], self.y[r], self.noise) for r in rows.unbind(2)]
         self.epoch += 1
         numbers = {
-            "loss": sum(losses) / self.steps,
+            "loss": total(losses) / self.steps,
             "validation": mean(self.validation().flatten(1).amax(-1)),
         }
         for key, value in {"epoch": self.epoch, "active": len(self.folds), **numbers}.items():

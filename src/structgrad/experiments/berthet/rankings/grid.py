@@ -11,7 +11,7 @@ from torch import Tensor
 
 from structgrad.experiments.berthet.rankings.losses import RankingLoss
 from structgrad.parallel import map_blocks
-from structgrad.portable import dots, norm
+from structgrad.portable import dots, norm, total
 from structgrad.training.adam import Adam
 from structgrad.training.replicas import Parameters, linear, linear_shapes, uniform
 from structgrad.training.state import Stateful
@@ -69,7 +69,7 @@ class Grid(Stateful):
         self.adam.clear()
         theta.backward(torch.cat(gradients))
         self.adam.step()
-        return sum(chain(*losses)) / (self.points * x.shape[2])
+        return total(chain(*losses)) / (self.points * x.shape[2])
 
     def _gradient(self, theta: Tensor, y: Tensor, noise: Sequence[torch.Generator]) -> tuple[list[float], Tensor]:
         """The sum of each replica's losses, and the gradient of each model's mean."""
