@@ -66,7 +66,11 @@ def add(data: UserData, path: Path) -> Added:
         UserError: there is nothing, or not the data set in its form; what was added before stays.
     """
     path = path.absolute()
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:  # a name that no file may have
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    if not there:
         raise UserError(f"{path}: there is no such file or folder; expected: {_form(data)}")
     digests = {str(file.absolute()): _sha256(file) for file in sorted(data.check(path))}
     write_text(_note(data), json.dumps({"name": data.name, "files": digests}, indent=1) + "\n")

@@ -136,6 +136,22 @@ def archive(folder):
     shutil.move(folder / "made.npz", folder / "val_maps.npy")
 
 
+def header(text, size=0):
+    """A .npy file of version 1.0 with this header, which numpy evaluates as a literal of Python."""
+
+    def written(folder):
+        line = text.encode() + b"\n"
+        (folder / "val_maps.npy").write_bytes(
+            b"\x93NUMPY\x01\x00" + len(line).to_bytes(2, "little") + line + bytes(size)
+        )
+
+    return written
+
+
+def of_shape(shape):
+    return header(f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}")
+
+
 def straight(paths):
     paths[1] = np.eye(12)
     return paths
@@ -159,8 +175,18 @@ def put(value):
     [
         (lambda folder: (folder / "test_maps.npy").unlink(), r"test_maps\.npy: there is no such file; expected"),
         (cut, r"val_maps\.npy: no whole \.npy array \(.*\); expected: pixels, uint8 \(N, 96, 96, 3\)"),
-        (pickled, r"val_maps\.npy: no whole \.npy array \(.*pickle"),
-        (archive, r"val_maps\.npy: its numbers are an archive"),
+        (pickled, r"val_maps\.npy: no whole \.npy array \(.*Python objects"),
+        (archive, r"val_maps\.npy: no whole \.npy array"),
+        (lambda folder: (folder / "val_maps.npy").write_bytes(b"PK\x03\x04garbage"), r"val_maps\.npy: no whole"),
+        (of_shape("(100000000, 96, 96, 3)"), r"val_maps\.npy: no whole \.npy array"),  # 2.7 TB, were it allocated
+        (of_shape("(10**22, 96, 96, 3)"), r"val_maps\.npy: no whole \.npy array"),
+        (of_shape("(True, 96, 96, 3)"), r"val_maps\.npy: no whole \.npy array"),
+        (of_shape("(2, 96, 96, 3"), r"val_maps\.npy: no whole \.npy array"),
+        (header("{'descr': '''"), r"val_maps\.npy: no whole \.npy array"),
+        (header("(" * 5000), r"val_maps\.npy: no whole \.npy array"),
+        (header("-" * 9000 + "1"), r"val_maps\.npy: no whole \.npy array"),
+        (header("{[1]: 2}"), r"val_maps\.npy: no whole \.npy array"),
+        (header("{1: 2, 'a': 3}"), r"val_maps\.npy: no whole \.npy array"),
         (lambda folder: (folder / "val_maps.npy").write_text("no array"), r"val_maps\.npy: no whole \.npy array"),
         (change("val_maps.npy", lambda x: x.astype(float)), r"val_maps\.npy: its numbers are float64; expected"),
         (change("val_maps.npy", lambda x: x.transpose(0, 3, 1, 2)), r"its shape is \(2, 3, 96, 96\); expected: pixels"),

@@ -21,7 +21,7 @@ from structgrad.repro.planning.hyper_parameters import read
 
 TABLE = REGISTRY["paulus_3"]
 WORDS = ["good", "aroma", ",", "bad", "taste", "."]
-SIZES = 100, 100, 100
+SIZES = 2, 100, 100
 
 
 def packed(path, lines):
@@ -95,7 +95,7 @@ def test_the_tab_separated_layout(passed_on):
 
 def test_what_is_longer_than_350_words_is_cut(published):
     packed(published / "reviews.aspect1.train.txt.gz", ["0 0 0 0 0\t" + "good " * 400])
-    train = beer.corpus(check(published), SIZES, 1, 0).train
+    train = beer.corpus(check(published), (1, 100, 100), 1, 0).train
     assert train.tokens.shape == (1, 350)
     assert train.lengths.tolist() == [350]
 
@@ -122,9 +122,13 @@ def test_an_empty_folder_lacks_reviews_in_either_form(tmp_path):
         ("0.6 0.8 nan 0.5 0.6\tgood", "reviews.aspect1.train.txt.gz"),
         ("0.6 0.8 0.7 0.5 0.6 good", "reviews.aspect1.train.txt.gz"),  # no tab
         ("0.6 0.8 0.7 0.5 0.6\t", "reviews.aspect1.train.txt.gz"),  # no words
+        ("0.6 0.8 0.7 0.5 0.6\tgood\t1", "reviews.aspect1.train.txt.gz"),  # a second tab
+        ("0.6 0.8 0.7 0.5 0_1\tgood", "reviews.aspect1.train.txt.gz"),
         (" ".join(["nose", *["1"] * 199]), VECTORS),
         (" ".join(["nose", *["one"] * 200]), VECTORS),
         (vector("good", 3), VECTORS),  # twice
+        (" ".join(["nose", "1_0", *["1"] * 199]), VECTORS),
+        (" ".join(["nose", "1e300", *["1"] * 199]), VECTORS),  # no float32
     ],
 )
 def test_a_wrong_packed_line_is_named(published, line, name):
@@ -145,6 +149,8 @@ def test_a_wrong_packed_line_is_named(published, line, name):
         {"1": [[2, 2]]},
         {"1": [[0.0, 2]]},
         {"1": None},
+        {"y": [True] * 5},
+        {"x": ["", *WORDS[1:]]},
     ],
 )
 def test_a_wrong_annotation_is_named(published, changes):
@@ -152,9 +158,10 @@ def test_a_wrong_annotation_is_named(published, changes):
     (published / ANNOTATIONS).write_text(json.dumps(line) + "\n" + json.dumps(line | changes) + "\n")
     with pytest.raises(UserError, match=r'annotations\.json, line 2: expected an object with "x"'):
         check(published)
-    (published / ANNOTATIONS).write_text("{\n")
-    with pytest.raises(UserError, match=r"annotations\.json, line 1"):
-        check(published)
+    for text in ("{\n", "[" * 200_000 + "\n"):
+        (published / ANNOTATIONS).write_text(text)
+        with pytest.raises(UserError, match=r"annotations\.json, line 1"):
+            check(published)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +173,11 @@ def test_a_wrong_annotation_is_named(published, changes):
         ("beer1.train", "task\tlabel\ttext\trationale\nbeer1\t1\tgood\t2\n", 2),
         ("beer1.train", "task\tlabel\ttext\trationale\nbeer1\t1\tgood\n", 2),
         ("beer1.train", "task\tlabel\ttext\nbeer1\t2\tgood\n", 2),
-        ("beer1.dev", "", 1),
+        ("beer1.train", "task\tlabel\ttext\n", 2),  # no reviews
+        ("beer1.train", "task\tlabel\ttext\nbeer3\t1\tgood\n", 2),  # another aspect's
+        ("beer1.train", "task\tlabel\ttext\nbeer1\t1\tgood\nbeer\t1\tgood\n", 3),
+        ("beer1.train", "task\tlabel\ttext\n\t1\tgood\n", 2),
+        ("beer1.train", "task\tlabel\ttext\nbeer1\t 1\tgood\n", 2),
     ],
 )
 def test_a_wrong_tab_separated_line_is_named(passed_on, name, text, line):
@@ -175,16 +186,62 @@ def test_a_wrong_tab_separated_line_is_named(passed_on, name, text, line):
         check(passed_on)
 
 
-def test_a_file_that_breaks_off_is_refused(published):
+def test_a_file_that_breaks_off_or_is_not_packed_is_refused_with_its_form(published):
     path = published / "reviews.aspect1.train.txt.gz"
-    path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(UserError, match="cannot be read after line"):
+    whole = path.read_bytes()
+    for content in (whole[:-9], b"no gzip\n", whole + b"more"):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"cannot be read after line \d \(.*\); expected lines of five ratings"):
+            check(published)
+
+
+def test_a_line_that_is_not_utf_8_is_named(published):
+    path = published / "reviews.aspect1.train.txt.gz"
+    path.write_bytes(gzip.compress(b"0 0 0 0 0\tgood\n" * 50 + b"0 0 0 0 0\tg\xf6od\n"))
+    with pytest.raises(UserError, match=r"txt\.gz, line 51: not UTF-8 text \(byte 12\); expected five ratings"):
         check(published)
+
+
+@pytest.mark.parametrize(
+    "name", [ANNOTATIONS, VECTORS, "reviews.aspect1.train.txt.gz", "reviews.aspect1.heldout.txt.gz"]
+)
+def test_an_empty_file_is_refused(published, name):
+    (published / name).write_bytes(gzip.compress(b"") if name.endswith(".gz") else b"")
+    with pytest.raises(UserError, match=rf"{name.replace('+', '.')} is empty; expected lines of "):
+        check(published)
+
+
+def test_an_empty_tab_separated_file_is_refused(passed_on):
+    (passed_on / "beer1.dev").write_bytes(b"")
+    with pytest.raises(UserError, match=r"beer1\.dev is empty; expected lines of task, label"):
+        check(passed_on)
+
+
+def test_reviews_that_do_not_belong_together_are_refused(published, passed_on):
+    packed(published / VECTORS, [vector("unheard", 1)])
+    with pytest.raises(UserError, match=r"train\.txt\.gz: no word of its reviews has a vector"):
+        check(published)
+    header = "task\tlabel\ttext\trationale\n"
+    (passed_on / "beer1.test").write_text(f"{header}beer1\t1\tgood\t0\n")
+    with pytest.raises(UserError, match=r"beer1\.test: no word is annotated for aroma"):
+        check(passed_on)
+    for path in passed_on.iterdir():
+        path.rename(published / path.name)
+    with pytest.raises(UserError, match=r"has aroma in both layouts \(reviews\.aspect1.*beer1\.train, \.\.\.\)"):
+        check(published)
+
+
+def test_a_part_of_the_reviews_is_not_trained_on(published):
+    with pytest.raises(
+        UserError, match=r"reviews of aroma that were added are 2 to train on and 5 held out; .* 70000 and"
+    ):
+        beer.corpus(check(published), (80_000, 5000, 5000), 1, 0)
 
 
 def test_a_setting_on_the_reviews_has_data_once_its_aspect_is_added(published, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    aroma, taste = (read(TABLE, TABLE.config_of("linear"), f"{aspect} k=5") for aspect in ("aroma", "taste"))
+    config = TABLE.config_of("linear") | {"train": 2}
+    aroma, taste = (read(TABLE, config, f"{aspect} k=5") for aspect in ("aroma", "taste"))
     generated = read(TABLE, TABLE.config_of("linear"), "synthetic aroma k=5")
     assert needed(aroma, "aroma k=5") == (OF_ASPECT["aroma"],)
     assert needed(generated, "synthetic aroma k=5") == ()

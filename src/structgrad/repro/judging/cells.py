@@ -20,6 +20,7 @@ from structgrad.repro.judging.verdicts import Judgement, corrected, judge, unjud
 from structgrad.repro.planning.experiment_plan import ExperimentPlan
 from structgrad.repro.planning.plan import Plan
 from structgrad.repro.progress import stage
+from structgrad.repro.running.realdata import withheld
 from structgrad.training.results import Mean, Proportion, Report
 
 
@@ -151,7 +152,12 @@ def seed_of(identity: str) -> int:
 def _cells(plan: Plan, name: str, setting: str, arm: Arm, metrics: Sequence[Metric]) -> list[Cell]:
     part, shards = plan.experiments[name], plan.shards_of(name, setting, arm.name)
     evidence = tuple(gather(part, shards))
-    missing = None if evidence else missing_data(shards)
+    missing = (
+        None
+        if evidence
+        else missing_data(shards)
+        or (withheld(part.experiment, part.parameters_for(shards[0]), setting) if shards else None)
+    )
     return [_cell(plan.scale, part, setting, arm, metric, evidence, missing) for metric in metrics]
 
 

@@ -68,11 +68,14 @@ class Selection:
 
     def estimate(self) -> Measured:
         """Mean and deviation with the percentile interval at the level that few trials need
-        (:func:`structgrad.repro.judging.intervals.expanded_level`); a single trial gives none.
+        (:func:`structgrad.repro.judging.intervals.expanded_level`), and the mean within it where nearly all resamples
+        select trials of one value; a single trial gives none.
         """
-        n = len(self.values)
-        low, high = self.interval(expanded_level(n)) if n > 1 else (None, None)
-        return Measured(self.mean, low, high, n, self.deviation if n > 1 else None)
+        n, mean = len(self.values), self.mean
+        if n == 1:
+            return Measured(mean, None, None, 1)
+        low, high = self.interval(expanded_level(n))
+        return Measured(mean, min(low, mean), max(high, mean), n, self.deviation)
 
     def _chance(self, where: Callable[[float], bool]) -> float:
         return fsum(p for v, p in zip(self.values, self.chances, strict=True) if where(v))

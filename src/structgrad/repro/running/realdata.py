@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from structgrad.data import store
 from structgrad.data.sources import Source, at_hand, obtain
 from structgrad.data.store import MissingDataError
+from structgrad.data.user_data import UserData
 from structgrad.experiments import Experiment
 from structgrad.experiments.hyper_parameters import HyperParameters
 from structgrad.files import of_user, write_text
@@ -41,6 +42,14 @@ def needed(experiment: Experiment, parameters: HyperParameters, setting: str) ->
     """The files and the user's data sets behind a setting of an experiment; none where its data is generated."""
     named = files(experiment)
     return tuple(named(parameters, setting)) if named else ()
+
+
+def withheld(experiment: Experiment, parameters: HyperParameters, setting: str) -> str | None:
+    """How to get the data behind a setting where nobody may pass it on; None where it can be downloaded or made.
+
+    The same on every machine, whether or not somebody added the data there.
+    """
+    return next((f.advice for f in needed(experiment, parameters, setting) if isinstance(f, UserData)), None)
 
 
 def needed_by(plan: Plan, shards: Iterable[Shard]) -> dict[Source, list[Shard]]:

@@ -277,3 +277,13 @@ def test_the_audit_takes_notes_for_what_they_are(plan):
     assert list(records_are_in_place(audit.Scene(plan))) == []
     (told,) = [str(note) for note in audit._notes(audit.Scene(plan)) if "no data" in str(note)]
     assert told == "4 of 6 training jobs have no record (no data)"
+
+
+def test_what_nobody_may_pass_on_is_no_data_on_every_machine(project):
+    """Without a note too: whether somebody added it here changes no table."""
+    chosen = {"experiments": ["paulus_3"], "arms": ["simple_l2x"], "settings": ["aroma k=5", "synthetic aroma k=5"]}
+    cells = [cell for cell in collect(load_plan("desktop", chosen), "paulus_3") if cell.arm.name == "simple_l2x"]
+    by_setting = {cell.setting: cell.judgement for cell in cells if cell.metric.name == "mse_x100"}
+    assert by_setting["aroma k=5"].verdict == "no_data"
+    assert "structgrad data add beer PATH" in by_setting["aroma k=5"].reason
+    assert by_setting["synthetic aroma k=5"].verdict == "not_attempted"

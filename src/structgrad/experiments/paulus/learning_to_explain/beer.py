@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from structgrad.errors import UserError
 from structgrad.experiments.paulus.learning_to_explain import published, tab_separated
 from structgrad.experiments.paulus.learning_to_explain.layouts import (
     ANNOTATIONS,
@@ -17,13 +18,14 @@ from structgrad.experiments.paulus.learning_to_explain.layouts import (
     published_name,
 )
 from structgrad.experiments.paulus.learning_to_explain.published import Review
-from structgrad.experiments.paulus.learning_to_explain.reviews import Corpus, Reviews, padded
+from structgrad.experiments.paulus.learning_to_explain.reviews import ASPECTS, Corpus, Reviews, padded
 
+LEAST = 7 / 8  # of the 80 000 to train on: three of the four published files are recalled to have 70 000
 UNKNOWN = 1  # the word of all that have no vector; its own is zero, as padding's
 
 
 def corpus(files: Sequence[Path], sizes: tuple[int, int, int], aspect: int, seed: int) -> Corpus:
-    """The first ``sizes[0]`` reviews to train on, and up to the other sizes of those held out.
+    """Up to ``sizes[0]`` reviews to train on, the first ones, and up to the other sizes of those held out.
 
     Of the published layout the held-out reviews are halved by a permutation that depends on the seed, and precision is
     measured on the annotated ones, which are others; the other layout has a file for each part. The words stay with the
@@ -58,4 +60,10 @@ def corpus(files: Sequence[Path], sizes: tuple[int, int, int], aspect: int, seed
         )
         annotated = test
     first, second, third = sizes
+    if len(train) < LEAST * first or not len(validation) or not len(test):
+        there = f"{len(train)} to train on and {len(validation) + len(test)} held out"
+        raise UserError(
+            f"the reviews of {ASPECTS[aspect]} that were added are {there}; expected at least {LEAST * first:.0f} "
+            "and some. Run `structgrad data add beer PATH` with the whole of them"
+        )
     return Corpus(train[:first], validation[:second], test[:third], annotated, table, None)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from structgrad.experiments.paulus.learning_to_explain.lines import lines, number_in, wrong
+from structgrad.experiments.paulus.learning_to_explain.lines import NUMBER, lines, number_in, wrong
 from structgrad.experiments.paulus.learning_to_explain.reviews import ASPECTS
 
 WIDTH = 200
@@ -19,6 +19,7 @@ REVIEW = (
 ANNOTATION = (
     'an object with "x" (words), "y" (five ratings from 0 to 1) and "0" to "4" (lists of [start, end), places of words)'
 )
+LARGEST = float(np.finfo(np.float32).max)
 VECTOR = f"a word and the {WIDTH} numbers of its vector, with blanks between"
 
 
@@ -36,11 +37,11 @@ def reviews(path: Path, aspect: int) -> Iterator[Review]:
     Raises:
         UserError: a line in another form.
     """
-    for number, line in lines(path):
+    for number, line in lines(path, REVIEW):
         ratings, tab, text = line.partition("\t")
         values = [number_in(part, 0, 1) for part in ratings.split()]
         words = text.split()
-        if not tab or len(values) != len(ASPECTS) + 1 or not words:
+        if not tab or "\t" in text or len(values) != len(ASPECTS) + 1 or not words:
             raise wrong(path, number, REVIEW)
         rating = values[aspect]
         if rating is None or None in values:
@@ -54,12 +55,12 @@ def annotated(path: Path, aspect: int) -> Iterator[Review]:
     Raises:
         UserError: a line in another form.
     """
-    for number, line in lines(path):
+    for number, line in lines(path, ANNOTATION):
         try:
             content = json.loads(line)
             words, ratings = content["x"], content["y"]
             spans = [content[str(each)] for each in range(len(ASPECTS) + 1)]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise wrong(path, number, ANNOTATION) from None
         if not _are_words(words) or not _are_ratings(ratings) or not all(_are_spans(some, words) for some in spans):
             raise wrong(path, number, ANNOTATION)
@@ -77,31 +78,35 @@ def vectors(path: Path) -> tuple[list[str], np.ndarray]:
     """
     words, rows = list[str](), list[np.ndarray]()
     known = set[str]()
-    for number, line in lines(path):
+    for number, line in lines(path, VECTOR):
         word, *values = line.split() or [""]
+        if len(values) != WIDTH or not all(map(NUMBER.fullmatch, values)):
+            raise wrong(path, number, VECTOR)
         try:
-            row = np.array(values, np.float32)
+            row = np.array(values, np.float64)
         except ValueError:
             raise wrong(path, number, VECTOR) from None
-        if len(row) != WIDTH or not np.isfinite(row).all():
+        if not (abs(row) <= LARGEST).all():
             raise wrong(path, number, VECTOR)
         if word in known:
             raise wrong(path, number, f"another word than {word!r}, which had its vector before")
         known.add(word)
         words.append(word)
-        rows.append(row)
-    if not rows:
-        raise wrong(path, 1, VECTOR)
+        rows.append(row.astype(np.float32))
     return words, np.stack(rows)
 
 
 def _are_words(words: Any) -> bool:
-    return isinstance(words, list) and bool(words) and all(isinstance(word, str) for word in words)
+    return (
+        isinstance(words, list)
+        and bool(words)
+        and all(isinstance(word, str) and word.split() == [word] for word in words)
+    )
 
 
 def _are_ratings(ratings: Any) -> bool:
     numbers = isinstance(ratings, list) and len(ratings) == len(ASPECTS) + 1
-    return numbers and all(isinstance(rating, int | float) and 0 <= rating <= 1 for rating in ratings)
+    return numbers and all(type(rating) in (int, float) and 0 <= rating <= 1 for rating in ratings)
 
 
 def _are_spans(spans: Any, words: list[str]) -> bool:

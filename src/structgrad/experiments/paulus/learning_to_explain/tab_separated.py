@@ -7,7 +7,10 @@ from pathlib import Path
 
 from structgrad.experiments.paulus.learning_to_explain.lines import lines, number_in, wrong
 from structgrad.experiments.paulus.learning_to_explain.published import Review
+from structgrad.experiments.paulus.learning_to_explain.reviews import ASPECTS
 
+# By the name of a file without its ending, tasks that it is not of: copies differ in whether they write ``beerN``.
+OTHERS = {f"beer{n}": ("", *(f"beer{m}" for m in range(len(ASPECTS)) if m != n)) for n in range(len(ASPECTS))}
 HEADER = ("task", "label", "text", "rationale")
 ROW = "task, label from 0 to 1, words with blanks between and a 0 or 1 for each of them, with tabs between"
 SHORT_ROW = "task, label from 0 to 1 and words with blanks between, with tabs between"
@@ -19,17 +22,20 @@ def reviews(path: Path, annotated: bool) -> Iterator[Review]:
     Raises:
         UserError: a header or a line in another form.
     """
-    columns = 0
-    for number, line in lines(path):
+    columns, number, task = 0, 0, ""
+    for number, line in lines(path, ROW):
         cells = line.split("\t")
         if number == 1:
             columns = len(cells)
             if tuple(cells) not in ((HEADER,) if annotated else (HEADER, HEADER[:3])):
                 raise wrong(path, number, f"the header {', '.join(HEADER)}, with tabs between")
             continue
+        task = task or cells[0]
+        if cells[0] != task or task in OTHERS.get(path.stem, ("",)):
+            raise wrong(path, number, f"the task of {path.stem} in every line, not {cells[0]!r}")
         yield _review(path, number, cells, columns)
-    if not columns:
-        raise wrong(path, 1, f"the header {', '.join(HEADER)}, with tabs between")
+    if number == 1:
+        raise wrong(path, 2, ROW)
 
 
 def _review(path: Path, number: int, cells: list[str], columns: int) -> Review:
