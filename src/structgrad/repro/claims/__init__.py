@@ -19,10 +19,10 @@
                 plateau      at each of them it scores as at the first, or at most ``tolerance`` (relative) worse
                 steadier     single items scatter less under the first side than under the second, at every setting
     first, second  {experiment, arm}; the experiment may be left out when both are the claim's own. ``column`` in place
-                of ``arm`` names a printed column: its main reading at each setting
+                of ``arm`` names a printed column: its main reading at each setting; ``columns`` several ones of a
+                table of searches, whose trials are one search then, of which the best counts
     settings    the settings that the sentence speaks of: one family, whichever of them have records
-    experiment  null where no experiment can decide it yet; ``needs`` says what would, and ``table``, ``columns`` (of
-                several the best) and ``lower_is_better`` where to look in the print
+    experiment  null where no experiment can decide it yet; ``needs`` says what would
 
 Each kind of predicate has a module here. Verdicts:
 
@@ -56,7 +56,7 @@ from structgrad.repro.claims.better import better
 from structgrad.repro.claims.mean_better import mean_better
 from structgrad.repro.claims.printed import on_print
 from structgrad.repro.claims.share import share
-from structgrad.repro.claims.sides import arm_of, sides
+from structgrad.repro.claims.sides import arms_of, one_search, sides
 from structgrad.repro.claims.steadier import steadier
 from structgrad.repro.claims.values import Claim, Decision
 from structgrad.repro.claims.widening import widening
@@ -153,10 +153,11 @@ def _judge(
     if claim["experiment"] is None:
         return {"verdict": "not_attempted", "reason": f"needs {claim['needs']}", "results": [], "cut": None,
                 "missing": [], "cells": [], "records": []}  # fmt: skip
-    pairs = {setting: _sides_at(claim, setting, plan, by_place, instead or {}) for setting in claim["settings"]}
+    groups = {setting: _sides_at(claim, setting, plan, by_place, instead or {}) for setting in claim["settings"]}
+    pairs = {setting: [one_search(side) for side in both] for setting, both in groups.items()}
     held = {setting: pair for setting, pair in pairs.items() if all(cell.estimate for cell in pair)}
     missing = [setting for setting in claim["settings"] if setting not in held]
-    used = [cell for pair in held.values() for cell in pair]
+    used = [cell for setting in held for side in groups[setting] for cell in side]
     cuts = (plan.experiments[cell.experiment.name].cut(cell.setting, cell.arm.name) for cell in used)
     cut = next((reason for reason in cuts if reason is not None), None)
     shown = {
@@ -175,16 +176,14 @@ def _judge(
 
 def _sides_at(
     claim: Claim, setting: str, plan: Plan, by_place: ByPlace, instead: Mapping[tuple[int, str], str]
-) -> list[Cell]:
-    named = [
-        (side["experiment"], instead.get((place, setting)) or _arm(side, setting, plan))
-        for place, side in enumerate(sides(claim))
-    ]
-    return [by_place[experiment, setting, arm, claim["metric"]] for experiment, arm in named]
-
-
-def _arm(side: Mapping[str, str], setting: str, plan: Plan) -> str:
-    return arm_of(side, setting, plan.experiments[side["experiment"]].experiment).name
+) -> list[list[Cell]]:
+    groups = []
+    for place, side in enumerate(sides(claim)):
+        experiment = plan.experiments[side["experiment"]].experiment
+        other = instead.get((place, setting))
+        names = [other] if other else [arm.name for arm in arms_of(side, setting, experiment)]
+        groups.append([by_place[experiment.name, setting, name, claim["metric"]] for name in names])
+    return groups
 
 
 def _original_sides(claim: Claim, experiments: Mapping[str, Experiment]) -> dict[tuple[int, str], str]:
@@ -195,7 +194,8 @@ def _original_sides(claim: Claim, experiments: Mapping[str, Experiment]) -> dict
     for place, side in enumerate(sides(claim)):
         experiment = experiments[side["experiment"]]
         for setting in claim["settings"]:
-            original = original_of(experiment, setting, arm_of(side, setting, experiment))
-            if original is not None:
-                originals[place, setting] = original.name
+            for arm in arms_of(side, setting, experiment):
+                original = original_of(experiment, setting, arm)
+                if original is not None:
+                    originals[place, setting] = original.name
     return originals

@@ -24,7 +24,7 @@ import numpy as np
 from scipy import stats
 
 from structgrad.experiments import Experiment, Metric
-from structgrad.repro.claims.sides import arm_of, sides
+from structgrad.repro.claims.sides import arms_of, sides
 from structgrad.repro.claims.values import Claim
 from structgrad.repro.judging.numbers import number
 from structgrad.repro.judging.published import Published, lookup
@@ -85,32 +85,29 @@ def on_print(claim: Claim, experiments: Mapping[str, Experiment]) -> dict[str, A
 
 
 def _numbers(claim: Claim, setting: str, experiments: Mapping[str, Experiment]) -> list[Number] | None:
-    """The printed numbers of the sides; None where one is missing or a misprint, or where both are the same one."""
-    if claim["experiment"] is None:
-        printed = [_best(claim, setting, claim[side]["columns"]) for side in ("first", "second")]
-        return [number for number in printed if number is not None] if None not in printed else None
+    """The printed numbers of the sides, of several columns the best; None where one is missing or a misprint, or where
+    both sides are the same.
+    """
     numbers, keys = [], []
-    for side in sides(claim):
+    for side in sides(claim) if claim["experiment"] is not None else ():
         experiment = experiments[side["experiment"]]
-        metric, arm = experiment.metric(claim["metric"]), arm_of(side, setting, experiment)
-        printed = lookup(experiment.paper, experiment.table, setting, arm.answers, metric.published)
-        if printed is None or (metric.kind == "proportion" and not 0 <= printed.value <= metric.factor):
+        metric, arms = experiment.metric(claim["metric"]), arms_of(side, setting, experiment)
+        columns = [arm.answers for arm in arms]
+        printed = [lookup(experiment.paper, experiment.table, setting, name, metric.published) for name in columns]
+        known = [each for each in printed if each is not None and _can_be(each, metric)]
+        if len(known) < len(printed):
             return None
-        keys.append((experiment.name, arm.answers))
-        error = _standard_error(experiment, metric, printed)
-        numbers.append(_turned(printed, error, higher_is_better=metric.higher_is_better))
-    return None if len(set(keys)) < len(keys) else numbers
+        keys.append((experiment.name, *columns))
+        turned = [_turned(each, _standard_error(experiment, metric, each), metric.higher_is_better) for each in known]
+        numbers.append(max(turned, key=lambda number: number.value))
+    return numbers if numbers and len(set(keys)) == len(keys) else None
 
 
-def _best(claim: Claim, setting: str, columns: Sequence[str]) -> Number | None:
-    """Of several columns of a table that no experiment has, the best one; its "+-" is taken as a standard error."""
-    better = not claim.get("lower_is_better", False)
-    printed = [lookup(claim["paper"], str(claim["table"]), setting, column, claim["metric"]) for column in columns]
-    turned = [_turned(each, each.spread, higher_is_better=better) for each in printed if each is not None]
-    return max(turned, key=lambda number: number.value) if len(turned) == len(columns) else None
+def _can_be(printed: Published, metric: Metric) -> bool:
+    return metric.kind != "proportion" or 0 <= printed.value <= metric.factor
 
 
-def _turned(printed: Published, error: float | None, *, higher_is_better: bool) -> Number:
+def _turned(printed: Published, error: float | None, higher_is_better: bool) -> Number:
     value = printed.value if higher_is_better else -printed.value
     return Number(value, printed.rounding, printed.spread, error)
 

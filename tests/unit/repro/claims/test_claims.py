@@ -16,7 +16,7 @@ from scipy import stats
 from structgrad.experiments import REGISTRY
 from structgrad.repro import claims as module
 from structgrad.repro.claims import KINDS, VERDICTS, build_claims, claims, judge_claims, write_claims
-from structgrad.repro.claims.sides import arm_of, sides
+from structgrad.repro.claims.sides import arms_of, one_search, sides
 from structgrad.repro.claims.steadier import exchanged_pairs
 from structgrad.repro.judging import register as register_module
 from structgrad.repro.judging.cells import collect_all
@@ -152,9 +152,9 @@ def test_the_family_is_the_settings_named_whatever_ran(plan, score, monkeypatch)
 def test_a_column_is_its_main_reading_at_each_setting():
     table = REGISTRY["indelman_2"]
     side = {"experiment": "indelman_2", "column": "Direct Stochastic Learning"}
-    assert arm_of(side, "MNIST k=1", table).name == "direct_stochastic_5"
-    assert arm_of(side, "MNIST k=3", table).name == "direct_stochastic_1"
-    assert arm_of(side | {"arm": "direct"}, "MNIST k=3", table).name == "direct"
+    assert [arm.name for arm in arms_of(side, "MNIST k=1", table)] == ["direct_stochastic_5"]
+    assert [arm.name for arm in arms_of(side, "MNIST k=3", table)] == ["direct_stochastic_1"]
+    assert [arm.name for arm in arms_of(side | {"arm": "direct"}, "MNIST k=3", table)] == ["direct"]
 
 
 def test_a_question_without_an_experiment_is_not_attempted(plan, monkeypatch):
@@ -287,7 +287,7 @@ def test_claims_name_what_exists():
             experiment = REGISTRY[side["experiment"]]
             experiment.metric(claim["metric"])
             assert set(claim["settings"]) <= set(experiment.settings)
-            arms = [arm_of(side, setting, experiment) for setting in claim["settings"]]
+            arms = [arm for setting in claim["settings"] for arm in arms_of(side, setting, experiment)]
             assert claim["of"] == "ours" or not any("(ours)" in arm.column for arm in arms), claim["id"]
             assert experiment.selected_by is None or claim["kind"] in (
                 "better",
@@ -412,3 +412,71 @@ def test_one_constant_sample_is_still_welch(side):
         expected = [welch(*pair, equal_var=False, alternative=side).pvalue for pair in pairs]
     assert unpaired(constant, other, side) == pytest.approx(expected[0], rel=1e-6)
     assert unpaired(other, constant, side) == pytest.approx(expected[1], rel=1e-6)
+
+
+COLUMNS = {"exponential": "Simple / E.F. Ent. Top k", "correlated": "Simple / Corr. Top k", "l2x": "Simple / L2X"}
+
+
+def reviews(fabricate, scores):
+    """Cells of Table 3 at a setting; ``scores`` has (validation, precision in %) of each arm's trials."""
+    chosen = {"experiments": ["paulus_3"], "settings": ["synthetic aroma k=5"], "replicas": 3}
+    plan = load_plan("desktop", chosen | {"arms": [f"simple_{name}" for name in scores]})
+    for shard in plan.shards:
+        trials = scores[shard.arm.removeprefix("simple_")]
+        results = [
+            {
+                "replica": replica, "steps": 500, "stopped": "max_steps",
+                "metrics": {
+                    metric.name: {"successes": precision, "trials": 100} if metric.kind == "proportion"
+                    else {"sum": 1.0, "sum_squares": 1.0, "count": 2}
+                    for metric in REGISTRY["paulus_3"].metrics
+                },
+                "final": {"validation": validation},
+            }
+            for replica, (validation, precision) in enumerate(trials)
+        ]  # fmt: skip
+        fabricate(plan, shard, [result["metrics"] for result in results], changes={"results": results})
+    return plan, collect_all(plan)
+
+
+def test_several_columns_are_one_search(project, fabricate, monkeypatch):
+    scores = {
+        "exponential": [(-3.0, 30), (-2.0, 40), (-5.0, 90)],
+        "correlated": [(-4.0, 80), (-1.0, 60), (-6.0, 10)],
+        "l2x": [(-9.0, 20), (-8.0, 20), (-7.0, 20)],
+    }
+    plan, cells = reviews(fabricate, scores)
+    by_arm = {
+        cell.arm.name: cell for cell in cells["paulus_3"] if cell.metric.name == "subset_precision" and cell.evidence
+    }
+    both = one_search([by_arm["simple_exponential"], by_arm["simple_correlated"]])
+    ordered = [precision for _, precision in sorted([*scores["exponential"], *scores["correlated"]], reverse=True)]
+    assert ordered == [60, 40, 30, 80, 90, 10]  # by validation, best first
+    chances = [(6 - k) ** 6 - (5 - k) ** 6 for k in range(6)]
+    wanted = sum(chance * value for chance, value in zip(chances, ordered, strict=True)) / 6**6
+    assert both.estimate is not None
+    assert both.estimate.n == 6
+    assert both.estimate.value == pytest.approx(wanted)
+    claim = BETTER | {
+        "experiment": "paulus_3", "metric": "subset_precision", "settings": ["synthetic aroma k=5"],
+        "first": {"columns": [COLUMNS["exponential"], COLUMNS["correlated"]]}, "second": {"columns": [COLUMNS["l2x"]]},
+    }  # fmt: skip
+    judged = only(plan, monkeypatch, claim)
+    assert judged["results"][0]["lead"] == pytest.approx(wanted - 20, abs=1e-3)
+    assert len(judged["cells"]) == 3
+    assert len(judged["records"]) == len({piece.mark for cell in by_arm.values() for piece in cell.evidence})
+
+
+def test_the_best_of_those_that_ran_is_not_the_best_of_all(project, fabricate):
+    _, cells = reviews(fabricate, {"exponential": [(-3.0, 30)] * 3})
+    by_arm = {cell.arm.name: cell for cell in cells["paulus_3"] if cell.metric.name == "subset_precision"}
+    both = one_search([by_arm["simple_exponential"], by_arm["simple_correlated"]])
+    assert both.estimate is None
+    assert both.evidence == ()
+
+
+def test_only_searches_are_put_together(plan, score):
+    score(plan, "direct", "d=5", [80])
+    cells = [cell for cell in collect_all(plan)["indelman_1a"] if cell.setting == "d=5" and cell.metric.name == METRIC]
+    with pytest.raises(ValueError, match="indelman_1a does not search"):
+        one_search(cells[:2])
