@@ -18,7 +18,7 @@ import pytest
 
 from structgrad.experiments import REGISTRY
 from structgrad.repro.claims import claims
-from structgrad.repro.claims.sides import arm_of, sides
+from structgrad.repro.claims.sides import arms_of, sides
 from structgrad.repro.judging.register import PARTS, Entry, original_of, register
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -125,9 +125,10 @@ def cells_of(part: str, key: str) -> set[tuple[str, str, str]]:
         claim = next(claim for claim in claims() if claim["id"] == key)
         named = [] if claim["experiment"] is None else sides(claim)
         return {
-            (side["experiment"], setting.replace(" ", "_"), arm_of(side, setting, REGISTRY[side["experiment"]]).name)
+            (side["experiment"], setting.replace(" ", "_"), arm.name)
             for side in named
             for setting in claim["settings"]
+            for arm in arms_of(side, setting, REGISTRY[side["experiment"]])
         }
     name, _, rest = key.partition("/")
     experiment = REGISTRY[name]
