@@ -19,6 +19,7 @@ from structgrad.repro.judging.selection import ScoredTrial, Selection
 from structgrad.repro.judging.verdicts import Judgement, corrected, judge, unjudged
 from structgrad.repro.planning.experiment_plan import ExperimentPlan
 from structgrad.repro.planning.plan import Plan
+from structgrad.repro.planning.shard import Shard
 from structgrad.repro.progress import stage
 from structgrad.repro.running.realdata import withheld
 from structgrad.training.results import Mean, Proportion, Report
@@ -152,13 +153,14 @@ def seed_of(identity: str) -> int:
 def _cells(plan: Plan, name: str, setting: str, arm: Arm, metrics: Sequence[Metric]) -> list[Cell]:
     part, shards = plan.experiments[name], plan.shards_of(name, setting, arm.name)
     evidence = tuple(gather(part, shards))
-    missing = (
-        None
-        if evidence
-        else missing_data(shards)
-        or (withheld(part.experiment, part.parameters_for(shards[0]), setting) if shards else None)
-    )
+    missing = None if evidence or not shards else _lacking(part, shards)
     return [_cell(plan.scale, part, setting, arm, metric, evidence, missing) for metric in metrics]
+
+
+def _lacking(part: ExperimentPlan, shards: Sequence[Shard]) -> str | None:
+    """How to get the data that shards without a record lack, here or on any machine; None where nothing is missing."""
+    first = shards[0]
+    return missing_data(shards) or withheld(part.experiment, part.parameters_for(first), first.setting)
 
 
 def _cell(
