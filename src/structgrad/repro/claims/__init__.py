@@ -44,6 +44,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -142,14 +143,15 @@ def _judged(claim: Claim, plan: Plan, by_place: ByPlace) -> dict[str, Any]:
     if before:
         again = _judge(claim, plan, by_place, before)
         shown = {key: again[key] for key in ("verdict", "reason", "missing", "cells")}
-        judged["original_reading"] = {"arms": sorted(set(before.values())), **shown}
+        arms = sorted(set(chain(*before.values())))
+        judged["original_reading"] = {"arms": arms, **shown}
     return judged
 
 
 def _judge(
-    claim: Claim, plan: Plan, by_place: ByPlace, instead: Mapping[tuple[int, str], str] | None = None
+    claim: Claim, plan: Plan, by_place: ByPlace, instead: Mapping[tuple[int, str], list[str]] | None = None
 ) -> dict[str, Any]:
-    """The verdict; ``instead`` names other arms, by side and setting."""
+    """The verdict; ``instead`` names the arms of sides that have others, by side and setting."""
     if claim["experiment"] is None:
         return {"verdict": "not_attempted", "reason": f"needs {claim['needs']}", "results": [], "cut": None,
                 "missing": [], "cells": [], "records": []}  # fmt: skip
@@ -175,27 +177,28 @@ def _judge(
 
 
 def _sides_at(
-    claim: Claim, setting: str, plan: Plan, by_place: ByPlace, instead: Mapping[tuple[int, str], str]
+    claim: Claim, setting: str, plan: Plan, by_place: ByPlace, instead: Mapping[tuple[int, str], list[str]]
 ) -> list[list[Cell]]:
     groups = []
     for place, side in enumerate(sides(claim)):
         experiment = plan.experiments[side["experiment"]].experiment
-        other = instead.get((place, setting))
-        names = [other] if other else [arm.name for arm in arms_of(side, setting, experiment)]
+        names = instead.get((place, setting)) or [arm.name for arm in arms_of(side, setting, experiment)]
         groups.append([by_place[experiment.name, setting, name, claim["metric"]] for name in names])
     return groups
 
 
-def _original_sides(claim: Claim, experiments: Mapping[str, Experiment]) -> dict[tuple[int, str], str]:
-    """Of a claim of the paper, the arms that answered its columns first, where others do now, by side and setting."""
+def _original_sides(claim: Claim, experiments: Mapping[str, Experiment]) -> dict[tuple[int, str], list[str]]:
+    """Of a claim of the paper, the arms of a side that has one which took the place of another, by side and setting:
+    those that answered its columns first.
+    """
     if claim["experiment"] is None or claim.get("of") == "ours":
         return {}
     originals = {}
     for place, side in enumerate(sides(claim)):
         experiment = experiments[side["experiment"]]
         for setting in claim["settings"]:
-            for arm in arms_of(side, setting, experiment):
-                original = original_of(experiment, setting, arm)
-                if original is not None:
-                    originals[place, setting] = original.name
+            arms = arms_of(side, setting, experiment)
+            first = [original_of(experiment, setting, arm) or arm for arm in arms]
+            if first != arms:
+                originals[place, setting] = [arm.name for arm in first]
     return originals

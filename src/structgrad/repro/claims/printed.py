@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, log, sqrt
+from math import ceil, fsum, log, sqrt
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from structgrad.repro.claims.values import Claim
 from structgrad.repro.judging.numbers import number
 from structgrad.repro.judging.published import Published, lookup
 from structgrad.repro.judging.significance import ALPHA, ROUNDING, holm
+from structgrad.repro.judging.verdicts import is_misprint
 
 OUTCOMES = ("holds", "fails", "open", "not_printed")
 PRECISE = {
@@ -94,17 +95,13 @@ def _numbers(claim: Claim, setting: str, experiments: Mapping[str, Experiment]) 
         metric, arms = experiment.metric(claim["metric"]), arms_of(side, setting, experiment)
         columns = [arm.answers for arm in arms]
         printed = [lookup(experiment.paper, experiment.table, setting, name, metric.published) for name in columns]
-        known = [each for each in printed if each is not None and _can_be(each, metric)]
+        known = [each for each in printed if each is not None and not is_misprint(each, metric)]
         if len(known) < len(printed):
             return None
         keys.append((experiment.name, *columns))
         turned = [_turned(each, _standard_error(experiment, metric, each), metric.higher_is_better) for each in known]
         numbers.append(max(turned, key=lambda number: number.value))
     return numbers if numbers and len(set(keys)) == len(keys) else None
-
-
-def _can_be(printed: Published, metric: Metric) -> bool:
-    return metric.kind != "proportion" or 0 <= printed.value <= metric.factor
 
 
 def _turned(printed: Published, error: float | None, higher_is_better: bool) -> Number:
@@ -195,16 +192,16 @@ def _widening(claim: Claim, leads: Leads, known: object, unknown: Sequence[str])
 def _of_sum(leads: Leads, weights: Sequence[float], unknown: Sequence[str]) -> Answer:
     """Of a weighted sum of leads that is to be above zero."""
     pairs = list(zip(weights, leads.values(), strict=True))
-    total = sum(weight * lead.value for weight, lead in pairs)
+    total = fsum(weight * lead.value for weight, lead in pairs)
     if unknown or abs(total) <= ROUNDING:
         return "open", False
     outcome = "holds" if total > 0 else "fails"
-    if abs(total) < sum(abs(weight) * lead.rounding for weight, lead in pairs):
+    if abs(total) < fsum(abs(weight) * lead.rounding for weight, lead in pairs):
         return outcome, False
     errors = [weight * lead.error for weight, lead in pairs if lead.error is not None]
     if len(errors) < len(pairs):
         return outcome, None
-    return outcome, bool(stats.norm.sf(abs(total) / sqrt(sum(error**2 for error in errors))) <= ALPHA)
+    return outcome, bool(stats.norm.sf(abs(total) / sqrt(fsum(error**2 for error in errors))) <= ALPHA)
 
 
 def _decided(claim: Claim, leads: Leads, *, every: bool = False, behind: bool = False) -> bool | None:

@@ -75,6 +75,11 @@ class Judgement:
     first: str = ""
 
 
+def is_misprint(published: Published, metric: Metric) -> bool:
+    """Whether what is printed cannot be: a share below 0 or above 100 %."""
+    return metric.kind == "proportion" and not 0 <= published.value <= metric.factor
+
+
 def unjudged(
     metric: Metric, ours: Measured | None, published: Published | None, cut: str | None, missing_data: str | None
 ) -> Judgement | None:
@@ -87,7 +92,7 @@ def unjudged(
         cut: what the scale cuts besides replicas; None for a comparable block.
         missing_data: how to get the data set that was not there; None if nothing was missing.
     """
-    if published is not None and metric.kind == "proportion" and not 0 <= published.value <= metric.factor:
+    if published is not None and is_misprint(published, metric):
         return Judgement("misprint", f"{published.text} is printed, which lies outside 0 .. {metric.factor:g}")
     if ours is None:
         if missing_data is not None:

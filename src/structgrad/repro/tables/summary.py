@@ -87,10 +87,9 @@ def improve(answer: Answer) -> str:
     cell = answer.cell
     if cell is None or answer.settled or answer.verdict == "misprint":
         return ""
-    more, scale = (
-        "its data (structgrad explain says how to get it), then " if answer.verdict == "no_data" else "",
-        "paper",
-    )
+    more, scale = "", "paper"
+    if answer.verdict == "no_data":
+        more = "its data (structgrad explain says how to get it), then "
     if answer.verdict == "inconclusive":
         if cell.judgement.wanted is None:
             return ""
