@@ -14,7 +14,7 @@ import numpy as np
 from structgrad.repro.factors.compatible import LEAST, Candidate, Comparison, compare
 from structgrad.repro.factors.declared import Combination, Study
 from structgrad.repro.factors.responses import Responses, printed_column
-from structgrad.repro.factors.runs import known, values_of
+from structgrad.repro.factors.runs import known
 from structgrad.repro.judging.published import Published
 
 TRIED = 3  # compatible combinations, the likeliest
@@ -54,14 +54,17 @@ def wanted(study: Study, candidates: Sequence[Candidate]) -> list[Combination]:
 
 def checks(study: Study, candidates: Sequence[Candidate]) -> tuple[list[Check], list[Published | None]]:
     """Of the combinations that are wanted, those trained on all further cells, and the printed numbers there."""
-    beyond, values = further(study), {}
+    beyond, trained = further(study), {}
     for combination in wanted(study, candidates):
         runs = {setting: run for setting in beyond.settings if (run := known(beyond, combination, setting))}
         if len(runs) == len(beyond.settings):
-            values[combination] = values_of(beyond, runs)
-    if not values:
+            trained[combination] = runs
+    if not trained:
         return [], []
-    responses, printed = Responses(beyond, list(values), np.array(list(values.values()))), printed_column(beyond)
+    responses, printed = Responses.of_runs(beyond, trained), printed_column(beyond)
     nothing, compatible = np.zeros(len(printed)), {c.combination for c in candidates if c.is_compatible}
-    found = [Check(c, c in compatible, compare(responses, c, own, nothing, printed)) for c, own in values.items()]
+    found = [
+        Check(combination, combination in compatible, compare(responses, combination, own, nothing, printed))
+        for combination, own in zip(trained, responses.values, strict=True)
+    ]
     return found, printed

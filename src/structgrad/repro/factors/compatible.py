@@ -5,10 +5,10 @@ each other (the same trainings) and settings do not:
 
     V = S t^2 / R + T / N + L + rounding^2 / 3,        chi^2 = sum over settings of d' V^-1 d.
 
-S is the covariance of our R replicas' predictions (t: Student's over the normal's point), T that of single replicas, of
-which the print has N, L the variance about the additive model, for what was not trained itself. S and T carry the
-measured ratio between partitions and folds where replicas are folds. Replicas that all agree say no more than that
-another one may not: a bounded cell's variance is then that of one more item, half of which is otherwise.
+S is the covariance of our R replicas' predictions (t: Student's over the normal's point), T that of single replicas by
+the printed metric, of which the print has N, L the variance about the additive model, for what was not trained itself.
+S and T carry the measured ratio between partitions and folds where replicas are folds. Replicas that all agree say no
+more than that another one may not: a bounded cell's variance is then that of one more item, half of which is otherwise.
 
 A combination is **compatible** where chi^2 is exceeded in at least 5 % of cases; where none is, the answer is "none of
 these".
@@ -132,10 +132,10 @@ def _spread(responses: Responses, values: np.ndarray, single: np.ndarray) -> np.
 
 
 def _single(responses: Responses, combination: Combination) -> np.ndarray:
-    """The covariance of one replica's cells ``(cells, cells)``: of what was trained, the nearer the more it counts."""
+    """Covariance of one replica's printed cells ``(cells, cells)``; the nearer a combination, the more it tells."""
     places = np.asarray(responses.combinations)
     weights = 0.25 ** (places != np.asarray(combination)).sum(1)
-    centred = responses.values - responses.values.mean(2, keepdims=True)
+    centred = responses.as_printed - responses.as_printed.mean(2, keepdims=True)
     each = np.einsum("kcr,kdr->kcd", centred, centred) / (centred.shape[2] - 1)
     pooled = np.einsum("k,kcd->cd", weights / weights.sum(), each)
     return pooled + np.diag(

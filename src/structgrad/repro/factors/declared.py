@@ -8,7 +8,7 @@
         settings: [iris, wine]
         check: [stock]                       # cells that the answer is tried on, and that have no part in it
         also: [berthet_2]                    # whose column of that name has the same protocol
-        metrics: [spearman]
+        metrics: [spearman]                  # the printed one, or a finer measure of the same
         replicas: 10                         # per combination, the same seeds in all of them
         factors:
           epsilon:
@@ -60,7 +60,8 @@ class Study:
         column: as printed.
         arm: what is trained.
         settings: the cells of the column.
-        metrics: and their metrics, by the experiment's names.
+        metrics: and what measures them, by the experiment's names: the printed metric, or one that takes the same from
+            more items.
         replicas: of each combination; the same seeds in all.
         factors: the open choices.
         overrides: what all combinations change of the arm's hyper-parameters, such as a cut that makes a study cheap.
@@ -84,6 +85,12 @@ class Study:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"{self.experiment.name}, {self.column}: {twice[0]} is changed by two factors")
+
+    @property
+    def printed_metrics(self) -> tuple[str, ...]:
+        """What the print measures by, in the order of ``metrics``."""
+        main = {metric.published: metric.name for metric in self.experiment.metrics if metric.published and metric.main}
+        return tuple(main.get(self.experiment.metric(name).published or "", name) for name in self.metrics)
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +11,7 @@ import numpy as np
 from structgrad.experiments import Metric
 from structgrad.repro.factors.declared import Combination, Study
 from structgrad.repro.factors.designs import columns
+from structgrad.repro.factors.runs import Run, values_of
 from structgrad.repro.judging.published import Published, lookup
 
 
@@ -30,11 +31,23 @@ class Responses:
         study: what they are of.
         combinations: in the order of ``values``; the table's own first.
         values: ``(combinations, cells, replicas)`` in the metrics' units; replica r has the same seeds everywhere.
+        as_printed: the same trainings by the printed metrics, which may take fewer items of each: how far single
+            replicas of the print lie apart follows from these. ``values`` where there are no finer ones.
     """
 
     study: Study
     combinations: Sequence[Combination]
     values: np.ndarray
+    as_printed: np.ndarray
+
+    @classmethod
+    def of_runs(cls, study: Study, runs: Mapping[Combination, Mapping[str, Run]]) -> Responses:
+        """From every combination's runs by setting."""
+        values, as_printed = (
+            np.array([values_of(study, own, metrics) for own in runs.values()])
+            for metrics in (study.metrics, study.printed_metrics)
+        )
+        return cls(study, list(runs), values, as_printed)
 
     @property
     def places(self) -> list[Place]:

@@ -84,14 +84,16 @@ def trained(study: Study, combination: Combination, setting: str, first: int = F
     return run
 
 
-def values_of(study: Study, runs: Mapping[str, Run]) -> np.ndarray:
-    """A combination's ``(cells, replicas)`` in the metrics' units, from its runs by setting."""
-    metrics = [study.experiment.metric(name) for name in study.metrics]
+def values_of(study: Study, runs: Mapping[str, Run], metrics: Sequence[str] | None = None) -> np.ndarray:
+    """A combination's ``(cells, replicas)`` in the metrics' units, from its runs by setting; by other metrics than the
+    study's where these are given.
+    """
+    measures = [study.experiment.metric(name) for name in metrics or study.metrics]
     return np.array(
         [
             [value * metric.factor for value in runs[setting].values[metric.name]]
             for setting in study.settings
-            for metric in metrics
+            for metric in measures
         ]
     )
 

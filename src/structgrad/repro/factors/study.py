@@ -13,7 +13,7 @@ from structgrad.repro.factors.declared import Combination, Study
 from structgrad.repro.factors.designs import columns
 from structgrad.repro.factors.effects import Effect, effects
 from structgrad.repro.factors.responses import Responses, printed_column
-from structgrad.repro.factors.runs import Run, known, values_of
+from structgrad.repro.factors.runs import Run, known
 from structgrad.repro.judging.published import Published
 
 
@@ -62,7 +62,7 @@ def answer(study: Study, printed: Sequence[Published | None] | None = None) -> A
     if len(chosen) < wanted or np.linalg.matrix_rank(columns(study, chosen)) < wanted:
         return None
     seconds = sum(run.seconds for own in runs.values() for run in own.values())
-    responses = Responses(study, chosen, np.array([values_of(study, own) for own in runs.values()]))
+    responses = Responses.of_runs(study, runs)
     beside = printed_column(study) if printed is None else printed
     found = candidates(responses, beside)
     return Answer(responses, beside, effects(responses), found, seconds, *checks(study, found))

@@ -35,8 +35,13 @@ from structgrad.repro.judging.published import Published
 from structgrad.repro.planning.hyper_parameters import read
 
 REPLICAS = 40
+SORTING = REGISTRY["indelman_1a"]
 CHEAP = Study(
-    replace(REGISTRY["indelman_1a"], published_replicas=REPLICAS),
+    replace(  # a table that prints what a hundred sequences of each replica say
+        SORTING,
+        published_replicas=REPLICAS,
+        metrics=tuple(replace(metric, main=True) for metric in SORTING.metrics if metric.name.endswith("_100")),
+    ),
     "Direct",
     "direct",
     ("d=5", "d=10"),
@@ -64,11 +69,16 @@ def as_printed(study: Study, values: np.ndarray) -> list[Published]:
     return [Published(f"{value:.{metric.digits}f}", "", metric.unit, "") for value, metric in pairs]
 
 
+def responses_of(study: Study, combinations, values: np.ndarray) -> Responses:
+    """Of a study by the printed metrics themselves."""
+    return Responses(study, combinations, values, as_printed=values)
+
+
 def normal_responses(study: Study, combinations, means: np.ndarray, spread: float, seed: int = 0) -> Responses:
     rng = np.random.default_rng(seed)
     shape = (means.shape[1], study.replicas)
     noise = rng.normal(0, spread, shape) + 0.1 * spread * rng.normal(size=(len(combinations), *shape))
-    return Responses(study, combinations, means[:, :, None] + noise)
+    return responses_of(study, combinations, means[:, :, None] + noise)
 
 
 # Designs
@@ -148,10 +158,30 @@ def test_p_is_uniform_for_the_true_combination():
         ours = 50 + np.einsum("ij,kjr->kir", mixing, rng.normal(size=(2, 4, REPLICAS)))
         theirs = 50 + (mixing @ rng.normal(size=(4, REPLICAS))).mean(1)
         printed = [Published(f"{value:.6f}", "", "%", "") for value in theirs]
-        base = next(c for c in candidates(Responses(study, [(0,), (1,)], ours), printed) if c.combination == (0,))
+        base = next(c for c in candidates(responses_of(study, [(0,), (1,)], ours), printed) if c.combination == (0,))
         ps.append(base.p)
     assert stats.kstest(ps, "uniform").pvalue > 1e-3
     assert 0.02 <= np.mean(np.array(ps) < 0.05) <= 0.09
+
+
+def test_p_is_uniform_where_a_finer_metric_takes_more_items_than_the_print():
+    """A hundred sequences of each of our replicas, one of each of theirs: theirs lie apart by the latter."""
+    study, rng, ps = study_of(2), np.random.default_rng(4), []
+    for _ in range(300):
+        chances, theirs = (rng.beta(8, 3, (4, REPLICAS)) for _ in range(2))
+        finer, single = (100 * rng.binomial(items, chances, (2, 4, REPLICAS)) / items for items in (100, 1))
+        column = 100 * rng.binomial(1, theirs).mean(1)
+        printed = [Published(f"{value:.6f}", "", "%", "") for value in column]
+        told = candidates(Responses(study, [(0,), (1,)], finer, single), printed)
+        ps.append(next(c for c in told if c.combination == (0,)).p)
+    assert stats.kstest(ps, "uniform").pvalue > 1e-3
+    assert 0.02 <= np.mean(np.array(ps) < 0.05) <= 0.09
+
+
+def test_a_finer_metric_stands_for_the_printed_one():
+    study = replace(CHEAP, experiment=SORTING)
+    assert study.printed_metrics == ("percent_sequences_perfect", "prop_wrong_mean")
+    assert CHEAP.printed_metrics == CHEAP.metrics
 
 
 def test_replicas_that_all_agree_do_not_rule_out_a_print_beside_them():
@@ -159,8 +189,8 @@ def test_replicas_that_all_agree_do_not_rule_out_a_print_beside_them():
     values = np.zeros((2, 4, REPLICAS))
     values[:, ::2] = 100.0
     near, far = (as_printed(study, np.array([perfect, 0.3, perfect, 0.3])) for perfect in (98.5, 20))
-    assert candidates(Responses(study, [(0,), (1,)], values), near)[0].is_compatible
-    assert not candidates(Responses(study, [(0,), (1,)], values), far)[0].is_compatible
+    assert candidates(responses_of(study, [(0,), (1,)], values), near)[0].is_compatible
+    assert not candidates(responses_of(study, [(0,), (1,)], values), far)[0].is_compatible
 
 
 def test_cells_without_a_print_are_left_out():
@@ -235,7 +265,7 @@ def test_further_cells_tell_a_right_combination_from_one_that_only_fits(table):
     assert told.candidates[0].combination == right
     beyond = further(study)
     values = values_of(beyond, {"d=10": trained(beyond, right, "d=10")})
-    responses = Responses(beyond, [right, wrong], np.stack([values, values]))
+    responses = responses_of(beyond, [right, wrong], np.stack([values, values]))
     assert compare(responses, right, values, np.zeros(2), first[2:]).p >= LEAST
     assert compare(responses, right, values, np.zeros(2), second[2:]).p < 1e-6
 
