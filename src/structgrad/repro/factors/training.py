@@ -1,4 +1,4 @@
-"""How a study's budget is spent: what one combination takes says how many can be afforded."""
+"""How a study's budget is spent: what one combination takes says how many more can be afforded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from structgrad.repro.factors.checking import further, wanted
 from structgrad.repro.factors.declared import Study
 from structgrad.repro.factors.designs import design
 from structgrad.repro.factors.runs import known, pending, train_all, trained
-from structgrad.repro.factors.study import answer
+from structgrad.repro.factors.study import answer, trained_combinations
 from structgrad.repro.progress import stage
 
 
@@ -34,7 +34,7 @@ def spend(study: Study, seconds: float) -> int:
     cost = sum(run.seconds for setting in study.settings if (run := known(study, base, setting)))
     total = len(list(study.combinations()))
     try:
-        chosen = design(study, min(total, 1 + int(seconds / max(cost, 1e-3))))
+        chosen = design(study, min(total, len(trained_combinations(study)) + int(seconds / max(cost, 1e-3))))
     except UserError as error:
         raise UserError(f"{name}: a combination takes {cost / 60:.1f} min, and {error}") from error
     started, left = time.monotonic(), len(list(pending(study, chosen)))

@@ -308,6 +308,19 @@ def test_a_budget_that_is_spent_says_what_is_left(table):
         spend(fewer, 0.0)
 
 
+def test_a_budget_goes_on_where_another_was_spent(table):
+    """Three of a design of four are trained: a budget for one more is enough, where otherwise it is refused."""
+    study = replace(CHEAP, replicas=4)
+    half = design(study, 4)
+    for combination in half[:3]:
+        for setting in study.settings:
+            trained(study, combination, setting)
+    cost = sum(run.seconds for setting in study.settings if (run := known(study, half[0], setting)))
+    assert spend(study, 1.5 * max(cost, 1e-3)) <= len(study.settings)  # what it does not manage is left, not refused
+    assert spend(study, 1e6) == 0
+    assert answer(study) is not None
+
+
 def test_the_page_says_what_it_is(table):
     told = answer(CHEAP)
     assert told is not None
