@@ -11,13 +11,15 @@ import numpy as np
 from structgrad.errors import UserError
 from structgrad.repro.factors.declared import Combination, Study
 
+BEYOND = 2  # combinations more than a model has columns: without any, whatever it predicts looks certain
+
 
 def design(study: Study, most: int) -> list[Combination]:
     """At most so many combinations, the table's own protocol first, the others in an order that is drawn once and for
     all, so that what a budget leaves out is no level.
 
     All of them where that is enough, else a generalised subset design (Surowiec et al. 2017, Analytical Chemistry 89),
-    the largest from which every factor's effect follows.
+    the largest that is enough.
 
     Raises:
         UserError: so few cannot tell the factors apart.
@@ -28,17 +30,32 @@ def design(study: Study, most: int) -> list[Combination]:
     from pydoe import gsd
 
     sizes: Any = list(study.sizes)  # it wants a list, whatever its annotation says
-    least = 1 + sum(size - 1 for size in study.sizes)
     for reduction in range(2, len(every)):
         chosen = _ordered([tuple(map(int, row)) for row in np.asarray(gsd(sizes, reduction))])
-        if len(chosen) < least:
+        if len(chosen) < least(study):
             break
-        if len(chosen) <= most and np.linalg.matrix_rank(columns(study, chosen)) == least:
+        if len(chosen) <= most and is_enough(study, chosen):
             return chosen
     raise UserError(
-        f"{most} of {len(every)} combinations cannot tell {len(study.factors)} factors apart: at least {least} are "
-        "wanted, and mostly more; raise --budget"
+        f"{most} of {len(every)} combinations cannot tell {len(study.factors)} factors apart: at least {least(study)} "
+        "are wanted, and mostly more; raise --budget"
     )
+
+
+def least(study: Study) -> int:
+    """How many combinations a study wants: what the additive model has columns, and some to see where it does not hold;
+    no more than there are.
+    """
+    return min(_columns(study) + BEYOND, len(list(study.combinations())))
+
+
+def is_enough(study: Study, chosen: Sequence[Combination]) -> bool:
+    """Whether every factor's effect follows from these combinations, and what factors do together shows."""
+    return len(chosen) >= least(study) and np.linalg.matrix_rank(columns(study, chosen)) == _columns(study)
+
+
+def _columns(study: Study) -> int:
+    return 1 + sum(size - 1 for size in study.sizes)
 
 
 def columns(study: Study, combinations: Sequence[Combination]) -> np.ndarray:

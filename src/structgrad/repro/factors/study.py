@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from structgrad.repro.factors.checking import Check, checks
 from structgrad.repro.factors.compatible import Candidate, candidates
 from structgrad.repro.factors.declared import Combination, Study
-from structgrad.repro.factors.designs import columns
+from structgrad.repro.factors.designs import is_enough
 from structgrad.repro.factors.effects import Effect, effects
 from structgrad.repro.factors.responses import Responses, printed_column
 from structgrad.repro.factors.runs import Run, known
@@ -57,9 +55,7 @@ def trained_combinations(study: Study) -> dict[Combination, dict[str, Run]]:
 def answer(study: Study, printed: Sequence[Published | None] | None = None) -> Answer | None:
     """What the study's runs say of the printed column; None where too few are trained to tell the factors apart."""
     runs = trained_combinations(study)
-    chosen = list(runs)
-    wanted = 1 + sum(size - 1 for size in study.sizes)
-    if len(chosen) < wanted or np.linalg.matrix_rank(columns(study, chosen)) < wanted:
+    if not is_enough(study, list(runs)):
         return None
     seconds = sum(run.seconds for own in runs.values() for run in own.values())
     responses = Responses.of_runs(study, runs)

@@ -25,7 +25,7 @@ from structgrad.repro.factors import pages
 from structgrad.repro.factors.checking import TRIED, further
 from structgrad.repro.factors.compatible import LEAST, candidates, compare
 from structgrad.repro.factors.declared import Factor, Study, studies, study_behind
-from structgrad.repro.factors.designs import columns, design
+from structgrad.repro.factors.designs import columns, design, is_enough
 from structgrad.repro.factors.effects import effects, lack_of_fit
 from structgrad.repro.factors.responses import Responses, printed_column
 from structgrad.repro.factors.runs import known, path_of, pending, trained, values_of
@@ -104,8 +104,18 @@ def test_all_combinations_where_they_are_few_enough():
 
 
 def test_too_few_are_refused():
-    with pytest.raises(UserError, match="3 of 12 combinations cannot tell 3 factors apart: at least 5 are wanted"):
-        design(study_of(2, 3, 2), 3)
+    with pytest.raises(UserError, match="6 of 12 combinations cannot tell 3 factors apart: at least 7 are wanted"):
+        design(study_of(2, 3, 2), 6)
+
+
+def test_a_fraction_has_combinations_to_spare():
+    """From as many as the model has columns any prediction looks certain, so that none is made."""
+    study = study_of(2, 2, 2, 2, 2)
+    few = [tuple(int(n == place) for n in range(5)) for place in range(-1, 5)]  # one choice changed at a time
+    assert np.linalg.matrix_rank(columns(study, few)) == len(few) == 6
+    assert not is_enough(study, few)
+    assert is_enough(study, design(study, 10))
+    assert is_enough(study_of(2, 2), list(study_of(2, 2).combinations()))  # nothing is left to predict
 
 
 # Effects
@@ -309,13 +319,13 @@ def test_a_budget_that_is_spent_says_what_is_left(table):
 
 
 def test_a_budget_goes_on_where_another_was_spent(table):
-    """Three of a design of four are trained: a budget for one more is enough, where otherwise it is refused."""
-    study = replace(CHEAP, replicas=4)
-    half = design(study, 4)
-    for combination in half[:3]:
+    """Three of four are trained: a budget for one more is enough, where otherwise it is refused."""
+    study = replace(CHEAP, replicas=4, factors=CHEAP.factors[:2])
+    every = design(study, 4)
+    for combination in every[:3]:
         for setting in study.settings:
             trained(study, combination, setting)
-    cost = sum(run.seconds for setting in study.settings if (run := known(study, half[0], setting)))
+    cost = sum(run.seconds for setting in study.settings if (run := known(study, every[0], setting)))
     assert spend(study, 1.5 * max(cost, 1e-3)) <= len(study.settings)  # what it does not manage is left, not refused
     assert spend(study, 1e6) == 0
     assert answer(study) is not None
