@@ -94,7 +94,7 @@ def test_the_whole_protocol_is_planned(project, scale):
             ranges[shard.setting, shard.arm] += 1
             assert shard.count == 10
         further = {place for place, count in ranges.items() if count > 1}
-        assert {ranges[place] for place in further} == ({5} if scale == "paper" else set())
+        assert {ranges[place] for place in further} == ({8} if scale == "paper" else set())
         assert {arm for _, arm in further} <= {arm.name for arm in experiment.arms if arm.main}
         assert plan.experiments[name].config_of("iris", "squared")["source"] == "published"
 
