@@ -77,10 +77,11 @@ def verdict(answer: Answer) -> str:
             f"**None of these**: no combination of the levels below is compatible with the {cells} printed numbers; "
             f"the nearest, {study.words(best.combination)}, has p = {best.p:.1g}. {made}."
         )
-    first = answer.candidates[0]
+    first, own = answer.candidates[0], sum(candidate.trained for candidate in answer.compatible)
+    others = f", {len(answer.compatible) - own} of the {count - trained} that are predicted are not ruled out"
     return (
-        f"**{len(answer.compatible)} of {count} combinations are compatible** with the {cells} printed numbers; the "
-        f"likeliest is {study.words(first.combination)} (p = {first.p:.2g}, {first.share:.0%} of the likelihood). "
+        f"**{own} of {trained} trained combinations are compatible** with the {cells} printed numbers"
+        f"{others if count > trained else ''}; the likeliest is {study.words(first.combination)} (p = {first.p:.2g}, {first.share:.0%} of the likelihood). "
         f"{made}."
     )
 
@@ -90,16 +91,13 @@ def checked(answer: Answer) -> str:
     study, cells = answer.responses.study, sum(number is not None for number in answer.printed_there)
     tried = [check for check in answer.checks if check.is_compatible]
     holding = [study.words(check.combination) for check in tried if check.holds]
+    where = f"the column's {cells} further cells" if cells > 1 else "the column's one further cell"
     if not tried:
-        return f"Nothing compatible was tried on the column's {cells} further cells."
+        return f"Nothing compatible was tried on {where}."
     if not holding:
-        return (
-            f"**None holds**: of the {len(tried)} that were tried, none is compatible with the {cells} further cells."
-        )
-    words = "; ".join(holding)
-    return (
-        f"**{len(holding)} of the {len(tried)} that were tried hold** on the column's {cells} further cells: {words}."
-    )
+        return f"**None of {len(tried)} tried holds** on {where}."
+    verb = "hold" if len(holding) > 1 else "holds"
+    return f"**{len(holding)} of {len(tried)} tried {verb}** on {where}: {'; '.join(holding)}."
 
 
 def screen(study: Study, answer: Answer) -> str:
