@@ -81,7 +81,8 @@ def verdict(answer: Answer) -> str:
     others = f", {len(answer.compatible) - own} of the {count - trained} that are predicted are not ruled out"
     return (
         f"**{own} of {trained} trained combinations are compatible** with the {cells} printed numbers"
-        f"{others if count > trained else ''}; the likeliest is {study.words(first.combination)} (p = {first.p:.2g}, {first.share:.0%} of the likelihood). "
+        f"{others if count > trained else ''}; the likeliest is {study.words(first.combination)}"
+        f" (p = {first.p:.2g}, {first.share:.0%} of the likelihood). "
         f"{made}."
     )
 
