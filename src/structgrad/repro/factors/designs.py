@@ -18,8 +18,8 @@ def design(study: Study, most: int) -> list[Combination]:
     """At most so many combinations, the table's own protocol first, the others in an order that is drawn once and for
     all, so that what a budget leaves out is no level.
 
-    All of them where that is enough, else a generalised subset design (Surowiec et al. 2017, Analytical Chemistry 89),
-    the largest that is enough.
+    All of them where that is enough, else the largest generalised subset design (Surowiec et al. 2017, Analytical
+    Chemistry 89) that is neither too large nor too small, else, unbalanced, the first of that order.
 
     Raises:
         UserError: so few cannot tell the factors apart.
@@ -36,10 +36,14 @@ def design(study: Study, most: int) -> list[Combination]:
             break
         if len(chosen) <= most and is_enough(study, chosen):
             return chosen
-    raise UserError(
-        f"{most} of {len(every)} combinations cannot tell {len(study.factors)} factors apart: at least {least(study)} "
-        "are wanted, and mostly more; raise --budget"
-    )
+    drawn = _ordered(every)
+    enough = next(count for count in range(1, len(every) + 1) if is_enough(study, drawn[:count]))
+    if most < enough:
+        raise UserError(
+            f"{most} of {len(every)} combinations cannot tell {len(study.factors)} factors apart, {enough} can; "
+            "raise --budget"
+        )
+    return drawn[:most]
 
 
 def least(study: Study) -> int:

@@ -85,7 +85,7 @@ def normal_responses(study: Study, combinations, means: np.ndarray, spread: floa
 
 
 @pytest.mark.parametrize(
-    ("sizes", "most"), [((2, 3, 2, 2, 3), 36), ((2, 2, 2, 2, 2), 10), ((3, 2, 4), 12), ((2, 2), 9)]
+    ("sizes", "most"), [((2, 3, 2, 2, 3), 36), ((2, 2, 2, 2, 2), 10), ((3, 2, 4), 12), ((2, 2), 9), ((3, 2, 2), 8)]
 )
 def test_a_design_is_small_enough_and_tells_the_factors_apart(sizes, most):
     study = study_of(*sizes)
@@ -104,8 +104,9 @@ def test_all_combinations_where_they_are_few_enough():
 
 
 def test_too_few_are_refused():
-    with pytest.raises(UserError, match="6 of 12 combinations cannot tell 3 factors apart: at least 7 are wanted"):
+    with pytest.raises(UserError, match="6 of 12 combinations cannot tell 3 factors apart, 7 can; raise --budget"):
         design(study_of(2, 3, 2), 6)
+    assert len(design(study_of(2, 3, 2), 7)) == 7
 
 
 def test_a_fraction_has_combinations_to_spare():
