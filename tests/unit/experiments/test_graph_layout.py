@@ -270,8 +270,14 @@ def test_published_columns_are_answered_twice_and_the_rest_by_nobody():
 def test_rollouts_are_named_and_differ_where_they_should():
     for arm in TABLE.arms:
         if not arm.reference:
-            expected = "unrolled" if arm.name.endswith("_unrolled") else "teacher_forced"
+            expected = "unrolled" if arm.name.endswith(("_unrolled", "_warm_start")) else "teacher_forced"
             assert TABLE.config_of(arm.name)["rollout"] == expected
+
+
+def test_a_warm_start_is_the_unrolled_arm_after_forced_steps():
+    config = TABLE.config_of("spanning_tree_warm_start")
+    assert config.pop("forced_steps") == 750
+    assert config == TABLE.config_of("spanning_tree_unrolled")
 
 
 def test_graphs_slice_together():

@@ -56,6 +56,12 @@ ARMS = (
         for name, column in DISTRIBUTIONS.items()
     ),
     Arm(
+        "spanning_tree_warm_start",
+        "Spanning Tree, unrolled after 750 forced steps (ours)",
+        note=f"{UNROLLED}, but by teacher forcing at first: off the plateau that unrolling alone stays on",
+        config={**_trained("spanning_tree", "unrolled"), "forced_steps": 750},
+    ),
+    Arm(
         "spanning_tree_short",
         "Spanning Tree, 500 steps (ours)",
         note="which trials a search can tell apart early, and how many of them learn the edges that are not there",
