@@ -78,10 +78,11 @@ def verdict(answer: Answer) -> str:
             f"the nearest, {study.words(best.combination)}, has p = {best.p:.1g}. {made}."
         )
     first, own = answer.candidates[0], sum(candidate.trained for candidate in answer.compatible)
-    others = f", {len(answer.compatible) - own} of the {count - trained} that are predicted are not ruled out"
+    predicted = count - trained
+    others = f", {predicted - (len(answer.compatible) - own)} of the {predicted} that are predicted are ruled out"
     return (
         f"**{own} of {trained} trained combinations are compatible** with the {cells} printed numbers"
-        f"{others if count > trained else ''}; the likeliest is {study.words(first.combination)}"
+        f"{others if predicted else ''}; the likeliest is {study.words(first.combination)}"
         f" (p = {first.p:.2g}, {first.share:.0%} of the likelihood). "
         f"{made}."
     )
