@@ -39,7 +39,7 @@ FENCHEL_YOUNG = {"loss": "fenchel_young"}
 PERTURBED_SQUARED = {"loss": "perturbed_squared"}
 PLAIN = {"loss": "perturbed_squared_plain"}
 
-# Measured on the sets with three to eight partitions of the folds, in both tables (a test does so again): the deviation
+# Measured on the sets with three to nine partitions of the folds, in both tables (a test does so again): the deviation
 # of a tenfold average between partitions, over that which one partition's folds suggest.
 RATIO = {"squared": 0.45, "perturbed_fy": 0.52, "perturbed_squared_plain": 0.81, "blackbox_mirrored": 0.79}
 
