@@ -1,7 +1,8 @@
 """What a cell's panel on the page shows: one compact JSON for all cells, whose rows and records are lists.
 
 ``cells`` hold what :data:`CELL` names, in that order, ``records`` what :data:`RECORD` names; a cell names its records
-by their place. The script that reads them (``templates/report/panel.js``) gets both lists of names along.
+by their place, and its reason and notes, which many cells share, by theirs among the ``texts``. The script that reads
+them (``templates/report/panel.js``) gets both lists of names along.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Facts:
     cells: list[list[Any]] = field(default_factory=list)
     records: dict[str, list[Any]] = field(default_factory=dict)
     sections: list[str] = field(default_factory=list)
+    texts: dict[str, int] = field(default_factory=dict)
     full: Plan | None = None
 
     def place(self, cell: Cell) -> int:
@@ -64,7 +66,7 @@ class Facts:
             named |= {
                 "printed": theirs.text,
                 "printedSpread": theirs.spread_text,
-                "reason": OUTCOMES[square.verdict].meaning,
+                "reason": self._text(OUTCOMES[square.verdict].meaning),
             }
             self.places[square.id] = len(self.cells)
             self.cells.append(list(named.values()))
@@ -82,7 +84,7 @@ class Facts:
             "record": RECORD,
             "cells": self.cells,
         }
-        content |= {"records": list(self.records.values()), "deviations": self.sections}
+        content |= {"records": list(self.records.values()), "deviations": self.sections, "texts": list(self.texts)}
         return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
     def _cell(self, cell: Cell) -> list[Any]:
@@ -109,8 +111,8 @@ class Facts:
             else "replicas",
             "printed": theirs.text if theirs else None,
             "printedSpread": theirs.spread_text if theirs else None,
-            "notes": [note for note in notes if note],
-            "reason": verdict.reason,
+            "notes": [self._text(note) for note in notes if note],
+            "reason": self._text(verdict.reason),
             "first": verdict.first,
             "replicas": _replicas(cell),
             "records": [self._record(piece) for piece in cell.evidence],
@@ -124,6 +126,10 @@ class Facts:
         if path not in self.records:
             self.records[path] = _record(path, piece.record)
         return list(self.records).index(path)
+
+    def _text(self, text: str) -> int:
+        """The place of what is said of one cell or more."""
+        return self.texts.setdefault(text, len(self.texts))
 
     def _deviations(self, experiment: str) -> int:
         """The place of what docs/deviations.md says of an experiment."""

@@ -11,7 +11,6 @@ from structgrad.repro.figures.drawing import COLOURS, GREY, GRID
 NAMES = {"#ffffff": "--paper", "#000000": "--pen", GRID: "--grid", GREY: "--grey"} | {
     colour.lower(): f"--c{place}" for place, colour in enumerate(COLOURS) if colour != "#000000"
 }
-BARE = re.compile(r"<g>\n((?:(?!</?g\b).)*)</g>\n", re.DOTALL)  # a group that groups nothing
 PICTURE = re.compile(r'<svg role="img".*?</svg>', re.DOTALL)
 STYLED = re.compile(r' style="([^"]*)"')
 COLOUR = re.compile(r"\b(fill|stroke): (#[0-9a-f]{6})")
@@ -20,19 +19,14 @@ COLOUR = re.compile(r"\b(fill|stroke): (#[0-9a-f]{6})")
 def inline(svg: bytes, prefix: str, label: str) -> str:
     """An svg file as an element of a page: no prolog, ids that are its own, a label for screen readers.
 
-    What nobody sees goes: comments, indentation, ids that nothing points at, the font's name on every letter.
+    The font's name, which the page gives, goes from every letter.
     """
     from html import escape
 
     text = svg.decode("utf-8")
-    text = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = re.sub(r"; font-family: '[^']*'| transform=\"rotate\(-0 [^\"]*\"|(?<=\n) +| (?=\n)", "", text)
-    used = set(re.findall(r"(?:href=\"|url\()#([^\")]+)", text))
-    text = re.sub(r' id="([^"]+)"', lambda match: f' id="{prefix}{match[1]}"' if match[1] in used else "", text)
-    text = re.sub(r'href="#', f'href="#{prefix}', text).replace("url(#", f"url(#{prefix}")
+    text = re.sub(r"; font-family: '[^']*'", "", text[text.index("<svg") :])
+    text = re.sub(r'( id="|href="#|url\(#)', rf"\1{prefix}", text)
     text = COLOUR.sub(lambda match: f"{match[1]}: {_followed(match[2])}", text)
-    while (lighter := BARE.sub(r"\1", text)) != text:
-        text = lighter
     return text.replace("<svg", f'<svg role="img" aria-label="{escape(label, quote=True)}"', 1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -63,6 +64,13 @@ class Table:
     cells: tuple[Cell, ...]
     printed: bool  # whether the paper prints numbers to set beside ours
     over: str  # what the intervals are over
+
+    @property
+    def common(self) -> dict[str, tuple[str, str]]:
+        """Reasons that several cells share, each with its verdict and mark: said once, below the table."""
+        shown = [cell for panel in self.panels for _, row in panel.rows for cell in row]
+        counts = Counter(cell.reason for cell in shown)
+        return {cell.reason: (cell.verdict, cell.mark) for cell in shown if counts[cell.reason] > 1}
 
     @property
     def legend(self) -> list[tuple[str, str, str]]:

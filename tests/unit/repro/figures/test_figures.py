@@ -236,3 +236,13 @@ def test_nothing_in_a_picture_is_named_by_the_last_bits_of_its_coordinates(plan,
     named = re.findall(rb'\bid="(\w+)"', svg)
     assert len(named) == len(set(named))
     assert {name for pair in used for name in pair if name} <= set(named)
+
+
+def test_a_picture_holds_nothing_that_nobody_sees(plan):
+    """Half a megabyte of indentation and unused names, of the thirty that all results may take."""
+    _, svg = build_figures(plan, collect_all(plan)).values()
+    assert svg.startswith(b"<?xml")
+    for unseen in (rb"<metadata", rb"<!--", rb"(?m)^ ", rb"rotate\(-0 ", rb"<g>\n</g>"):
+        assert not re.search(unseen, svg), unseen
+    used = set(re.findall(rb'(?:url\(|href=")#(\w+)', svg))
+    assert used == {name for name in re.findall(rb'\bid="(\w+)"', svg) if not name.startswith(b"axes_")} != set()

@@ -132,11 +132,11 @@ def test_curves_by_arm_and_setting(finished):
 
 
 def test_an_svg_becomes_part_of_a_page():
-    body = b'<metadata>http://x</metadata>\n <!-- 5 -->\n  <g>\n   <g id="a"/>\n  </g>\n<g id="unused"/>'
+    body = b'<text id="a" style="font-size: 9px; font-family: \'DejaVu Sans\'">grid</text>\n'
     body += b'<use href="#a" clip-path="url(#b)" style="stroke: #0072b2; fill: #123456"/></svg>'
     svg = b'<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg>' + body
     assert inline(svg, "p-", 'a "b"') == (
-        '<svg role="img" aria-label="a &quot;b&quot;"><g>\n<g id="p-a"/>\n</g>\n<g/>'
+        '<svg role="img" aria-label="a &quot;b&quot;"><text id="p-a" style="font-size: 9px">grid</text>\n'
         '<use href="#p-a" clip-path="url(#p-b)" style="stroke: var(--c0); fill: #123456"/></svg>'
     )
 

@@ -15,9 +15,9 @@ function numbers(cell) {
     ...row("n", cell.n ? `${cell.n} ${cell.over}${cell.spread ? `, spread ${cell.spread}` : ""}` : ""),
     ...row("printed", cell.printed ? `${cell.printed}${cell.printedSpread ? ` ± ${cell.printedSpread}` : ""}${unit}` : ""),
     ...row("what it is", kinds[cell.kind] || ""),
-    ...row("how it is judged", sentence(cell.reason)),
+    ...row("how it is judged", sentence(block.texts[cell.reason])),
     ...row("the first rule said", spaced(cell.first || "")),
-    ...row("notes", (cell.notes || []).map(sentence).join(" ")));
+    ...row("notes", (cell.notes || []).map((note) => sentence(block.texts[note])).join(" ")));
 }
 
 const sentence = (text) => text ? `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}` : "";
