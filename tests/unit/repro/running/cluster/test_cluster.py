@@ -139,7 +139,8 @@ def test_the_deadline_counts_from_the_jobs_start(monkeypatch):
     assert (stopping.deadline(1e9) or inf) < time.monotonic() + 41  # a third is kept
 
 
-SLEEPER = "import time; time.sleep(600)"
+# What is started in the background ignores SIGINT, and so would its children: as Snakemake, it then takes its killing.
+SLEEPER = "import signal, time; signal.signal(signal.SIGINT, signal.default_int_handler); time.sleep(600)"
 
 
 @pytest.fixture
