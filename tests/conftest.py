@@ -7,7 +7,7 @@ import torch
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long tests first, so that all workers are busy to the end; what needs a GPU is skipped where there is none."""
+    """The long tests first, so that all workers have work to the end; without a GPU its tests are skipped."""
     items.sort(key=lambda item: "workflow" not in item.path.parts)
     if torch.cuda.is_available():
         return
