@@ -58,7 +58,7 @@ ARMS = (
     Arm(
         "spanning_tree_warm_start",
         "Spanning Tree, unrolled after 750 forced steps (ours)",
-        note=f"{UNROLLED}, but by teacher forcing at first: off the plateau that unrolling alone stays on",
+        note=f"{UNROLLED}, but by teacher forcing at first: it keeps the side on which forcing put it",
         config={**_trained("spanning_tree", "unrolled"), "forced_steps": 750},
     ),
     Arm(
