@@ -17,6 +17,7 @@ from structgrad.repro.tables.comma_separated import comma_separated
 COLUMNS = (
     "title", "unit", "setting", "arm", "column", "trial", "hyper_parameter", "at", "value", "validation", "selected",
 )  # fmt: skip
+SEVERAL = 50.0  # from its lower end to its upper an axis spans several decades
 
 
 def reading(figure: SearchTrials, experiment: Experiment) -> str:
@@ -61,7 +62,7 @@ def draw(content: bytes, figure: SearchTrials, experiment: Experiment, title: st
                 first = first or axes
                 here = [row for row in rows if (row["setting"], row["hyper_parameter"]) == (setting, name)]
                 _mark(axes, here, experiment, handles)
-                axes.set_xscale("log")
+                _log(axes)
                 if i == 0:
                     axes.set_title(name.replace("_", " "), fontsize=9)
                 if j == 0:
@@ -86,6 +87,17 @@ def _mark(axes: Any, rows: Sequence[dict[str, str]], experiment: Experiment, han
             color=drawn.colour, linestyle="none", markerfacecolor="none", markersize=10,
         )  # fmt: skip
         handles.setdefault("selected", ring)
+
+
+def _log(axes: Any) -> None:
+    """A logarithmic axis whose labels keep clear of one another: 1, 2 and 5 of a decade, or 1 where there are several."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < SEVERAL * low else (1.0,)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _at(rows: Sequence[dict[str, str]]) -> tuple[list[float], list[float]]:
