@@ -90,7 +90,7 @@ def _mark(axes: Any, rows: Sequence[dict[str, str]], experiment: Experiment, han
 
 
 def _log(axes: Any) -> None:
-    """A logarithmic axis whose labels keep clear of one another: 1, 2 and 5 of a decade, or 1 where there are several."""
+    """A logarithmic axis whose labels keep apart: at 1, 2 and 5 of a decade, or at 1 where there are several."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     axes.set_xscale("log")
