@@ -42,7 +42,7 @@ class Facts:
     places: dict[str, int] = field(default_factory=dict)
     cells: list[list[Any]] = field(default_factory=list)
     records: dict[str, list[Any]] = field(default_factory=dict)
-    sections: list[str] = field(default_factory=list)
+    sections: dict[str, int] = field(default_factory=dict)
     texts: dict[str, int] = field(default_factory=dict)
     full: Plan | None = None
 
@@ -84,7 +84,8 @@ class Facts:
             "record": RECORD,
             "cells": self.cells,
         }
-        content |= {"records": list(self.records.values()), "deviations": self.sections, "texts": list(self.texts)}
+        content |= {"records": list(self.records.values()), "deviations": list(self.sections)}
+        content["texts"] = list(self.texts)
         return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
     def _cell(self, cell: Cell) -> list[Any]:
@@ -133,10 +134,7 @@ class Facts:
 
     def _deviations(self, experiment: str) -> int:
         """The place of what docs/deviations.md says of an experiment."""
-        address = link(experiment)
-        if address not in self.sections:
-            self.sections.append(address)
-        return self.sections.index(address)
+        return self.sections.setdefault(link(experiment), len(self.sections))
 
     def _commands(self, cell: Cell) -> list[str]:
         """What makes a cell that has not run; one that has finds it in its records."""

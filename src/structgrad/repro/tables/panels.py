@@ -66,11 +66,10 @@ class Table:
     over: str  # what the intervals are over
 
     @property
-    def common(self) -> dict[str, tuple[str, str]]:
-        """Reasons that several cells share, each with its verdict and mark: said once, below the table."""
-        shown = [cell for panel in self.panels for _, row in panel.rows for cell in row]
-        counts = Counter(cell.reason for cell in shown)
-        return {cell.reason: (cell.verdict, cell.mark) for cell in shown if counts[cell.reason] > 1}
+    def common(self) -> list[str]:
+        """Reasons that several cells share: said once below the table, where cells name them by their place."""
+        counts = Counter(cell.reason for panel in self.panels for _, row in panel.rows for cell in row)
+        return [reason for reason, count in counts.items() if count > 1]
 
     @property
     def legend(self) -> list[tuple[str, str, str]]:
