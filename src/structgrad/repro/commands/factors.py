@@ -13,7 +13,9 @@ from structgrad.repro.options import says_how_far
 @click.option("--arm", help="One study of the table, by the arm that it trains.")
 @click.option("--budget", type=click.FloatRange(min=0), default=0.0, show_default=True, metavar="MINUTES",
               help="Core-minutes to train what is missing; 0 shows what was trained.")  # fmt: skip
-def command(table: str | None, arm: str | None, budget: float) -> None:
+@click.option("--further", is_flag=True,
+              help="Spend it on the further cells of the column alone, with what is compatible so far.")  # fmt: skip
+def command(table: str | None, arm: str | None, budget: float, further: bool) -> None:
     """Ask which unstated choices of a protocol a whole printed column is compatible with.
 
     A study (factors.yaml in the paper's folder) names what the text leaves open as factors with levels. Some
@@ -27,7 +29,7 @@ def command(table: str | None, arm: str | None, budget: float) -> None:
     from structgrad.repro.factors.declared import studies
     from structgrad.repro.factors.pages import screen, write_page
     from structgrad.repro.factors.study import answer
-    from structgrad.repro.factors.training import spend
+    from structgrad.repro.factors.training import spend, try_further
     from structgrad.repro.planning.plan import load_plan
     from structgrad.repro.running.realdata import data_folder
 
@@ -43,9 +45,13 @@ def command(table: str | None, arm: str | None, budget: float) -> None:
     chosen = [study for study in declared[table] if arm in (None, study.arm)]
     if not chosen:
         raise unknown(f"study of {table}", str(arm), [study.arm for study in declared[table]])
+    if further and not budget:
+        raise UserError("--further wants a --budget in core-minutes")
+    if further:
+        chosen = [study for study in chosen if study.checks] or chosen
     for study in chosen:
         with data_folder(load_plan()):
-            left = spend(study, 60 * budget / len(chosen)) if budget else 0
+            left = (try_further if further else spend)(study, 60 * budget / len(chosen)) if budget else 0
         told = answer(study)
         if told is None:
             if not budget:
@@ -55,4 +61,4 @@ def command(table: str | None, arm: str | None, budget: float) -> None:
             click.echo(f"{table}, {study.arm}: {left} runs are left; the same command goes on")
             continue
         click.echo(screen(study, told) + "\n")
-        click.echo(f"{write_page(study, told)}" + (f"; {left} runs of the design are left\n" if left else "\n"))
+        click.echo(f"{write_page(study, told)}" + (f"; {left} runs are left\n" if left else "\n"))

@@ -18,8 +18,7 @@ def spend(study: Study, seconds: float) -> int:
     """Train the combinations that the time allows; how many runs of their design are left.
 
     The table's own protocol comes first, in every cell: what it takes is what a combination is taken to cost. What was
-    trained before costs nothing and stays. What time is left tries the compatible combinations on the column's further
-    cells.
+    trained before costs nothing and stays. What time is left goes to the column's further cells (:func:`try_further`).
 
     Raises:
         UserError: the time is too short for a design that tells the factors apart.
@@ -40,10 +39,25 @@ def spend(study: Study, seconds: float) -> int:
     started, left = time.monotonic(), len(list(pending(study, chosen)))
     with stage(f"training {len(chosen)} of {total} combinations", left, "runs") as told:
         left = train_all(study, chosen, seconds, told)
-    told_so_far = answer(study)
-    if left or told_so_far is None:
+    if left or answer(study) is None or not study.checks:
         return left
+    return try_further(study, seconds - (time.monotonic() - started))
+
+
+def try_further(study: Study, seconds: float) -> int:
+    """Train the likeliest compatible combinations on the column's further cells; how many runs are left.
+
+    Raises:
+        UserError: the column has no further cells, or too little is trained to say what is compatible.
+    """
+    set_threads(1)
+    name = f"{study.experiment.name}, {study.arm}"
+    if not study.checks:
+        raise UserError(f"{name}: the column has no further cells; without --further the budget trains combinations")
+    told_so_far = answer(study)
+    if told_so_far is None:
+        raise UserError(f"{name}: too little is trained to say what is compatible; give the budget without --further")
     beyond, tried = further(study), wanted(study, told_so_far.candidates)
     left = len(list(pending(beyond, tried)))
     with stage("trying what is compatible on further cells", left, "runs") as told:
-        return train_all(beyond, tried, seconds - (time.monotonic() - started), told)
+        return train_all(beyond, tried, seconds, told)

@@ -30,7 +30,7 @@ from structgrad.repro.factors.effects import effects, lack_of_fit
 from structgrad.repro.factors.responses import Responses, printed_column
 from structgrad.repro.factors.runs import known, path_of, pending, trained, values_of
 from structgrad.repro.factors.study import answer
-from structgrad.repro.factors.training import spend
+from structgrad.repro.factors.training import spend, try_further
 from structgrad.repro.judging.published import Published
 from structgrad.repro.planning.hyper_parameters import read
 
@@ -298,6 +298,20 @@ def test_what_is_compatible_is_tried_on_further_cells_beside_the_tables_own(tabl
     assert len(told.checks) <= 1 + TRIED
     assert "## On cells that had no part in it" in pages.page(study, told)
     assert study.words((0, 1, 0)) in pages.checked(told)
+
+
+def test_a_budget_for_further_cells_trains_no_more_of_the_design(table):
+    study = replace(CHEAP, replicas=5, settings=("d=5",), checks=("d=10",))
+    every = design(study, 8)
+    with pytest.raises(UserError, match="too little is trained to say what is compatible"):
+        try_further(study, 1e6)
+    for combination in every[:-1]:
+        trained(study, combination, "d=5")
+    assert try_further(study, 1e6) == 0
+    assert known(study, every[-1], "d=5") is None
+    assert known(study, (0, 0, 0), "d=10") is not None
+    with pytest.raises(UserError, match="has no further cells"):
+        try_further(replace(study, checks=()), 1e6)
 
 
 def test_what_is_trained_is_not_trained_again(table):
