@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from structgrad.errors import unknown
 from structgrad.experiments import Arm, Experiment, Metric
@@ -145,6 +146,13 @@ def measured(sampling: Sampling, n: int, metric: Metric, known: Print) -> Measur
     return Measured(ends.value, ends.low, ends.high, n, shown)
 
 
+def half_at(replicas: int, sampling: Sampling, metric: Metric, known: Print) -> float:
+    """Half of the interval that so many replicas would have if they showed the same value and spread, in the metric's
+    unit.
+    """
+    return of_ours(replace(sampling, pooled=sampling.pooled.grown(replicas)), metric, known).half
+
+
 def seed_of(identity: str) -> int:
     """The seed of what is random in deriving a cell: the same on every machine and at every scale."""
     return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big")
@@ -197,9 +205,9 @@ def _cell(
         trials_of_theirs = known.replicas if known.selected and ours.n < (known.replicas or 0) else None
         printed = ends_of(metric, published, known, sampling)
         first = _first(cell_id(experiment, setting, arm, metric), metric, reports, ours, published, known)
-        judgement = replace(
-            judge(metric, ours, published, *printed, trials=trials_of_theirs, folds=experiment.folds), first=first
-        )
+        half = None if known.selected else partial(half_at, sampling=sampling, metric=metric, known=known)
+        told = judge(metric, ours, published, *printed, trials=trials_of_theirs, folds=experiment.folds, half=half)
+        judgement = replace(told, first=first)
     return Cell(experiment, setting, arm, metric, scale, ours, published, judgement, evidence if ours else ())
 
 

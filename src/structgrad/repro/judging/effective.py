@@ -23,7 +23,7 @@ in 95 % at the 200 that Table 1a of indelman has.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, sqrt
 
 import numpy as np
@@ -69,6 +69,11 @@ class Pooled:
         value = float(x.sum()) / items
         residuals = float(((x - value * m) ** 2).sum())
         return cls(value, groups / (groups - 1) * residuals / items**2 if groups > 1 else 0.0, groups, items)
+
+    def grown(self, replicas: int) -> Pooled:
+        """As if so many replicas had shown the same value and spread: ``v`` is theirs over G, and items come with G."""
+        variance, items = self.variance * self.replicas / replicas, self.items * replicas / self.replicas
+        return replace(self, variance=variance, replicas=replicas, items=items)
 
 
 def effective_size(pooled: Pooled, most: float | None = None) -> float:

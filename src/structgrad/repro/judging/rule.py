@@ -30,8 +30,10 @@ its interval is inconclusive.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, inf, sqrt
+from math import sqrt
 
 from scipy import stats
 
@@ -122,15 +124,14 @@ def verdict_of(difference: Difference, adjusted: float | None = None) -> str:
     return "shifted" if difference.reaches_margin or p > ALPHA else "differs"
 
 
-def replicas_wanted(replicas: int, half: float, wanted: float) -> int | None:
-    """How many replicas would bring a half-width down to what is wanted, from the spread that ``replicas`` of them
-    showed: ``half`` is ``t[G-1] s / sqrt(G)``, and another number of replicas has another t. None for more than anybody
-    would run.
+def replicas_wanted(half: Callable[[int], float], replicas: int, wanted: float) -> int | None:
+    """How many replicas would make ours precise: the smallest
+
+        n >= replicas    with    half(n) <= wanted,
+
+    found by bisection, as ``half(n)``, the half-width that n replicas of the observed value and spread would have by
+    the verdict's own interval, falls with n. None for more than anybody would run.
     """
-    if half <= wanted:
-        return replicas
-    spread = half * sqrt(replicas) / float(stats.t.ppf((1 + 0.95) / 2, replicas - 1))
-    count = max(replicas + 1, ceil((NORMAL * spread / wanted) ** 2)) if wanted > 0 else inf
-    while count <= MOST and float(stats.t.ppf((1 + 0.95) / 2, count - 1)) * spread / sqrt(count) > wanted:
-        count += 1
-    return int(count) if count <= MOST else None
+    counts = range(replicas, MOST + 1)
+    place = bisect_left(counts, True, key=lambda n: half(n) <= wanted + SLACK)
+    return counts[place] if place < len(counts) else None

@@ -137,7 +137,8 @@ def slope(x: Sequence[float], samples: Sequence[Sequence[float] | np.ndarray], s
 
     Returns:
         (slope, low, high): two-sided at twice the level, so that either end is a one-sided bound at the
-        level, widened for few replicas as :func:`structgrad.repro.judging.intervals.mean` does.
+        level, which for few replicas is the expanded one
+        (:func:`structgrad.repro.judging.intervals.expanded_level`).
     """
     weights = np.asarray(x, dtype=float) - np.mean(x)
     weights /= (weights**2).sum()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import floor, log10
 
@@ -112,6 +112,7 @@ def judge(
     *,
     trials: int | None = None,
     folds: int = 0,
+    half: Callable[[int], float] | None = None,
 ) -> Judgement:
     """The verdict on a cell that is compared, before Holm's correction.
 
@@ -123,6 +124,8 @@ def judge(
         why: where that interval comes from.
         trials: of the paper's search, where ours is one of fewer.
         folds: how many replicas are the folds of one partition; 0 where they are independent.
+        half: what our half-width would be with so many replicas (partitions, where they are folds); None of a search,
+            which with more trials is another one.
     """
     assert metric.margin is not None  # what is set beside printed numbers has one
     if ours.low is None or ours.high is None:
@@ -136,12 +139,10 @@ def judge(
         verdict = "inconclusive"
     elif verdict == "inconclusive" and folds and ours.n < PARTITIONS * folds:
         wanted, note = PARTITIONS * folds, "; further partitions of the folds would decide it"
-    elif verdict == "inconclusive" and folds:
-        count = replicas_wanted(ours.n // folds, difference.ours.half, difference.wanted)
-        wanted, note = count and count * folds, f"; {count} partitions of the folds would decide it" if count else ""
-    elif verdict == "inconclusive":
-        wanted = replicas_wanted(ours.n, difference.ours.half, difference.wanted)
-        note = f"; {wanted} replicas would decide it" if wanted else ""
+    elif verdict == "inconclusive" and half is not None:
+        size, units = (folds, "partitions of the folds") if folds else (1, "replicas")
+        count = replicas_wanted(half, ours.n // size, difference.wanted)
+        wanted, note = count and count * size, f"; {count} {units} would decide it" if count else ""
     reason = _in_words(difference, published, why) + note + _bound(ours.n, trials)
     return Judgement(verdict, reason, difference, verdict == "reproduced" and difference.within_margin, wanted)
 

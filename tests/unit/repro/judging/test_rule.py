@@ -59,15 +59,20 @@ def test_holm_takes_a_difference_back():
     assert verdict_of(of, adjusted=0.06) == "shifted"
 
 
-@pytest.mark.parametrize(("replicas", "half", "wanted"), [(2, 30.0, 5.0), (5, 9.0, 5.0), (10, 5.1, 5.0)])
-def test_how_many_replicas_it_takes(replicas, half, wanted):
-    spread = half * sqrt(replicas) / stats.t.ppf(0.975, replicas - 1)
-    count = replicas_wanted(replicas, half, wanted)
+def width(n):
+    """Half of what Student gives n replicas of deviation 10."""
+    return float(stats.t.ppf(0.975, n - 1)) * 10 / sqrt(n)
+
+
+@pytest.mark.parametrize(("replicas", "wanted"), [(2, 0.5), (2, 5.0), (5, 9.0), (10, 7.1)])
+def test_it_takes_the_fewest_replicas_that_are_precise(replicas, wanted):
+    count = replicas_wanted(width, replicas, wanted)
     assert count is not None
-    assert stats.t.ppf(0.975, count - 1) * spread / sqrt(count) <= wanted
-    assert count == replicas + 1 or stats.t.ppf(0.975, count - 2) * spread / sqrt(count - 1) > wanted
+    assert width(count) <= wanted < width(count - 1)
 
 
-def test_enough_replicas_are_enough_and_no_spread_is_wanted_by_nobody():
-    assert replicas_wanted(7, 3.0, 5.0) == 7
-    assert replicas_wanted(7, 3.0, 0.0) is None
+def test_enough_replicas_are_enough_and_what_nobody_would_run_is_not_told():
+    assert replicas_wanted(width, 70, 5.0) == 70
+    assert replicas_wanted(width, 7, 0.0) is None
+    assert replicas_wanted(lambda n: 10**6 / n, 2, 1.0) == 10**6
+    assert replicas_wanted(lambda n: 10**6 / n, 2, 0.99) is None
