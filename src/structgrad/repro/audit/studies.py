@@ -9,7 +9,7 @@ from structgrad.repro.audit.scene import Finding, Scene
 from structgrad.repro.documents import DocumentError, read_json
 from structgrad.repro.factors.declared import studies
 from structgrad.repro.factors.pages import page, page_path
-from structgrad.repro.factors.runs import folder, path_of_content
+from structgrad.repro.factors.runs import check_replicas, folder, path_of_content
 from structgrad.repro.factors.study import answer
 from structgrad.repro.judging.comparison import first_difference
 from structgrad.repro.judging.summary import FAITHFUL
@@ -38,8 +38,10 @@ def studies_rebuild(scene: Scene) -> Iterator[Finding]:
 def _misplaced(scene: Scene) -> Iterator[Finding]:
     for path in sorted((folder() / "runs").rglob("*.json")):
         try:
-            belongs = path_of_content(read_json(path, follow=False))
-        except (DocumentError, ValueError, TypeError) as error:
+            content = read_json(path, follow=False)
+            belongs = path_of_content(content)
+            check_replicas(content, path)
+        except (DocumentError, ValueError, TypeError, KeyError, AttributeError) as error:
             told = str(error).removeprefix(f"{path}: ")
             yield Finding(scene.name(path), f"not a run: {told}")
             continue

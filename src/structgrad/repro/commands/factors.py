@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 import click
 
 from structgrad.repro.options import says_how_far
@@ -12,7 +14,7 @@ from structgrad.repro.options import says_how_far
 @says_how_far
 @click.option("--arm", help="One study of the table, by the arm that it trains.")
 @click.option("--budget", type=click.FloatRange(min=0), default=0.0, show_default=True, metavar="MINUTES",
-              help="Core-minutes to train what is missing; 0 shows what was trained.")  # fmt: skip
+              help="Core-minutes to train what is missing, inf for all; 0 shows what was trained.")  # fmt: skip
 @click.option("--further", is_flag=True,
               help="Spend it on the further cells of the column alone, with what is compatible so far.")  # fmt: skip
 def command(table: str | None, arm: str | None, budget: float, further: bool) -> None:
@@ -34,6 +36,10 @@ def command(table: str | None, arm: str | None, budget: float, further: bool) ->
     from structgrad.repro.running.realdata import data_folder
 
     declared = studies()
+    if isnan(budget):
+        raise UserError("--budget wants minutes; inf trains all combinations")
+    if table is None and (arm or budget or further):
+        raise UserError(f"which TABLE? those with factors: {', '.join(declared)}")
     if table is None:
         for name, own in declared.items():
             for study in own:
@@ -49,16 +55,22 @@ def command(table: str | None, arm: str | None, budget: float, further: bool) ->
         raise UserError("--further wants a --budget in core-minutes")
     if further:
         chosen = [study for study in chosen if study.checks] or chosen
+    unanswered = []
     for study in chosen:
-        with data_folder(load_plan()):
-            left = (try_further if further else spend)(study, 60 * budget / len(chosen)) if budget else 0
-        told = answer(study)
-        if told is None:
-            if not budget:
-                raise UserError(
-                    f"{table}, {study.arm}: too little is trained to tell; give it a --budget in core-minutes"
-                )
-            click.echo(f"{table}, {study.arm}: {left} runs are left; the same command goes on")
+        try:
+            with data_folder(load_plan()):
+                left = (try_further if further else spend)(study, 60 * budget / len(chosen)) if budget else 0
+        except UserError as error:
+            unanswered.append(str(error))
             continue
-        click.echo(screen(study, told) + "\n")
-        click.echo(f"{write_page(study, told)}" + (f"; {left} runs are left\n" if left else "\n"))
+        if (told := answer(study)) is not None:
+            click.echo(screen(study, told) + "\n")
+            click.echo(f"{write_page(study, told)}" + (f"; {left} runs are left\n" if left else "\n"))
+        elif budget:
+            click.echo(f"{table}, {study.arm}: {left} runs are left; the same command goes on")
+        else:
+            unanswered.append(
+                f"{table}, {study.arm}: too little is trained to tell; give it a --budget in core-minutes"
+            )
+    if unanswered:
+        raise UserError("; ".join(unanswered))

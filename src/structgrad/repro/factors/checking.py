@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from structgrad.repro.factors.compatible import LEAST, Candidate, Comparison, compare
+from structgrad.repro.factors.compatible import Candidate
 from structgrad.repro.factors.declared import Combination, Study
+from structgrad.repro.factors.distance import LEAST, Comparison, compare
 from structgrad.repro.factors.responses import Responses, printed_column
 from structgrad.repro.factors.runs import known
 from structgrad.repro.judging.published import Published
@@ -27,7 +26,7 @@ class Check:
     Attributes:
         combination: its levels.
         is_compatible: whether the study's own cells could be its.
-        beside: its further cells, and p.
+        beside: its further cells beside the print.
     """
 
     combination: Combination
@@ -38,6 +37,11 @@ class Check:
     def holds(self) -> bool:
         """Whether the further cells could be its, too."""
         return self.beside.p >= LEAST
+
+    @property
+    def fails_on(self) -> list[str]:
+        """The settings that alone could not be its."""
+        return [setting for setting, p in self.beside.p_of_settings.items() if p < LEAST]
 
 
 def further(study: Study) -> Study:
@@ -62,9 +66,9 @@ def checks(study: Study, candidates: Sequence[Candidate]) -> tuple[list[Check], 
     if not trained:
         return [], []
     responses, printed = Responses.of_runs(beyond, trained), printed_column(beyond)
-    nothing, compatible = np.zeros(len(printed)), {c.combination for c in candidates if c.is_compatible}
+    compatible = {c.combination for c in candidates if c.is_compatible}
     found = [
-        Check(combination, combination in compatible, compare(responses, combination, own, nothing, printed))
+        Check(combination, combination in compatible, compare(responses, combination, own, printed))
         for combination, own in zip(trained, responses.values, strict=True)
     ]
     return found, printed

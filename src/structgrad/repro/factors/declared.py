@@ -8,6 +8,7 @@
         settings: [iris, wine]
         check: [stock]                       # cells that the answer is tried on, and that have no part in it
         also: [berthet_2]                    # whose column of that name has the same protocol
+        cut: a tenth of the steps            # where less than is published is trained: no comparison with the print
         metrics: [spearman]                  # the printed one, or a finer measure of the same
         replicas: 10                         # per combination, the same seeds in all of them
         factors:
@@ -67,6 +68,7 @@ class Study:
         overrides: what all combinations change of the arm's hyper-parameters, such as a cut that makes a study cheap.
         checks: further cells of the column, on which compatible combinations are tried afterwards.
         also: experiments whose column of the same name is of the same protocol.
+        cut: what all combinations have less of than the published protocol, in words; empty where nothing is cut.
     """
 
     experiment: Experiment
@@ -79,12 +81,24 @@ class Study:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     checks: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    cut: str = ""
 
     def __post_init__(self) -> None:
         names = [key for factor in self.factors for key in {k for level in factor.levels.values() for k in level}]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"{self.experiment.name}, {self.column}: {twice[0]} is changed by two factors")
+        if self.replicas <= len(self.metrics):
+            raise ValueError(
+                f"{self.experiment.name}, {self.column}: {self.replicas} replicas cannot give the covariance of "
+                f"{len(self.metrics)} metrics"
+            )
+
+    @property
+    def incomparable(self) -> str:
+        """Why no combination can be held against the print; empty where it can."""
+        search = self.experiment.searches(self.arm) and "the print is the trial that a search selected, these are means"
+        return "; ".join(reason for reason in (self.cut, search) if reason)
 
     @property
     def printed_metrics(self) -> tuple[str, ...]:
@@ -162,5 +176,5 @@ def _study(experiment: Experiment, content: Mapping[str, Any]) -> Study:
     return Study(
         experiment, content["column"], content["arm"], tuple(content["settings"]), tuple(content["metrics"]),
         content["replicas"], factors, content.get("overrides", {}), tuple(content.get("check", ())),
-        tuple(content.get("also", ())),
+        tuple(content.get("also", ())), content.get("cut", ""),
     )  # fmt: skip

@@ -47,10 +47,10 @@ def design(study: Study, most: int) -> list[Combination]:
 
 
 def least(study: Study) -> int:
-    """How many combinations a study wants: what the additive model has columns, and some to see where it does not hold;
-    no more than there are.
+    """How many combinations a study wants: what the additive model has columns, and some to see where it does not hold,
+    no fewer than a setting has cells, whose covariance these are to give; no more than there are.
     """
-    return min(_columns(study) + BEYOND, len(list(study.combinations())))
+    return min(_columns(study) + max(BEYOND, len(study.metrics)), len(list(study.combinations())))
 
 
 def is_enough(study: Study, chosen: Sequence[Combination]) -> bool:

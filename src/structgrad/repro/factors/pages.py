@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from textwrap import fill
@@ -9,6 +10,7 @@ from textwrap import fill
 from structgrad.files import write_text
 from structgrad.repro.factors.checking import further
 from structgrad.repro.factors.declared import Study, study_behind
+from structgrad.repro.factors.distance import DRAWS, Comparison
 from structgrad.repro.factors.effects import Effect
 from structgrad.repro.factors.responses import Place, places_of
 from structgrad.repro.factors.runs import folder
@@ -45,17 +47,17 @@ def page(study: Study, answer: Answer) -> str:
     here = _beside(study, answer.printed)
     lines = [f"# {study.experiment.full_title}: {study.column}", "", AFTER, "", verdict(answer), "", "## Factors", ""]
     lines += [f"- **{f.name}** ({', '.join(f.levels)}): {f.question}" for f in study.factors]
-    lines += ["", "## Which combination", "", *_table(["combination", "trained", "p", "share", *_heads(here)], [
-        [study.words(c.combination), "yes" if c.trained else "", f"{c.p:.2g}", f"{c.share:.2g}", *_cells(here, c.cells)]
-        for c in answer.candidates[:SHOWN]
-    ])]  # fmt: skip
+    if study.overrides:
+        changed = ", ".join(f"{name} {json.dumps(value)}" for name, value in study.overrides.items())
+        lines += [f"- all combinations: {changed}"]
+    lines += ["", *_combinations(answer, _heads(here))]
     if answer.checks:
         there = _beside(further(study), answer.printed_there)
         lines += ["", "## On cells that had no part in it", "", checked(answer), ""]
         lines += _table(["combination", "p", *_heads(there)], [
-            [study.words(check.combination), f"{check.beside.p:.2g}", *_cells(there, check.beside.cells)]
-            for check in answer.checks
+            [study.words(check.combination), _p(check.beside.p), *_told(there, check.beside)] for check in answer.checks
         ])  # fmt: skip
+        lines += ["", "In brackets behind a value: p of its setting alone."]
     lines += ["", "## Which factor moves which cell", ""]
     lines += _table(
         ["factor", "level", *_heads(zip(places_of(study), answer.printed, strict=True))], _effect_rows(answer)
@@ -63,57 +65,80 @@ def page(study: Study, answer: Answer) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _combinations(answer: Answer, heads: Sequence[str]) -> list[str]:
+    """The likeliest combinations beside the print; what was trained where none can be held against it."""
+    study, here = answer.responses.study, _beside(answer.responses.study, answer.printed)
+    if study.incomparable:
+        shown = [place for place, number in enumerate(answer.printed) if number is not None]
+        rows = [
+            [study.words(combination), *_cells(here, values.mean(1)[shown])]
+            for combination, values in zip(answer.responses.combinations, answer.responses.values, strict=True)
+        ]
+        return ["## What was trained", "", *_table(["combination", *heads], rows)]
+    rows = [
+        [study.words(c.combination), "yes" if c.trained else "", _p(c.p), f"{c.share:.2g}", *_cells(here, c.cells)]
+        for c in answer.candidates[:SHOWN]
+    ]
+    return ["## Which combination", "", *_table(["combination", "trained", "p", "share", *heads], rows)]
+
+
 def verdict(answer: Answer) -> str:
     """One paragraph: what the printed column is compatible with."""
-    study, count = answer.responses.study, len(answer.candidates)
-    trained = len(answer.responses.combinations)
+    study = answer.responses.study
+    trained, count = len(answer.responses.combinations), len(list(study.combinations()))
     cells = sum(number is not None for number in answer.printed)
     made = (
         f"{trained} of {count} combinations trained, {study.replicas} replicas each, in {answer.seconds / 60:.0f} min"
     )
+    if study.incomparable:
+        return f"**Not held against the print**, only against each other: {study.incomparable}. {made}."
+    first = answer.candidates[0]
+    named = f"{study.words(first.combination)} ({'' if first.trained else 'only predicted; '}p = {_p(first.p)}"
     if not answer.compatible:
-        best = answer.candidates[0]
         return (
             f"**None of these**: no combination of the levels below is compatible with the {cells} printed numbers; "
-            f"the nearest, {study.words(best.combination)}, has p = {best.p:.1g}. {made}."
+            f"the nearest is {named}). {made}."
         )
-    first, own = answer.candidates[0], sum(candidate.trained for candidate in answer.compatible)
-    predicted = count - trained
+    own, predicted = sum(candidate.trained for candidate in answer.compatible), count - trained
     others = f", {predicted - (len(answer.compatible) - own)} of the {predicted} that are predicted are ruled out"
     return (
         f"**{own} of {trained} trained combinations are compatible** with the {cells} printed numbers"
-        f"{others if predicted else ''}; the likeliest is {study.words(first.combination)}"
-        f" (p = {first.p:.2g}, {first.share:.0%} of the likelihood). "
-        f"{made}."
+        f"{others if predicted else ''}; the likeliest is {named}, {first.share:.0%} of the likelihood). {made}."
     )
 
 
 def checked(answer: Answer) -> str:
-    """One sentence: whether what is compatible says further cells of the column right."""
+    """Whether what is compatible says further cells of the column right, and where it does not."""
     study, cells = answer.responses.study, sum(number is not None for number in answer.printed_there)
     tried = [check for check in answer.checks if check.is_compatible]
     holding = [study.words(check.combination) for check in tried if check.holds]
     where = f"the column's {cells} further cells" if cells > 1 else "the column's one further cell"
     if not tried:
         return f"Nothing compatible was tried on {where}."
-    if not holding:
-        return f"**None of {len(tried)} tried holds** on {where}."
     verb = "hold" if len(holding) > 1 else "holds"
-    return f"**{len(holding)} of {len(tried)} tried {verb}** on {where}: {'; '.join(holding)}."
+    count = f"{len(holding)} of {len(tried)}" if holding else f"None of {len(tried)}"
+    words = [f"**{count} tried {verb}** on {where}" + (f": {'; '.join(holding)}" if holding else "")]
+    for check in (check for check in tried if not check.holds and check.fails_on and len(study.checks) > 1):
+        alone = f" alone, without which p = {_p(check.beside.p_without(check.fails_on))}"
+        where = ", ".join(check.fails_on) + (alone if len(check.fails_on) == 1 else "")
+        words.append(f"{study.words(check.combination)} fails on {where}")
+    return ". ".join(words) + "."
 
 
 def screen(study: Study, answer: Answer) -> str:
     """The page's answers in 80 columns."""
     lines = [study.experiment.full_title, study.column, AFTER, "", fill(verdict(answer).replace("**", ""), WIDTH), ""]
-    lines += ["      p   share  combination"]
+    lines += ["      p   share  combination"] if answer.candidates else []
     for candidate in answer.candidates[:SHOWN]:
-        numbers = f"{candidate.p:7.2g} {candidate.share:7.2g}  "
+        numbers = f"{_p(candidate.p):>7} {candidate.share:7.2g}{' ' if candidate.trained else '?'} "
         lines.append(
             fill(study.words(candidate.combination), WIDTH, initial_indent=numbers, subsequent_indent=" " * 17)
         )
+    if any(not candidate.trained for candidate in answer.candidates[:SHOWN]):
+        lines += [" " * 15 + "? only predicted"]
     if answer.checks:
         lines += ["", fill(checked(answer).replace("**", ""), WIDTH)]
-    lines += ["", "what moves most (95 % interval over replicas):"]
+    lines += ["", "what moves most (95 % interval):"]
     moving = sorted((effect for effect in answer.effects if effect.moves), key=lambda effect: -abs(effect.value))
     for effect in moving[:SHOWN]:
         where = f"{effect.place.setting}, {effect.place.metric.title}"
@@ -135,6 +160,18 @@ def _heads(cells: Iterable[tuple[Place, Published | None]]) -> list[str]:
 
 def _cells(cells: Sequence[tuple[Place, Published | None]], values: Sequence[float]) -> list[str]:
     return [fixed(value, place.metric.digits) for (place, _), value in zip(cells, values, strict=True)]
+
+
+def _told(cells: Sequence[tuple[Place, Published | None]], beside: Comparison) -> list[str]:
+    """A combination's cells, each with p of its setting."""
+    ps = beside.p_of_settings
+    values = _cells(cells, beside.cells)
+    return [f"{value} ({_p(ps[place.setting])})" for value, (place, _) in zip(values, cells, strict=True)]
+
+
+def _p(p: float) -> str:
+    """Such as 0.12; what hardly a draw exceeded is below their number's inverse."""
+    return f"{p:.2g}" if p > 1 / DRAWS else f"< {1 / DRAWS:.2g}"
 
 
 def _effect_rows(answer: Answer) -> list[list[str]]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from structgrad.files import write_text
-from structgrad.repro.documents import read_json
+from structgrad.repro.documents import DocumentError, read_json
 from structgrad.repro.factors.declared import Combination, Study
 from structgrad.repro.planning.hyper_parameters import read
 from structgrad.repro.planning.paths import project_root, work
@@ -70,8 +70,23 @@ def known(study: Study, combination: Combination, setting: str, first: int = FIR
     if not path.is_file():
         return None
     content = read_json(path)
+    check_replicas(content, path)
     reports = {name: [report_of(report).value for report in own] for name, own in content["metrics"].items()}
     return Run(reports, content["run"]["seconds"])
+
+
+def check_replicas(content: Mapping[str, Any], path: Path) -> None:
+    """That every metric of a run has a result of each of its replicas.
+
+    Raises:
+        DocumentError: one has not.
+    """
+    count = content["replicas"]["count"]
+    for name, own in content["metrics"].items():
+        if len(own) != count:
+            raise DocumentError(
+                f"{path}: {name} has {len(own)} results of {count} replicas; without the file the study trains it again"
+            )
 
 
 def trained(study: Study, combination: Combination, setting: str, first: int = FIRST) -> Run:

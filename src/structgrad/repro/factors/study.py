@@ -23,7 +23,7 @@ class Answer:
         responses: what was trained.
         printed: the column, cell by cell.
         effects: of every level but the first, in every cell.
-        candidates: every combination, the likeliest first.
+        candidates: every combination, the likeliest first; none where the study cannot be held against the print.
         seconds: what the runs took.
         checks: compatible combinations on the column's further cells.
         printed_there: the column's numbers in those.
@@ -60,5 +60,5 @@ def answer(study: Study, printed: Sequence[Published | None] | None = None) -> A
     seconds = sum(run.seconds for own in runs.values() for run in own.values())
     responses = Responses.of_runs(study, runs)
     beside = printed_column(study) if printed is None else printed
-    found = candidates(responses, beside)
+    found = [] if study.incomparable else candidates(responses, beside)
     return Answer(responses, beside, effects(responses), found, seconds, *checks(study, found))

@@ -3,45 +3,44 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from structgrad.errors import UserError
 from structgrad.parallel import set_threads
 from structgrad.repro.factors.checking import further, wanted
-from structgrad.repro.factors.declared import Study
-from structgrad.repro.factors.designs import design
+from structgrad.repro.factors.declared import Combination, Study
+from structgrad.repro.factors.designs import design, is_enough
 from structgrad.repro.factors.runs import known, pending, train_all, trained
-from structgrad.repro.factors.study import answer, trained_combinations
+from structgrad.repro.factors.study import Answer, answer, trained_combinations
 from structgrad.repro.progress import stage
 
 
 def spend(study: Study, seconds: float) -> int:
-    """Train the combinations that the time allows; how many runs of their design are left.
+    """Train what the time allows; how many runs are left of what was begun.
 
-    The table's own protocol comes first, in every cell: what it takes is what a combination is taken to cost. What was
-    trained before costs nothing and stays. What time is left goes to the column's further cells (:func:`try_further`).
+    1. A design that tells the factors apart, as large as the time allows, where none is trained. The table's own
+       protocol comes first, in every cell: what it takes is what a combination is taken to cost.
+    2. The likeliest of the combinations that are compatible but only predicted, one after the other: what was trained
+       changes what the others are predicted to be.
+    3. What is compatible on the column's further cells (:func:`try_further`).
+    4. What is left, the likeliest first.
+
+    What was trained before costs nothing and stays.
 
     Raises:
         UserError: the time is too short for a design that tells the factors apart.
     """
     set_threads(1)
-    base = (0,) * len(study.factors)
-    name = f"{study.experiment.name}, {study.arm}"
-    with stage(f"training {name}: the table's own protocol", len(study.settings), "runs") as told:
-        for setting in study.settings:
-            trained(study, base, setting)
-            told()
-    cost = sum(run.seconds for setting in study.settings if (run := known(study, base, setting)))
-    total = len(list(study.combinations()))
-    try:
-        chosen = design(study, min(total, len(trained_combinations(study)) + int(seconds / max(cost, 1e-3))))
-    except UserError as error:
-        raise UserError(f"{name}: a combination takes {cost / 60:.1f} min, and {error}") from error
-    started, left = time.monotonic(), len(list(pending(study, chosen)))
-    with stage(f"training {len(chosen)} of {total} combinations", left, "runs") as told:
-        left = train_all(study, chosen, seconds, told)
-    if left or not study.checks:
-        return left
-    return try_further(study, seconds - (time.monotonic() - started))
+    started = time.monotonic()
+
+    def rest() -> float:
+        return seconds - (time.monotonic() - started)
+
+    left = 0 if is_enough(study, list(trained_combinations(study))) else _train_design(study, seconds)
+    left = left or _train_likeliest(study, rest, lambda told: [c.combination for c in told.compatible])
+    if not left and study.checks and not study.incomparable:
+        left = try_further(study, rest())
+    return left or _train_likeliest(study, rest, lambda told: _in_order(study, told))
 
 
 def try_further(study: Study, seconds: float) -> int:
@@ -61,3 +60,43 @@ def try_further(study: Study, seconds: float) -> int:
     left = len(list(pending(beyond, tried)))
     with stage("trying what is compatible on further cells", left, "runs") as told:
         return train_all(beyond, tried, seconds, told)
+
+
+def _train_design(study: Study, seconds: float) -> int:
+    name, started = f"{study.experiment.name}, {study.arm}", time.monotonic()
+    base = (0,) * len(study.factors)
+    with stage(f"training {name}: the table's own protocol", len(study.settings), "runs") as told:
+        for setting in study.settings:
+            trained(study, base, setting)
+            told()
+    cost = sum(run.seconds for setting in study.settings if (run := known(study, base, setting)))
+    total, before = len(list(study.combinations())), len(trained_combinations(study))
+    rest = seconds - (time.monotonic() - started)
+    try:
+        chosen = design(study, int(min(total, before + max(0.0, rest) / max(cost, 1e-3))))
+    except UserError as error:
+        raise UserError(f"{name}: a combination takes {cost / 60:.1f} min, and {error}") from error
+    left = len(list(pending(study, chosen)))
+    with stage(f"training {len(chosen)} of {total} combinations", left, "runs") as told:
+        return train_all(study, chosen, rest, told)
+
+
+def _train_likeliest(study: Study, rest: Callable[[], float], wanted: Callable[[Answer], list[Combination]]) -> int:
+    """Train the first of what is wanted of an answer and not trained, until nothing is or the time is spent."""
+    while (told_so_far := answer(study)) is not None:
+        done = set(told_so_far.responses.combinations)
+        following = [combination for combination in wanted(told_so_far) if combination not in done]
+        if not following:
+            break
+        left = len(list(pending(study, following)))
+        if rest() <= 0:
+            return left
+        with stage(f"training {study.words(following[0])}", len(study.settings), "runs") as told:
+            if train_all(study, following[:1], rest(), told):
+                return len(list(pending(study, following)))
+    return 0
+
+
+def _in_order(study: Study, told: Answer) -> list[Combination]:
+    """Every combination, the likeliest first where that is known."""
+    return [candidate.combination for candidate in told.candidates] or list(study.combinations())
