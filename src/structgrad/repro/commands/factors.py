@@ -60,10 +60,11 @@ def command(table: str | None, arm: str | None, budget: float, further: bool) ->
         try:
             with data_folder(load_plan()):
                 left = (try_further if further else spend)(study, 60 * budget / len(chosen)) if budget else 0
+            told = answer(study)
         except UserError as error:
             unanswered.append(str(error))
             continue
-        if (told := answer(study)) is not None:
+        if told is not None:
             click.echo(screen(study, told) + "\n")
             click.echo(f"{write_page(study, told)}" + (f"; {left} runs are left\n" if left else "\n"))
         elif budget:

@@ -53,7 +53,7 @@ def wanted(study: Study, candidates: Sequence[Candidate]) -> list[Combination]:
     """What is tried on the further cells: the table's own protocol, then the likeliest of the compatible ones."""
     base = (0,) * len(study.factors)
     compatible = [c.combination for c in candidates if c.is_compatible and c.combination != base]
-    return [base, *compatible[:TRIED]] if study.checks else []
+    return [base, *compatible[:TRIED]] if study.checks and not study.incomparable else []
 
 
 def checks(study: Study, candidates: Sequence[Candidate]) -> tuple[list[Check], list[Published | None]]:

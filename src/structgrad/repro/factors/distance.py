@@ -6,15 +6,18 @@ do not:
     V = S / R + T / N + (1 + h) E + rounding^2 / 3,        Q = sum over settings of d' V^-1 d.
 
 S is the covariance of our R replicas, T that of single replicas by the printed metric, of which the print has N; both
-carry the measured ratio between partitions and folds where replicas are folds. E is the mean square about the additive
-model on nu degrees of freedom and h the leverage, for a combination that was not trained itself. Replicas that all
-agree say no more than that another one may not: a bounded cell's variance is then that of one more item, half of which
-is otherwise.
+carry the measured ratio between partitions and folds where replicas are folds. T is the combination's own where it was
+trained and replicas are folds. Of trainings one in many may fail though none of these did, so there, as where nothing
+was trained, it is pooled over all combinations, the nearer the more. E is the mean square about the additive model on
+nu degrees of freedom and h the leverage, for a combination that was not trained itself. Replicas that all agree say no
+more than that another one may not: a bounded cell's variance is then that of one more item, half of which is otherwise.
 
 S, T and E are estimates from few, so that Q is not chi-squared. **p** is how often it is exceeded by a d that is drawn
 as if the combination were the true one: the sum of a Student's d for S and T (R - 1 degrees of freedom) and one for E
 (nu), in as many dimensions as the setting has cells, and the rounding. With S alone and one setting that is Hotelling's
-T^2; of several sources it is the solution of Behrens and Fisher, which errs on the side of too large a p.
+T^2; of several sources it is the solution of Behrens and Fisher, which errs on the side of too large a p. What factors
+do together is alike from setting to setting, in no known way: p of a prediction is the smallest of its settings, times
+their number (Bonferroni).
 """
 
 from __future__ import annotations
@@ -48,6 +51,7 @@ class Comparison:
         distances: of each of these, its part of Q.
         drawn: the same of what is drawn, ``(DRAWS, settings)``.
         likelihood: the log of the column's, by Student's distribution.
+        predicted: whether the combination was not trained itself.
     """
 
     cells: tuple[float, ...]
@@ -55,6 +59,7 @@ class Comparison:
     distances: np.ndarray
     drawn: np.ndarray
     likelihood: float
+    predicted: bool
 
     @property
     def p(self) -> float:
@@ -73,6 +78,8 @@ class Comparison:
     def _p(self, places: Sequence[int]) -> float:
         if not places:
             return 1.0
+        if self.predicted and len(places) > 1:
+            return min(1.0, len(places) * min(self._p([place]) for place in places))
         farther = self.drawn[:, places].sum(1) >= self.distances[places].sum()
         return (1 + int(farther.sum())) / (1 + len(farther))
 
@@ -94,7 +101,7 @@ def compare(
         lack: how wrong the prediction may be; None where the combination was trained.
     """
     study, rng = responses.study, np.random.default_rng(0)
-    single = _single(responses, combination)
+    single = _single(responses, combination, pooled=lack is not None or not study.experiment.folds)
     settings, parts, drawn, likelihood = [], [], [], 0.0
     for place, setting in enumerate(study.settings):
         first = place * len(study.metrics)
@@ -108,7 +115,7 @@ def compare(
         drawn.append(part.drawn(rng))
         likelihood += part.likelihood
     cells = values.mean(1)[[n for n, number in enumerate(printed) if number is not None]]
-    return Comparison(tuple(cells), tuple(settings), np.array(parts), np.stack(drawn, 1), likelihood)
+    return Comparison(tuple(cells), tuple(settings), np.array(parts), np.stack(drawn, 1), likelihood, lack is not None)
 
 
 @dataclass(frozen=True)
@@ -183,15 +190,16 @@ def _student(covariance: np.ndarray, free: int, rng: np.random.Generator) -> np.
     return rng.normal(size=(DRAWS, cells)) @ root.T * scale
 
 
-def _single(responses: Responses, combination: Combination) -> np.ndarray:
-    """Covariance of one replica's printed cells ``(cells, cells)``; the nearer a combination, the more it tells."""
+def _single(responses: Responses, combination: Combination, pooled: bool) -> np.ndarray:
+    """T: the combination's own, since some scatter ten times as much as others, or pooled over all of them."""
     places = np.asarray(responses.combinations)
-    weights = 0.25 ** (places != np.asarray(combination)).sum(1)
+    apart = (places != np.asarray(combination)).sum(1)
+    weights = 0.25**apart if pooled else (apart == 0).astype(float)
     centred = responses.as_printed - responses.as_printed.mean(2, keepdims=True)
     each = np.einsum("kcr,kdr->kcd", centred, centred) / (centred.shape[2] - 1)
-    pooled = np.einsum("k,kcd->cd", weights / weights.sum(), each)
-    return pooled + np.diag(
-        [_agreed(responses, place) if pooled[n, n] <= TINY else 0.0 for n, place in enumerate(responses.places)]
+    mean = np.einsum("k,kcd->cd", weights / weights.sum(), each)
+    return mean + np.diag(
+        [_agreed(responses, place) if mean[n, n] <= TINY else 0.0 for n, place in enumerate(responses.places)]
     )
 
 

@@ -57,24 +57,23 @@ def effects(responses: Responses) -> list[Effect]:
     """The main effect of every level but the first, in every cell: over all combinations of the other factors.
 
     Each replica's combinations are fitted by the additive model; what differs between replicas is noise that their
-    seeds share over all combinations, hence Student's interval over the replicas' own effects. Of a fraction, k of K
-    combinations, what factors do together is in them by chance: the interval has its share of the lack of fit, too,
+    seeds share over all combinations, hence Student's interval over the replicas' own effects. Of a fraction X of all
+    combinations A, what factors do together is in them by chance: the interval has its share of the lack of fit, too,
 
-        half^2 = (t s / sqrt(R))^2 + (1 - k / K) t_nu^2 E (X'X)^-1.
+        half^2 = (t s / sqrt(R))^2 + t_nu^2 E ((X'X)^-1 - (A'A)^-1).
     """
     found, row = [], 1
-    lack, every = lack_of_fit(responses), len(list(responses.study.combinations()))
-    left_out = 1 - len(responses.combinations) / every
-    inverse = np.linalg.pinv(responses.matrix.T @ responses.matrix)
+    lack, every = lack_of_fit(responses), columns(responses.study, list(responses.study.combinations()))
+    inverses = [np.linalg.pinv(matrix.T @ matrix) for matrix in (responses.matrix, every)]
+    chance = np.diag(inverses[0] - inverses[1]).clip(0) if len(responses.matrix) < len(every) else np.zeros(len(every))
     for factor in responses.study.factors:
         for level in list(factor.levels)[1:]:
             for cell, place in enumerate(responses.places):
                 own = responses.coefficients[row, cell]
                 middle = float(own.mean())
                 half = student(len(own)) * float(own.std(ddof=1)) / sqrt(len(own)) * responses.ratio
-                if left_out and lack.free:
-                    chance = sqrt(left_out * lack.covariance[cell, cell] * inverse[row, row])
-                    half = hypot(half, student(lack.free + 1) * chance)
+                if chance[row] and lack.free:
+                    half = hypot(half, student(lack.free + 1) * sqrt(lack.covariance[cell, cell] * chance[row]))
                 found.append(Effect(factor.name, level, place, middle, middle - half, middle + half))
             row += 1
     return found

@@ -10,7 +10,7 @@ from textwrap import fill
 from structgrad.files import write_text
 from structgrad.repro.factors.checking import further
 from structgrad.repro.factors.declared import Study, study_behind
-from structgrad.repro.factors.distance import DRAWS, Comparison
+from structgrad.repro.factors.distance import DRAWS, LEAST, Comparison
 from structgrad.repro.factors.effects import Effect
 from structgrad.repro.factors.responses import Place, places_of
 from structgrad.repro.factors.runs import folder
@@ -92,8 +92,8 @@ def verdict(answer: Answer) -> str:
     )
     if study.incomparable:
         return f"**Not held against the print**, only against each other: {study.incomparable}. {made}."
-    first = answer.candidates[0]
-    named = f"{study.words(first.combination)} ({'' if first.trained else 'only predicted; '}p = {_p(first.p)}"
+    first = answer.compatible[0] if answer.compatible else max(answer.candidates, key=lambda candidate: candidate.p)
+    named = f"{study.words(first.combination)} ({'' if first.trained else 'only predicted; '}p {_is(first.p)}"
     if not answer.compatible:
         return (
             f"**None of these**: no combination of the levels below is compatible with the {cells} printed numbers; "
@@ -102,7 +102,7 @@ def verdict(answer: Answer) -> str:
     own, predicted = sum(candidate.trained for candidate in answer.compatible), count - trained
     others = f", {predicted - (len(answer.compatible) - own)} of the {predicted} that are predicted are ruled out"
     return (
-        f"**{own} of {trained} trained combinations are compatible** with the {cells} printed numbers"
+        f"**{own} of {trained} trained combinations {'is' if own == 1 else 'are'} compatible** with the {cells} printed numbers"
         f"{others if predicted else ''}; the likeliest is {named}, {first.share:.0%} of the likelihood). {made}."
     )
 
@@ -119,8 +119,8 @@ def checked(answer: Answer) -> str:
     count = f"{len(holding)} of {len(tried)}" if holding else f"None of {len(tried)}"
     words = [f"**{count} tried {verb}** on {where}" + (f": {'; '.join(holding)}" if holding else "")]
     for check in (check for check in tried if not check.holds and check.fails_on and len(study.checks) > 1):
-        alone = f" alone, without which p = {_p(check.beside.p_without(check.fails_on))}"
-        where = ", ".join(check.fails_on) + (alone if len(check.fails_on) == 1 else "")
+        rest, few = check.beside.p_without(check.fails_on), 2 * len(check.fails_on) < len(study.checks)
+        where = ", ".join(check.fails_on) + (f", without which p {_is(rest)}" if few and rest >= LEAST else "")
         words.append(f"{study.words(check.combination)} fails on {where}")
     return ". ".join(words) + "."
 
@@ -170,8 +170,16 @@ def _told(cells: Sequence[tuple[Place, Published | None]], beside: Comparison) -
 
 
 def _p(p: float) -> str:
-    """Such as 0.12; what hardly a draw exceeded is below their number's inverse."""
-    return f"{p:.2g}" if p > 1 / DRAWS else f"< {1 / DRAWS:.2g}"
+    """Such as 0.12, with more digits where fewer would lie on LEAST; what no draw exceeded is below their number's
+    inverse.
+    """
+    if p <= 1 / DRAWS:
+        return f"< {1 / DRAWS:.2g}"
+    return f"{p:.2g}" if (float(f"{p:.2g}") >= LEAST) == (p >= LEAST) else f"{p:.4f}"
+
+
+def _is(p: float) -> str:
+    return _p(p) if p <= 1 / DRAWS else f"= {_p(p)}"
 
 
 def _effect_rows(answer: Answer) -> list[list[str]]:
@@ -183,7 +191,11 @@ def _effect_rows(answer: Answer) -> list[list[str]]:
 
 def _signed(effect: Effect) -> str:
     digits = effect.place.metric.digits
-    return f"{effect.value:+.{digits}f} [{effect.low:+.{digits}f}, {effect.high:+.{digits}f}]"
+    value, low, high = (
+        text if text.startswith("-") else f"+{text}"
+        for text in (fixed(number, digits) for number in (effect.value, effect.low, effect.high))
+    )
+    return f"{value} [{low}, {high}]"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from structgrad.errors import UserError
 from structgrad.parallel import set_threads
 from structgrad.repro.factors.checking import further, wanted
-from structgrad.repro.factors.declared import Combination, Study
+from structgrad.repro.factors.declared import Study
 from structgrad.repro.factors.designs import design, is_enough
 from structgrad.repro.factors.runs import known, pending, train_all, trained
-from structgrad.repro.factors.study import Answer, answer, trained_combinations
+from structgrad.repro.factors.study import answer, trained_combinations
 from structgrad.repro.progress import stage
 
 
@@ -23,7 +22,7 @@ def spend(study: Study, seconds: float) -> int:
     2. The likeliest of the combinations that are compatible but only predicted, one after the other: what was trained
        changes what the others are predicted to be.
     3. What is compatible on the column's further cells (:func:`try_further`).
-    4. What is left, the likeliest first.
+    4. Of what is left, the likeliest; then 2 again.
 
     What was trained before costs nothing and stays.
 
@@ -32,27 +31,39 @@ def spend(study: Study, seconds: float) -> int:
     """
     set_threads(1)
     started = time.monotonic()
-
-    def rest() -> float:
-        return seconds - (time.monotonic() - started)
-
-    left = 0 if is_enough(study, list(trained_combinations(study))) else _train_design(study, seconds)
-    left = left or _train_likeliest(study, rest, lambda told: [c.combination for c in told.compatible])
-    if not left and study.checks and not study.incomparable:
-        left = try_further(study, rest())
-    return left or _train_likeliest(study, rest, lambda told: _in_order(study, told))
+    if not is_enough(study, list(trained_combinations(study))) and (left := _train_design(study, seconds)):
+        return left
+    while (told := answer(study)) is not None:
+        left = list(pending(study, list(study.combinations())))
+        there = list(pending(further(study), wanted(study, told.candidates)))
+        rest = seconds - (time.monotonic() - started)
+        if not (left or there) or rest <= 0:
+            return len(left) + len(there)
+        untrained = [combination for combination, _ in left]
+        ordered = [candidate for candidate in told.candidates if candidate.combination in untrained]
+        compatible = [candidate.combination for candidate in ordered if candidate.is_compatible]
+        if there and not compatible:
+            try_further(study, rest)
+        else:
+            following = next(iter([*compatible, *(candidate.combination for candidate in ordered), *untrained]))
+            with stage(f"training {study.words(following)}", len(study.settings), "runs") as done:
+                train_all(study, [following], rest, done)
+    return 0
 
 
 def try_further(study: Study, seconds: float) -> int:
     """Train the likeliest compatible combinations on the column's further cells; how many runs are left.
 
     Raises:
-        UserError: the column has no further cells, or too little is trained to say what is compatible.
+        UserError: the column has no further cells, it cannot be held against the print, or too little is trained to
+            say what is compatible.
     """
     set_threads(1)
     name = f"{study.experiment.name}, {study.arm}"
     if not study.checks:
         raise UserError(f"{name}: the column has no further cells; without --further the budget trains combinations")
+    if study.incomparable:
+        raise UserError(f"{name}: not held against the print ({study.incomparable}), so nothing is tried further")
     told_so_far = answer(study)
     if told_so_far is None:
         raise UserError(f"{name}: too little is trained to say what is compatible; give the budget without --further")
@@ -79,24 +90,3 @@ def _train_design(study: Study, seconds: float) -> int:
     left = len(list(pending(study, chosen)))
     with stage(f"training {len(chosen)} of {total} combinations", left, "runs") as told:
         return train_all(study, chosen, rest, told)
-
-
-def _train_likeliest(study: Study, rest: Callable[[], float], wanted: Callable[[Answer], list[Combination]]) -> int:
-    """Train the first of what is wanted of an answer and not trained, until nothing is or the time is spent."""
-    while (told_so_far := answer(study)) is not None:
-        done = set(told_so_far.responses.combinations)
-        following = [combination for combination in wanted(told_so_far) if combination not in done]
-        if not following:
-            break
-        left = len(list(pending(study, following)))
-        if rest() <= 0:
-            return left
-        with stage(f"training {study.words(following[0])}", len(study.settings), "runs") as told:
-            if train_all(study, following[:1], rest(), told):
-                return len(list(pending(study, following)))
-    return 0
-
-
-def _in_order(study: Study, told: Answer) -> list[Combination]:
-    """Every combination, the likeliest first where that is known."""
-    return [candidate.combination for candidate in told.candidates] or list(study.combinations())

@@ -165,24 +165,30 @@ def hidden(study: Study, combination, trial: int) -> list[Published]:
     return as_printed(study, values_of(study, runs).mean(1))
 
 
-def named_first(trials: range) -> list[bool]:
-    """Whether a combination that is drawn and hidden comes out first."""
+def found(trials: range) -> list[tuple[bool, bool]]:
+    """Of a combination that is drawn and hidden: whether it comes out first, and whether it is compatible."""
     every, right = list(CHEAP.combinations()), []
     for trial in trials:
         combination = random.Random(trial).choice(every)
         told = answer(CHEAP, hidden(CHEAP, combination, trial))
         assert told is not None
-        right.append(told.candidates[0].combination == combination)
+        compatible = [candidate.combination for candidate in told.compatible]
+        right.append((told.candidates[0].combination == combination, combination in compatible))
     return right
 
 
 def test_a_hidden_combination_is_named_first(table):
-    assert sum(named_first(range(8))) >= 6
+    first, compatible = np.array(found(range(8))).sum(0)
+    assert first >= 6
+    assert compatible >= 7
 
 
 @pytest.mark.slow  # half a minute
 def test_in_at_least_four_of_five_of_fifty_trials(table):
-    assert sum(named_first(range(50))) >= 40
+    """And it is seldom ruled out, although one training in many fails."""
+    first, compatible = np.array(found(range(50))).sum(0)
+    assert first >= 40
+    assert compatible >= 45
 
 
 @pytest.mark.parametrize("other", [{"hidden": 1}, {"hidden": 2}])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from cheap_study import CHEAP
@@ -17,10 +18,12 @@ from structgrad.repro.audit.studies import check_replicas
 from structgrad.repro.cli import cli
 from structgrad.repro.documents import DocumentError, read_json
 from structgrad.repro.factors import pages, training
+from structgrad.repro.factors.checking import further
+from structgrad.repro.factors.compatible import Candidate
 from structgrad.repro.factors.designs import design
 from structgrad.repro.factors.runs import known, path_of, trained
 from structgrad.repro.factors.study import answer
-from structgrad.repro.factors.training import spend
+from structgrad.repro.factors.training import spend, try_further
 
 FEW = replace(CHEAP, replicas=5, settings=("d=5",), overrides={"max_epochs": 20})
 
@@ -74,6 +77,52 @@ def test_after_the_design_the_likeliest_that_is_predicted_is_trained(fraction, m
     assert all(known(FEW, combination, "d=5") for combination in FEW.combinations())
 
 
+@pytest.fixture
+def played(monkeypatch):
+    """A study with further cells whose answers are made up, and what is trained of it in turn.
+
+    Of four combinations without the design 'a' is likelier than 'b', but only 'b' is compatible; once 'a' is trained,
+    'c' is.
+    """
+    study = replace(FEW, factors=FEW.factors[:2], checks=("d=10",))
+    base, a, b, c = study.combinations()
+    compatible, trained_so_far, turns = {b}, [base], []
+    beyond = []
+
+    def told(study):
+        left = [combination for combination in (a, b, c) if combination not in trained_so_far]
+        ordered = [
+            Candidate(combination, combination in trained_so_far, (), 1.0 if combination in compatible else 0.0, 0.2)
+            for combination in [*left, *trained_so_far]
+        ]
+        return SimpleNamespace(candidates=ordered, compatible=[one for one in ordered if one.is_compatible])
+
+    def train(study, chosen, seconds, done):
+        if study.checks:
+            trained_so_far.extend(chosen)
+            turns.append(chosen[0])
+            compatible.update({c} if chosen[0] == a else ())
+        else:
+            beyond.extend(combination for combination in chosen if combination not in beyond)
+            turns.append("further")
+        return 0
+
+    def still(study, chosen):
+        return [(one, "d") for one in chosen if one not in (trained_so_far if study.checks else beyond)]
+
+    stand_ins = {"answer": told, "train_all": train, "pending": still, "is_enough": lambda *_: True}
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setattr(training, name, stand_in)
+    monkeypatch.setattr(training, "trained_combinations", lambda study: {})
+    return study, (a, b, c), turns
+
+
+def test_the_compatible_come_before_further_cells_and_these_before_the_rest(played):
+    study, (a, b, c), turns = played
+    assert spend(study, 1e6) == 0
+    assert turns == [b, "further", a, c, "further"]
+
+
 def test_a_spent_budget_trains_nothing_more_and_says_what_is_left(fraction):
     assert spend(FEW, 0.0) == 2
     assert sum(known(FEW, combination, "d=5") is not None for combination in FEW.combinations()) == 6
@@ -94,6 +143,10 @@ def test_what_is_cut_or_the_best_of_a_search_is_not_held_against_the_print(fract
     assert "**Not held against the print**, only against each other: a tenth of the steps." in page
     assert "likeliest" not in page + pages.screen(cut, told)
     assert page.count("| rate ") == 6 + 1  # what was trained, and the factor's effect
+    assert spend(replace(cut, checks=("d=10",)), 1e6) == 0
+    assert known(further(replace(cut, checks=("d=10",))), (0, 0, 0), "d=10") is None
+    with pytest.raises(UserError, match="not held against the print \\(a tenth of the steps\\)"):
+        try_further(replace(cut, checks=("d=10",)), 1e6)
     search = replace(cut, cut="", experiment=REGISTRY["paulus_1"], arm="spanning_tree_unrolled")
     assert search.incomparable.startswith("the print is the trial that a search selected")
     assert replace(FEW).incomparable == ""
@@ -106,6 +159,20 @@ def test_what_is_only_predicted_is_said_to_be(fraction):
     assert "(only predicted; p = " in pages.verdict(replace(told, candidates=[first]))
     assert "only predicted" not in pages.verdict(replace(told, candidates=[replace(first, trained=True)]))
     assert "? only predicted" in pages.screen(FEW, told)
+
+
+def test_the_likeliest_that_is_named_is_a_compatible_one(fraction):
+    """A narrow trained combination may be likelier than a wide prediction and yet be ruled out."""
+    told = answer(FEW)
+    assert told is not None
+    one, other = (
+        replace(told.candidates[0], p=p, share=0.4, combination=c) for p, c in ((0.01, (1, 1, 1)), (0.2, (0, 1, 0)))
+    )
+    assert f"the likeliest is {FEW.words((0, 1, 0))}" in pages.verdict(replace(told, candidates=[one, other]))
+    near = pages.verdict(replace(told, candidates=[one, replace(other, p=0.0499)]))
+    assert "**None of these**" in near
+    assert f"the nearest is {FEW.words((0, 1, 0))}" in near
+    assert "p = 0.0499" in near
 
 
 def test_replicas_that_are_too_few_for_a_covariance():
