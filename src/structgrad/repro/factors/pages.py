@@ -101,8 +101,9 @@ def verdict(answer: Answer) -> str:
         )
     own, predicted = sum(candidate.trained for candidate in answer.compatible), count - trained
     others = f", {predicted - (len(answer.compatible) - own)} of the {predicted} that are predicted are ruled out"
+    verb = "is" if own == 1 else "are"
     return (
-        f"**{own} of {trained} trained combinations {'is' if own == 1 else 'are'} compatible** with the {cells} printed numbers"
+        f"**{own} of {trained} trained combinations {verb} compatible** with the {cells} printed numbers"
         f"{others if predicted else ''}; the likeliest is {named}, {first.share:.0%} of the likelihood). {made}."
     )
 
