@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import sqrt
 
 import numpy as np
 import pytest
@@ -76,8 +77,8 @@ def test_one_setting_of_which_the_print_is_exact_has_hotellings_p():
         print_ = mean + away * np.sqrt(np.diag(covariance))
         told = compare(responses_of(study, [(0,), (1,)], ours), (0,), ours[0], column(print_)).p
         squared = replicas * (print_ - mean) @ np.linalg.solve(covariance, print_ - mean)
-        exact = stats.f.sf(squared * (replicas - 2) / (2 * (replicas - 1)), 2, replicas - 2)
-        assert told == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 2000) + 1 / 2000)
+        exact = float(stats.f.sf(squared * (replicas - 2) / (2 * (replicas - 1)), 2, replicas - 2))
+        assert told == pytest.approx(exact, abs=4 * sqrt(exact * (1 - exact) / 2000) + 1 / 2000)
 
 
 def test_p_is_uniform_where_a_finer_metric_takes_more_items_than_the_print():
@@ -150,7 +151,9 @@ def test_a_likelihood_is_students():
 def test_replicas_that_all_agree_may_be_followed_by_one_that_does_not(missing, compatible):
     study = study_of(2)
     values = np.broadcast_to(np.array([100.0, 0, 100, 0])[None, :, None], (2, 4, REPLICAS))
-    told = compare(responses_of(study, [(0,), (1,)], values), (0,), values[0], column([100 - missing, 0, 100, 0]))
+    told = compare(
+        responses_of(study, [(0,), (1,)], values), (0,), values[0], column(np.array([100 - missing, 0, 100, 0]))
+    )
     assert (told.p >= LEAST) == compatible
 
 
