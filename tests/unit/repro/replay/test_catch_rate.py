@@ -32,11 +32,19 @@ def test_of_level_1_any_lie_is_found(tried):
 def test_below_it_only_large_ones_are_told_from_chance(tried):
     shares = []
     for records in tried.values():
-        others = Counter(found for level, found in records.values() if level != 1)
+        others = Counter(found for level, found in records.values() if level is None)  # sealed before there were levels
         shares.append(others[True] / others.total())
     assert shares == sorted(shares)
     assert shares[0] < 0.1
     assert shares[-1] > 0.5
+
+
+def test_of_a_single_trial_of_level_2_none_is_told_from_chance(tried):
+    """One replica says nothing of another, and where bits may differ nothing else tells."""
+    for size, records in tried.items():
+        second = [found for level, found in records.values() if level == 2]
+        assert second, size
+        assert not any(second), size
 
 
 @pytest.mark.parametrize("share", SHARES)
