@@ -55,10 +55,10 @@ def command(table: str | None, arm: str | None, budget: float, further: bool) ->
         raise UserError("--further wants a --budget in core-minutes")
     if further:
         chosen = [study for study in chosen if study.checks] or chosen
-    unanswered = []
+    plan, unanswered = load_plan(), []
     for study in chosen:
         try:
-            with data_folder(load_plan()):
+            with data_folder(plan):
                 left = (try_further if further else spend)(study, 60 * budget / len(chosen)) if budget else 0
             told = answer(study)
         except UserError as error:

@@ -65,7 +65,7 @@ def effects(responses: Responses) -> list[Effect]:
     found, row = [], 1
     lack, every = lack_of_fit(responses), columns(responses.study, list(responses.study.combinations()))
     inverses = [np.linalg.pinv(matrix.T @ matrix) for matrix in (responses.matrix, every)]
-    chance = np.diag(inverses[0] - inverses[1]).clip(0) if len(responses.matrix) < len(every) else np.zeros(len(every))
+    chance = np.diag(inverses[0] - inverses[1]).clip(0)  # none where all combinations are trained
     for factor in responses.study.factors:
         for level in list(factor.levels)[1:]:
             for cell, place in enumerate(responses.places):

@@ -15,7 +15,7 @@ from structgrad.repro.progress import stage
 
 
 def spend(study: Study, seconds: float) -> int:
-    """Train what the time allows; how many runs are left of what was begun.
+    """Train what the time allows; how many runs are left.
 
     1. A design that tells the factors apart, as large as the time allows, where none is trained. The table's own
        protocol comes first, in every cell: what it takes is what a combination is taken to cost.
@@ -45,7 +45,7 @@ def spend(study: Study, seconds: float) -> int:
         if there and not compatible:
             try_further(study, rest)
         else:
-            following = next(iter([*compatible, *(candidate.combination for candidate in ordered), *untrained]))
+            following = [*compatible, *(candidate.combination for candidate in ordered), *untrained][0]
             with stage(f"training {study.words(following)}", len(study.settings), "runs") as done:
                 train_all(study, [following], rest, done)
     return 0

@@ -14,14 +14,13 @@ from click.testing import CliRunner
 from structgrad.errors import UserError
 from structgrad.experiments import REGISTRY
 from structgrad.parallel import set_threads
-from structgrad.repro.audit.studies import check_replicas
 from structgrad.repro.cli import cli
 from structgrad.repro.documents import DocumentError, read_json
 from structgrad.repro.factors import pages, training
 from structgrad.repro.factors.checking import further
 from structgrad.repro.factors.compatible import Candidate
 from structgrad.repro.factors.designs import design
-from structgrad.repro.factors.runs import known, path_of, trained
+from structgrad.repro.factors.runs import check_replicas, known, path_of, trained
 from structgrad.repro.factors.study import answer
 from structgrad.repro.factors.training import spend, try_further
 
@@ -130,7 +129,7 @@ def test_a_spent_budget_trains_nothing_more_and_says_what_is_left(fraction):
 
 def test_the_tables_own_protocol_is_part_of_the_budget(project):
     """It took all of it: too little is left for a design, and the error says what one takes."""
-    with pytest.raises(training.UserError, match=r"a combination takes 0\.\d min, and 1 of 8"):
+    with pytest.raises(UserError, match=r"a combination takes 0\.\d min, and 1 of 8"):
         spend(FEW, 1e-6)
 
 
